@@ -1,0 +1,126 @@
+"""Images in, arrays out: what a run trains on, selects on and is scored on.
+
+NumPy `uint8 (n, height, width, channel)` and `int64 (n,)` leave this package. The test part has a function of its own, which only
+`runs` calls.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from imagestudy.data import augment, preprocess, sources, splits
+from imagestudy.seeding import generator
+from imagestudy.specs import Choice, PreprocessingSpec, ProfileSpec, RunSpec
+
+NOISE_SEED = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images and their labels."""
+
+    images: UInt8[np.ndarray, "n height width channel"]
+    labels: Int64[np.ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run may see while it learns: its training part under its profile, and the validation part.
+
+    Args:
+        train, validation: images and labels.
+        counts: training images a class, in label order.
+        classes: names of the classes.
+        flips: directions in which a flip keeps the class.
+    """
+
+    train: Part
+    validation: Part
+    counts: Int64[np.ndarray, " class"]
+    classes: tuple[str, ...]
+    flips: tuple[str, ...]
+
+
+@lru_cache(maxsize=8)
+def _processed(dataset_key: str, preprocessing_key: str) -> UInt8[np.ndarray, "n height width channel"]:
+    """All images of a dataset after noise and steps. The noise belongs to the dataset: every run meets the same noisy images."""
+    images = sources.load(Choice.model_validate_json(dataset_key)).images
+    preprocessing = PreprocessingSpec.model_validate_json(preprocessing_key)
+    if preprocessing.noise is not None:
+        images = preprocess.add_noise(images, preprocessing.noise, generator(NOISE_SEED, "noise"))
+    images = preprocess.apply(images, preprocessing.steps)
+    images.setflags(write=False)
+    return images
+
+
+def _take(spec: RunSpec, indices: Int64[np.ndarray, " n"]) -> Part:
+    before_training = spec.preprocessing.model_copy(update={"augment": ()})
+    images = _processed(spec.dataset.key(), before_training.key())
+    return Part(images[indices], sources.load(spec.dataset).labels[indices])
+
+
+def prepare(spec: RunSpec) -> Prepared:
+    """The training part that the run's profile and seeds choose, and the validation part.
+
+    Raises:
+        InputError: an unknown name, an option that is not allowed, a profile that leaves a class empty.
+    """
+    dataset = sources.load(spec.dataset)
+    augment.check_allowed(spec.preprocessing.augment, dataset.flips)
+    parts = splits.split(dataset)
+    available = _available(spec.dataset)
+    chosen = splits.choose(
+        dataset.labels,
+        parts.train,
+        splits.profile_counts(spec.profile, available),
+        class_order=splits.draw_class_order(spec.profile, available, rng=generator(spec.seed_of("order"), "order")),
+        rng=generator(spec.seed_of("draw"), "draw"),
+    )
+    train = _take(spec, chosen)
+    counts = np.bincount(train.labels, minlength=len(dataset.classes)).astype(np.int64)
+    return Prepared(train, _take(spec, parts.validation), counts, dataset.classes, dataset.flips)
+
+
+def test_part(spec: RunSpec) -> Part:
+    """The test images of a run's dataset, preprocessed as its training images are; for `runs` alone."""
+    return _take(spec, splits.split(sources.load(spec.dataset)).test)
+
+
+def held_out_labels(dataset: Choice) -> dict[str, Int64[np.ndarray, " n"]]:
+    """The labels of a dataset's validation and test images, for `runs` to keep beside what it predicted."""
+    labels, parts = sources.load(dataset).labels, splits.split(sources.load(dataset))
+    return {"validation": labels[parts.validation], "test": labels[parts.test]}
+
+
+def check(spec: RunSpec) -> None:
+    """Raise `InputError` unless dataset and preprocessing are registered, with options that are allowed."""
+    sources.sources.check(spec.dataset)
+    if spec.preprocessing.noise is not None:
+        preprocess.noises.check(spec.preprocessing.noise)
+    for step in spec.preprocessing.steps:
+        preprocess.steps.check(step)
+    for step in spec.preprocessing.augment:
+        augment.augmentations.check(step)
+
+
+def stamp(spec: RunSpec) -> RunSpec:
+    """The spec with dataset and preprocessing at the versions that are registered now."""
+    given = spec.preprocessing
+    stamped = PreprocessingSpec(
+        noise=preprocess.noises.stamp(given.noise) if given.noise is not None else None,
+        steps=tuple(map(preprocess.steps.stamp, given.steps)),
+        augment=tuple(map(augment.augmentations.stamp, given.augment)),
+    )
+    return spec.with_(dataset=sources.sources.stamp(spec.dataset), preprocessing=stamped)
+
+
+def profile_size(dataset: Choice, profile: ProfileSpec) -> int:
+    """The number of training images that a profile takes of a dataset."""
+    return int(splits.profile_counts(profile, _available(dataset)).sum())
+
+
+def _available(dataset: Choice) -> Int64[np.ndarray, " class"]:
+    loaded = sources.load(dataset)
+    return splits.count(loaded.labels[splits.split(loaded).train], len(loaded.classes))

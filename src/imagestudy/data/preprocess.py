@@ -1,0 +1,216 @@
+"""What is done once to all images before training: filters, denoisers and contrast; and seeded noise to try them on.
+
+Every step maps `uint8 (n, height, width, channel)` to the same shape, from 8×8 on, grey or RGB, and treats every image by itself:
+a batch gives what its images give alone. Borders are mirrored. Strengths that are measured in grey values are shares of the
+full range of 255, so that the sigma of a denoiser is in the unit of the noise's.
+"""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+from pydantic import AfterValidator, Field
+from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
+
+from imagestudy.registry import Registry
+from imagestudy.specs import Choice
+
+GREY_VALUES = 255
+
+Images = UInt8[np.ndarray, "n height width channel"]
+Step = Callable[..., Images]
+
+steps: Registry[Step] = Registry("preprocessing step")
+noises: Registry[Step] = Registry("noise")
+
+
+def _require_odd(size: int) -> int:
+    if size % 2 == 0:
+        raise ValueError("an odd number is needed, so that the window has a middle")
+    return size
+
+
+OddSize = Annotated[int, Field(ge=1, le=31), AfterValidator(_require_odd)]
+Sigma = Annotated[float, Field(ge=0, le=1)]
+
+
+def apply(images: Images, chosen: tuple[Choice, ...], *, where: str = "") -> Images:
+    """Put the images through the chosen steps, in that order.
+
+    Raises:
+        InputError: a step is not registered or an option is not allowed; `where` says in which place it was given.
+    """
+    checked = [(steps.entry(step.name, where=where).function, steps.options(step, where=where)) for step in chosen]
+    for function, options in checked:
+        images = function(images, **options)
+    return images
+
+
+def add_noise(images: Images, noise: Choice, rng: np.random.Generator, *, where: str = "") -> Images:
+    """Add the chosen noise, drawn from `rng` image after image.
+
+    Raises:
+        InputError: the noise is not registered or an option is not allowed.
+    """
+    return noises.entry(noise.name, where=where).function(images, rng, **noises.options(noise, where=where))
+
+
+@steps.register("gaussian", kind="filter", title="Gaussian filter")
+def filter_gaussian(images: Images, *, sigma: Annotated[float, Field(ge=0, le=10)] = 0.6) -> Images:
+    """Weighted mean of the neighbourhood, weights exp(−r² / 2σ²); σ in pixels, 0 is the identity."""
+    if sigma == 0:
+        return images.copy()
+    return _each(images, lambda image: cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101))
+
+
+@steps.register("median", kind="filter", title="median filter")
+def filter_median(images: Images, *, size: OddSize = 3) -> Images:
+    """Median of a size × size window, channel by channel (Tukey 1977); 1 is the identity. Removes single wrong pixels."""
+    return _each(images, lambda image: cv2.medianBlur(image, size))
+
+
+@steps.register("bilateral", kind="filter", title="bilateral filter")
+def filter_bilateral(
+    images: Images,
+    *,
+    diameter: Annotated[OddSize, Field(ge=3, le=15)] = 3,
+    sigma_color: Sigma = 0.2,
+    sigma_space: Annotated[float, Field(gt=0, le=10)] = 1.0,
+) -> Images:
+    """Gaussian filter that spares edges: weights also fall with the difference in grey value (Tomasi & Manduchi 1998).
+
+    Args:
+        images: to be filtered.
+        diameter: of the neighbourhood, in pixels, odd.
+        sigma_color: difference in grey value, share of the range, at which a neighbour counts exp(−1/2); 0 is the identity.
+        sigma_space: distance in pixels at which it does.
+    """
+    if sigma_color == 0:
+        return images.copy()
+    return _each(images, lambda image: cv2.bilateralFilter(image, diameter, sigma_color * GREY_VALUES, sigma_space))
+
+
+@steps.register("non_local_means", kind="denoise", title="non-local means")
+def denoise_non_local_means(
+    images: Images,
+    *,
+    sigma: Sigma = 0.1,
+    patch: Annotated[OddSize, Field(ge=3, le=7)] = 3,
+    search: Annotated[int, Field(ge=1, le=15)] = 3,
+) -> Images:
+    """Mean of the pixels whose surroundings look alike, wherever they stand in the search window (Buades et al. 2005).
+
+    Args:
+        images: to be denoised.
+        sigma: of the noise, share of the range; weights fall over 0.8 σ. 0 is the identity.
+        patch: side of the surroundings compared, in pixels, odd.
+        search: largest shift of the window, in pixels.
+    """
+    if sigma == 0:
+        return images.copy()
+    return _each_unit(
+        images,
+        lambda image: denoise_nl_means(
+            image, patch_size=patch, patch_distance=search, h=0.8 * sigma, sigma=sigma, fast_mode=False, channel_axis=-1
+        ),
+    )
+
+
+@steps.register("total_variation", kind="denoise", title="total variation")
+def denoise_total_variation(images: Images, *, weight: Annotated[float, Field(ge=0, le=2)] = 0.1) -> Images:
+    """The u that minimises |u − image|² / (2 · weight) + total variation of u (Rudin et al. 1992; Chambolle 2004).
+
+    Large even areas stay, small wiggles go. Weight 0 is the identity. Channel by channel.
+    """
+    if weight == 0:
+        return images.copy()
+    return _planes(images, lambda planes: denoise_tv_chambolle(planes, weight=weight, channel_axis=-1))
+
+
+@steps.register("wavelet", kind="denoise", title="wavelet shrinkage")
+def denoise_wavelets(images: Images, *, sigma: Sigma = 0.1) -> Images:
+    """Haar wavelet coefficients, shrunk softly towards 0 by BayesShrink's threshold σ² / σ_signal (Chang et al. 2000).
+
+    σ of the noise as a share of the range, 0 is the identity. Channel by channel.
+    """
+    if sigma == 0:
+        return images.copy()
+    return _planes(images, lambda planes: denoise_wavelet(planes, sigma=sigma, wavelet="db1", rescale_sigma=True, channel_axis=-1))
+
+
+@steps.register("clahe", kind="contrast", title="CLAHE")
+def equalize_adaptively(
+    images: Images, *, clip: Annotated[float, Field(gt=0, le=100)] = 2.0, tiles: Annotated[int, Field(ge=1, le=16)] = 2
+) -> Images:
+    """Contrast-limited adaptive histogram equalisation: each tile's grey values spread over the range (Zuiderveld 1994).
+
+    Of RGB images only the lightness (L of CIE Lab) is spread.
+
+    Args:
+        images: to be equalised.
+        clip: largest share of one grey value in a tile's histogram, in multiples of an even one; small is gentle.
+        tiles: a side.
+    """
+    equalizer = cv2.createCLAHE(clip, (tiles, tiles))
+    if images.shape[-1] == 1:
+        return _each(images, equalizer.apply)
+
+    def equalize_lightness(image: np.ndarray) -> np.ndarray:
+        lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+        lab[..., 0] = equalizer.apply(np.ascontiguousarray(lab[..., 0]))
+        return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+
+    return _each(images, equalize_lightness)
+
+
+@steps.register("gamma", kind="contrast", title="gamma correction")
+def correct_gamma(images: Images, *, gamma: Annotated[float, Field(ge=0.1, le=10)] = 0.7) -> Images:
+    """Grey value v in [0, 1] becomes v^gamma: below 1 is lighter, above 1 darker, 1 is the identity."""
+    table = np.rint(GREY_VALUES * (np.arange(GREY_VALUES + 1) / GREY_VALUES) ** gamma).astype(np.uint8)
+    return table[images]
+
+
+@noises.register("gaussian", title="Gaussian noise")
+def add_gaussian(images: Images, rng: np.random.Generator, *, sigma: Sigma = 0.1) -> Images:
+    """Independent normal deviates on every value; σ as a share of the range, 0 is the identity."""
+    return _from_unit(images / GREY_VALUES + sigma * rng.standard_normal(images.shape))
+
+
+@noises.register("shot", title="shot noise")
+def add_shot(images: Images, rng: np.random.Generator, *, photons: Annotated[float, Field(gt=0, le=1e6)] = 50.0) -> Images:
+    """Poisson counts of a sensor that catches `photons` at full brightness: variance v / photons at grey value v in [0, 1]."""
+    return _from_unit(rng.poisson(images / GREY_VALUES * photons) / photons)
+
+
+@noises.register("impulse", title="impulse noise")
+def add_impulse(images: Images, rng: np.random.Generator, *, amount: Sigma = 0.05) -> Images:
+    """Salt and pepper: a share `amount` of all values is replaced, half by black and half by white; 0 is the identity."""
+    fate = rng.random(images.shape)
+    pepper = np.where(fate < amount / 2, np.uint8(0), images)
+    return np.where(fate >= 1 - amount / 2, np.uint8(GREY_VALUES), pepper)
+
+
+def _each(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Images:
+    """One image after the other through a function of `uint8 (height, width, channel)`."""
+    results = np.empty_like(images)
+    for image, result in zip(images, results, strict=True):
+        result[...] = function(np.ascontiguousarray(image)).reshape(result.shape)
+    return results
+
+
+def _each_unit(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Images:
+    """One image after the other through a function of `float64 (height, width, channel)` in [0, 1]."""
+    return _each(images, lambda image: _from_unit(function(image / GREY_VALUES)))
+
+
+def _planes(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Images:
+    """All channels of all images at once through a function of `float64 (height, width, plane)` that treats planes apart."""
+    number, height, width, channels = images.shape
+    planes = images.transpose(1, 2, 0, 3).reshape(height, width, number * channels) / GREY_VALUES
+    return _from_unit(function(planes).reshape(height, width, number, channels).transpose(2, 0, 1, 3))
+
+
+def _from_unit(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    return np.rint(np.clip(values, 0, 1) * GREY_VALUES).astype(np.uint8)

@@ -1,0 +1,215 @@
+"""Which images are trained on, selected with and tested on, and how the training set is made imbalanced.
+
+The split of a dataset belongs to the dataset and never moves with a run; a run's own seeds only draw from the training pool.
+Notation: n_c images of class c, K classes, n_max the largest count, IR = n_max / min n_c.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from imagestudy.data.sources import Dataset
+from imagestudy.errors import InputError
+from imagestudy.seeding import generator
+from imagestudy.specs import ProfileSpec
+
+SPLIT_SEED = 0
+TEST_SHARE, VALIDATION_SHARE = 0.25, 0.15
+ROUNDING_GUARD = 1e-9
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of a dataset's images, ascending; no image is in two parts. `train` is the pool that profiles draw from."""
+
+    train: Int64[np.ndarray, " train"]
+    validation: Int64[np.ndarray, " validation"]
+    test: Int64[np.ndarray, " test"]
+
+
+@dataclass(frozen=True)
+class Imbalance:
+    """How uneven a set of labels is.
+
+    Args:
+        counts: n_c in label order.
+        ratio: max n_c / min n_c; infinite if a class is empty.
+        gini: 0 for equal counts, near 1 if one class has nearly everything.
+        smallest: name of the class with the fewest images, the first of them on a tie.
+    """
+
+    counts: Int64[np.ndarray, " class"]
+    ratio: float
+    gini: float
+    smallest: str
+
+
+def split(dataset: Dataset) -> Split:
+    """Cut a dataset into training pool, validation and test set, the same for every run.
+
+    The dataset's own parts are kept if it has them. Otherwise test and validation images are drawn class by class: as many
+    as `dataset.held_out` says, balanced to within one image a class; or, without that, a quarter and 15 % of every class, at
+    least one image, which keeps the natural shares.
+
+    Raises:
+        InputError: a class has fewer than three images.
+    """
+    if dataset.part is not None:
+        train, validation, test = (np.flatnonzero(dataset.part == number) for number in range(3))
+        return Split(train, validation, test)
+    counts = count(dataset.labels, len(dataset.classes))
+    if counts.min() < 3:
+        poorest = int(np.argmin(counts))
+        raise InputError(
+            f"class {dataset.classes[poorest]!r} has {counts[poorest]} images; needed: 3 or more, to train, validate and test"
+        )
+    if dataset.held_out is None:
+        held_out = (np.maximum(np.rint(share * counts), 1).astype(np.int64) for share in (TEST_SHARE, VALIDATION_SHARE))
+    else:
+        held_out = (spread(total, counts) for total in dataset.held_out)
+    test_counts, validation_counts = held_out
+    return _draw_split(dataset.labels, test_counts, validation_counts)
+
+
+def _draw_split(
+    labels: Int64[np.ndarray, " n"], test_counts: Int64[np.ndarray, " class"], validation_counts: Int64[np.ndarray, " class"]
+) -> Split:
+    rng = generator(SPLIT_SEED, "split")
+    train, validation, test = [], [], []
+    for label, (tests, validations) in enumerate(zip(test_counts, validation_counts, strict=True)):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        test.append(members[:tests])
+        validation.append(members[tests : tests + validations])
+        train.append(members[tests + validations :])
+    return Split(*(np.sort(np.concatenate(part)) for part in (train, validation, test)))
+
+
+def count(labels: Int64[np.ndarray, " n"], classes: int) -> Int64[np.ndarray, " class"]:
+    """n_c in label order."""
+    return np.bincount(labels, minlength=classes).astype(np.int64)
+
+
+def spread(total: int, room: Int64[np.ndarray, " class"]) -> Int64[np.ndarray, " class"]:
+    """`total` images over the classes, equal to within one; the one less falls to the classes with the least room."""
+    share, extra = divmod(total, len(room))
+    counts = np.full(len(room), share, dtype=np.int64)
+    counts[np.argsort(-room, kind="stable")[:extra]] += 1
+    return counts
+
+
+def profile_counts(profile: ProfileSpec, available: Int64[np.ndarray, " class"]) -> Int64[np.ndarray, " rank"]:
+    """Training images by rank, the largest class first.
+
+    With n_max = min over classes of the available images, so that any class can take any rank:
+
+    * balanced: n_max everywhere, or `profile.size` images in all, equal to within one.
+    * exponential (Cui et al. 2019): floor(n_max · IR^(−rank/(K−1))).
+    * step (Buda et al. 2018): n_max for the first K/2 ranks (rounded down), floor(n_max / IR) for the rest.
+    * natural: all that is available, in descending order.
+
+    A tiny guard keeps a whole number that floating point puts just below itself from being rounded down.
+
+    Raises:
+        InputError: a class is left without an image, there are fewer than two classes, or `size` does not fit.
+    """
+    if len(available) < 2 or available.min() < 1:
+        raise InputError(f"a profile needs two classes or more, each with a training image; these have {available.tolist()}")
+    if profile.name == "natural":
+        return np.sort(available)[::-1].copy()
+    classes, largest = len(available), int(available.min())
+    if profile.name == "balanced":
+        return _balanced_counts(profile, classes, largest)
+    if profile.ratio > largest:
+        raise InputError(
+            f"ratio {profile.ratio:g} of profile {profile.name!r} leaves a class without an image; "
+            f"allowed: 1 to {largest}, since {largest} images is what every class has for training"
+        )
+    exponent = np.arange(classes) / (classes - 1) if profile.name == "exponential" else np.arange(classes) >= classes // 2
+    return np.floor(largest * profile.ratio ** -exponent.astype(np.float64) + ROUNDING_GUARD).astype(np.int64)
+
+
+def _balanced_counts(profile: ProfileSpec, classes: int, largest: int) -> Int64[np.ndarray, " rank"]:
+    size = classes * largest if profile.size is None else profile.size
+    if not classes <= size <= classes * largest:
+        raise InputError(
+            f"size {size} of a balanced profile does not fit; allowed: {classes} to {classes * largest}, "
+            f"{classes} classes of 1 to {largest} images"
+        )
+    return spread(size, np.full(classes, largest))
+
+
+def draw(
+    dataset: Dataset, pool: Int64[np.ndarray, " pool"], profile: ProfileSpec, *, draw: int, order: int
+) -> Int64[np.ndarray, " chosen"]:
+    """The training set that a run's seeds draw from the pool under a profile, as row numbers, ascending.
+
+    Args:
+        dataset: the images' labels and classes.
+        pool: row numbers that may be drawn, usually `Split.train`.
+        profile: see `profile_counts`.
+        draw: seed of which images are drawn.
+        order: seed of which classes are rare.
+    """
+    available = count(dataset.labels[pool], len(dataset.classes))
+    class_order = draw_class_order(profile, available, rng=generator(order, "order"))
+    counts = profile_counts(profile, available)
+    return choose(dataset.labels, pool, counts, class_order=class_order, rng=generator(draw, "draw"))
+
+
+def draw_class_order(
+    profile: ProfileSpec, available: Int64[np.ndarray, " class"], *, rng: np.random.Generator
+) -> Int64[np.ndarray, " rank"]:
+    """The class at every rank: a random permutation, so that it is not always the same classes that are rare.
+
+    Under the natural profile the counts decide and `rng` is left alone; ties keep the order of the labels.
+    """
+    if profile.name == "natural":
+        return np.argsort(-available, kind="stable")
+    return rng.permutation(len(available))
+
+
+def choose(
+    labels: Int64[np.ndarray, " n"],
+    pool: Int64[np.ndarray, " pool"],
+    counts_by_rank: Int64[np.ndarray, " rank"],
+    *,
+    class_order: Int64[np.ndarray, " rank"],
+    rng: np.random.Generator,
+) -> Int64[np.ndarray, " chosen"]:
+    """Draw a training set from the pool without replacement: `counts_by_rank[r]` images of class `class_order[r]`.
+
+    Every class takes the first images of one permutation of its pool, whatever its count; so with the same state of `rng` a
+    smaller set of a class is part of a larger one, and sets of different ratios are nested.
+
+    Args:
+        labels: of the whole dataset.
+        pool: row numbers that may be drawn.
+        counts_by_rank: images for each rank.
+        class_order: class at each rank, a permutation of the labels.
+        rng: moves on by one permutation a class, independent of the counts.
+
+    Returns:
+        Row numbers of the dataset, ascending.
+    """
+    wanted = np.empty(len(class_order), dtype=np.int64)
+    wanted[class_order] = counts_by_rank
+    chosen = []
+    for label, number in enumerate(wanted):
+        members = rng.permutation(pool[labels[pool] == label])
+        if number > len(members):
+            raise InputError(f"{number} training images of class number {label} are wanted; the pool has {len(members)}")
+        chosen.append(members[:number])
+    return np.sort(np.concatenate(chosen))
+
+
+def describe(labels: Int64[np.ndarray, " n"], classes: tuple[str, ...]) -> Imbalance:
+    """How uneven the classes are: counts, largest over smallest, Gini coefficient, name of the smallest class.
+
+    The Gini coefficient is Σ_i (2i − K − 1) n_(i) / (K · N) with n_(1) ≤ … ≤ n_(K) and N = Σ n_c (Gini 1912).
+    """
+    counts = count(labels, len(classes))
+    ranks = np.arange(1, len(counts) + 1)
+    gini = float(((2 * ranks - len(counts) - 1) * np.sort(counts)).sum() / (len(counts) * counts.sum()))
+    ratio = float(counts.max() / counts.min()) if counts.min() else float("inf")
+    return Imbalance(counts, ratio, gini, classes[int(np.argmin(counts))])

@@ -1,0 +1,70 @@
+"""A function over many tasks: in this process, or on all cores. Only the driver, which reads the outcomes, writes to the store.
+
+An executor is anything with `map(function, tasks)` that yields outcomes as they come, in any order; the function is pure and its
+argument and outcome can be sent to another process, so that a cluster can stand behind the same two lines.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Protocol, TypeVar
+
+Task = TypeVar("Task")
+Outcome = TypeVar("Outcome")
+
+
+class Executor(Protocol):
+    """Yields the outcome of a function for each task, in the order of completion."""
+
+    def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Start all, yield each outcome as soon as it is there."""
+        ...
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """One after the other, in this process."""
+
+    def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield each outcome as it comes."""
+        return map(function, tasks)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """As many processes as `workers`, one run a process at a time (joblib's loky)."""
+
+    workers: int
+
+    def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield each outcome as it comes."""
+        from joblib import Parallel, delayed
+
+        parallel = Parallel(
+            n_jobs=self.workers, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+        )
+        return parallel(delayed(function)(task) for task in tasks)
+
+
+@dataclass(frozen=True)
+class FreshProcesses:
+    """One after the other, each in a new process of its own: for what a warm process would distort, such as peak memory."""
+
+    def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield each outcome as it comes."""
+        for task in tasks:
+            with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
+                yield process.submit(function, task).result()
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def executor_for(runs: int, *, workers: int | None = None) -> Executor:
+    """In this process for a run or two, on all cores for more; `workers` says how many instead."""
+    workers = available_cores() if workers is None else workers
+    return InProcess() if workers == 1 or runs <= 2 else Processes(min(workers, runs))

@@ -1,0 +1,236 @@
+"""A study → the runs that each part of it needs, declared once for notebooks and command line alike.
+
+Nothing here trains or loads. A cell is everything of a run but its seed; all cells share the seeds 0 … runs − 1, so that every comparison
+is paired.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from imagestudy import data
+from imagestudy.errors import InputError, require_known
+from imagestudy.models import models
+from imagestudy.remedies import classical_remedies, remedies
+from imagestudy.specs import Choice, Effort, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, Study, TrainingSpec, load_study
+
+DECIDING = {"ann": "mlp", "cnn": "resnet", "rnn": "bilstm", "transformer": "vit"}
+TRADITIONAL = {"ann": "perceptron", "cnn": "lenet", "rnn": "elman"}
+NOISE = Choice(name="gaussian", options={"sigma": 0.3})
+OVERFIT_IMAGES = 40
+OVERFIT_PASSES = 200
+
+STEPS: dict[str, tuple[Choice, ...]] = {
+    "filter": (
+        Choice(name="gaussian", options={"sigma": 0.6}),
+        Choice(name="median", options={"size": 3}),
+        Choice(name="bilateral", options={}),
+    ),
+    "denoise": (
+        Choice(name="total_variation", options={"weight": 0.2}),
+        Choice(name="wavelet", options={"sigma": 0.15}),
+        Choice(name="non_local_means", options={}),
+    ),
+    "augment": (
+        Choice(name="shift", options={"fraction": 0.125}),
+        Choice(name="rotate", options={"degrees": 10.0}),
+        Choice(name="scale", options={"fraction": 0.1}),
+    ),
+}
+
+ABLATIONS: dict[str, tuple[dict[str, Any], ...]] = {
+    "mlp": ({"normalise": False}, {"dropout": 0.0}),
+    "resnet": ({"shortcut": False}, {"normalise": False}),
+    "bilstm": ({"bidirectional": False}, {"pool": "last"}),
+    "vit": ({"positions": False}, {"depth": 1}),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked study at one effort."""
+
+    study: Study
+    effort: Effort
+
+    @property
+    def name(self) -> str:
+        """The study's name, and that of its results folder."""
+        return self.study.name
+
+    @property
+    def training(self) -> TrainingSpec:
+        """The study's recipe within the effort's budget."""
+        seen = self.effort.images_seen
+        return self.study.training if seen is None else self.study.training.model_copy(update={"images_seen": seen})
+
+
+def open_study(study: str, effort: str) -> Plan:
+    """Read a study file and check every name in it.
+
+    Raises:
+        InputError: as `specs.load_study`, or an effort, model, remedy or dataset that is not known, or a profile that leaves a class empty.
+    """
+    loaded = load_study(study)
+    where = f"study {study!r}"
+    data.sources.sources.check(loaded.dataset, where=where)
+    for name in (*loaded.models, *loaded.crossed):
+        models.entry(name, where=where)
+    for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in e.thinned)):
+        remedies.entry(name, where=where)
+    for profile in loaded.profiles:
+        data.profile_size(loaded.dataset, profile)
+    return Plan(loaded, loaded.effort(effort))
+
+
+def _model(plan: Plan, name: str, **options: Any) -> ModelSpec:
+    """The model at the study's parameter budget; classical and traditional members keep their own size."""
+    facts = models.entry(name).facts
+    sized = facts["kind"] == "neural" and facts["era"] != "traditional"
+    return ModelSpec(name=name, params=plan.study.params if sized else None, options=options)
+
+
+def _repeat(plan: Plan, spec: RunSpec) -> list[RunSpec]:
+    return [spec.with_(seed=seed) for seed in range(plan.effort.runs)]
+
+
+def _cell(plan: Plan, model: str, **fields: Any) -> list[RunSpec]:
+    options = fields.pop("options", {})
+    return _repeat(
+        plan, RunSpec(dataset=plan.study.dataset, training=plan.training, model=_model(plan, model, **options), **fields)
+    )
+
+
+def accuracy(plan: Plan, *, models_: Sequence[str] | None = None) -> list[RunSpec]:
+    """Every model on balanced training data, without remedy."""
+    names = plan.study.models if models_ is None else models_
+    return [spec for name in names for spec in _cell(plan, name)]
+
+
+def imbalanced_profiles(plan: Plan, *, ratios: Sequence[float] = ()) -> list[ProfileSpec]:
+    """The study's imbalanced profiles that the effort runs, the most important first; `ratios` replaces those of the file.
+
+    Raises:
+        InputError: a ratio below 1, or one that leaves a class empty.
+    """
+    if not ratios:
+        return list(plan.study.profiles[: plan.effort.profiles])
+    kinds = list(dict.fromkeys(profile.name for profile in plan.study.profiles))
+    profiles = [_profile(kind, ratio) for kind in kinds for ratio in ratios]
+    for profile in profiles:
+        data.profile_size(plan.study.dataset, profile)
+    return profiles
+
+
+def _profile(kind: str, ratio: float) -> ProfileSpec:
+    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or ratio < 1:
+        raise InputError(f"ratio {ratio!r} was given in parameter 'ratios'; allowed: numbers of at least 1")
+    return ProfileSpec(name=kind, ratio=float(ratio))  # type: ignore[arg-type]
+
+
+def remedies_of(plan: Plan, model: str, *, whole: bool) -> list[str]:
+    """The remedies that a model is crossed with; a classical model leaves out those that need a loss of their own."""
+    wanted = plan.study.remedies if whole else [r for r in plan.study.remedies if r in ("none", *plan.effort.thinned)]
+    fits = classical_remedies() if models.entry(model).facts["kind"] == "classical" else remedies.names()
+    return [name for name in wanted if name in fits]
+
+
+def imbalance(plan: Plan, *, ratios: Sequence[float] = ()) -> list[RunSpec]:
+    """Models × remedies × imbalanced profiles: whole in the first profiles of the effort, thinned in the others."""
+    cells = [
+        _cell(plan, model, profile=profile, remedy=_remedy(plan, name))
+        for place, profile in enumerate(imbalanced_profiles(plan, ratios=ratios))
+        for model in plan.study.crossed
+        for name in remedies_of(plan, model, whole=place < plan.effort.whole)
+    ]
+    return [spec for cell in cells for spec in cell]
+
+
+def _remedy(plan: Plan, name: str) -> Choice:
+    return Choice(name=name, options={"trials": plan.effort.trials} if name == "tuned" and plan.effort.trials != 8 else {})
+
+
+def loss_to_imbalance(plan: Plan) -> list[RunSpec]:
+    """Traditional and modern members under each imbalanced profile, and under a balanced one of as many images."""
+    names = [name for family in TRADITIONAL for name in (TRADITIONAL[family], DECIDING[family])]
+    profiles = [p for profile in imbalanced_profiles(plan) for p in (profile, as_many_balanced(plan, profile))]
+    return [spec for profile in profiles for name in names for spec in _cell(plan, name, profile=profile)]
+
+
+def as_many_balanced(plan: Plan, profile: ProfileSpec) -> ProfileSpec:
+    """The balanced profile of as many images as an imbalanced one has."""
+    return ProfileSpec(size=data.profile_size(plan.study.dataset, profile))
+
+
+def preprocessing_settings(plan: Plan) -> dict[str, list[PreprocessingSpec]]:
+    """Kind of step → its settings under trial; `off` is none at all."""
+    tried = {kind: choices[: plan.effort.settings] for kind, choices in STEPS.items()}
+    made = {
+        kind: [PreprocessingSpec(augment=(c,)) if kind == "augment" else PreprocessingSpec(steps=(c,)) for c in choices]
+        for kind, choices in tried.items()
+    }
+    return {"off": [PreprocessingSpec()], **made}
+
+
+def preprocessing(plan: Plan) -> list[RunSpec]:
+    """The deciding CNN with every setting of filter, denoising and augmentation, on clean and on noisy images."""
+    settings = [setting for kind in preprocessing_settings(plan).values() for setting in kind]
+    noisy = [setting.model_copy(update={"noise": NOISE}) for setting in settings]
+    return [spec for s in (*settings, *noisy) for spec in _cell(plan, DECIDING["cnn"], preprocessing=s)]
+
+
+def probe_dataset(distance: int) -> Choice:
+    """The long-range probe with its marks so many rows apart."""
+    return Choice(name="probe", options={"distance": distance})
+
+
+def probe(plan: Plan) -> list[RunSpec]:
+    """The deciding members on the long-range probe at each of the effort's distances; nothing if the study has no probe."""
+    if plan.study.probe is None:
+        return []
+    seen = plan.effort.images_seen
+    training = plan.study.probe if seen is None else plan.study.probe.model_copy(update={"images_seen": seen})
+    specs = [
+        RunSpec(dataset=probe_dataset(distance), training=training, model=_model(plan, name))
+        for distance in plan.effort.distances
+        for name in DECIDING.values()
+    ]
+    return [run for spec in specs for run in _repeat(plan, spec)]
+
+
+def overfit(plan: Plan, model: str) -> list[RunSpec]:
+    """One run on a handful of images shown again and again: a model that cannot learn them by heart is broken."""
+    training = plan.training.model_copy(update={"images_seen": OVERFIT_IMAGES * OVERFIT_PASSES, "batch": OVERFIT_IMAGES})
+    profile = ProfileSpec(size=OVERFIT_IMAGES)
+    return [RunSpec(dataset=plan.study.dataset, training=training, model=_model(plan, model), profile=profile)]
+
+
+def ablation(plan: Plan, model: str) -> list[RunSpec]:
+    """The model as it is, and with one part at a time taken away."""
+    return [spec for options in ({}, *ABLATIONS[model]) for spec in _cell(plan, model, options=options)]
+
+
+def costs(plan: Plan) -> list[RunSpec]:
+    """One measurement a model."""
+    return [spec.with_(kind="cost") for name in plan.study.models for spec in _cell(plan, name)[:1]]
+
+
+def everything(plan: Plan) -> list[RunSpec]:
+    """All runs of the study at its effort, each once."""
+    in_study = [family for family, name in DECIDING.items() if name in plan.study.models]
+    names = [DECIDING[family] for family in in_study]
+    parts: list[Iterable[RunSpec]] = [
+        accuracy(plan),
+        imbalance(plan),
+        loss_to_imbalance(plan),
+        preprocessing(plan),
+        probe(plan),
+        costs(plan),
+    ]
+    parts += [overfit(plan, name) for name in names] + [ablation(plan, name) for name in names]
+    return list({spec.run_id: spec for part in parts for spec in part}.values())
+
+
+def require_model(plan: Plan, name: str) -> str:
+    """Return the name if the study has that model; raise `InputError` otherwise."""
+    return require_known(name, plan.study.models, what="model", where=f"study {plan.name!r}")

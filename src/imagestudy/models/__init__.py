@@ -1,0 +1,59 @@
+"""The models: one file a family, and one function that builds any of them for an image's shape and a number of classes."""
+
+from functools import lru_cache, partial
+from typing import Any
+
+from imagestudy.errors import InputError
+from imagestudy.models import ann, classical, cnn, hybrid, rnn, transformer  # noqa: F401  (each registers its models)
+from imagestudy.models.classical import Classical
+from imagestudy.models.network import Network, Shape, count_parameters, models
+from imagestudy.models.sizing import fitting_width
+from imagestudy.specs import Choice, ModelSpec
+
+__all__ = ["Classical", "Network", "Shape", "at_budget", "build", "count_parameters", "models"]
+
+
+def at_budget(choice: Choice, params: int) -> ModelSpec:
+    """The model with its width set to a budget of parameters, or as it is where it keeps its own size."""
+    sized = "step" in models.entry(choice.name).facts and "width" not in choice.options
+    return ModelSpec(name=choice.name, options=choice.options, version=choice.version, params=params if sized else None)
+
+
+def build(spec: ModelSpec, *, shape: Shape, classes: int) -> Network | Classical:
+    """Build a model; a network draws its weights from torch's global generator.
+
+    Args:
+        spec: name, options, and the budget of parameters that its width is set to meet within 10 %.
+        shape: channels, height and width of an image.
+        classes: at least 2.
+
+    Raises:
+        InputError: unknown model or option, a width that its parts do not divide, a budget that no width meets.
+    """
+    options = models.options(spec)
+    if classes < 2 or min(shape) < 1:
+        raise InputError(
+            f"model {spec.name!r}: {classes} classes of images {shape} were given; allowed are 2 classes and 1 pixel or more"
+        )
+    function, facts = models.entry(spec.name).function, models.entry(spec.name).facts
+    if "width" in spec.options and options["width"] % facts["step"]:
+        raise InputError(f"model {spec.name!r}, width: {options['width']} was given; allowed are multiples of {facts['step']}")
+    if spec.params is not None:
+        options["width"] = _width(spec, shape, classes)
+    return function(shape, classes, **options)
+
+
+def _width(spec: ModelSpec, shape: Shape, classes: int) -> int:
+    if "step" not in models.entry(spec.name).facts:
+        raise InputError(f"model {spec.name!r} keeps its own size; params: {spec.params} was given, allowed is none")
+    if "width" in spec.options:
+        raise InputError(f"model {spec.name!r}: both width and params were given; allowed is one of them")
+    return _search(spec.name, tuple(sorted(models.options(spec).items())), spec.params or 0, shape, classes)
+
+
+@lru_cache(maxsize=256)
+def _search(name: str, options: tuple[tuple[str, Any], ...], params: int, shape: Shape, classes: int) -> int:
+    entry = models.entry(name)
+    others = {k: v for k, v in options if k != "width"}
+    builder = partial(entry.function, shape, classes, **others)
+    return fitting_width(lambda width: builder(width=width), params, step=entry.facts["step"], name=name)

@@ -1,0 +1,37 @@
+"""Hybrids: convolution sees the neighbourhood, recurrence the whole (the article counts CNNs and RNNs among both its branches)."""
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from imagestudy.models.cnn import grid_size, halvings
+from imagestudy.models.network import BatchNorm, MeanPool, Network, Shape, Width, draw_recurrent, models
+
+
+class ConvolutionThenRows(nn.Module):
+    """Convolutions, then a recurrent layer over the rows of their grid."""
+
+    def __init__(self, convolutions: nn.Module, rnn: nn.RNNBase):
+        super().__init__()
+        self.convolutions = convolutions
+        self.rnn = rnn
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows 1"]:
+        """Read the rows of the grid, give the state after each."""
+        grid = self.convolutions(images.contiguous(memory_format=torch.channels_last))
+        states, _ = self.rnn(rearrange(grid, "batch dim row column -> row batch (column dim)"))
+        return rearrange(states, "time batch dim -> batch dim time 1")
+
+
+@models.register("crnn", family="hybrid", era="modern", kind="neural", step=2)
+def crnn(shape: Shape, classes: int, *, width: Width = 16) -> Network:
+    """Convolution then recurrence (after Shi et al. 2017): two 3×3 convolutions, then a bidirectional LSTM down the rows of the grid."""
+    channels, height, columns = shape
+    convolutions = nn.Sequential()
+    for inputs, outputs, stride in zip((channels, width), (width, 2 * width), halvings(height, columns, 2), strict=True):
+        convolutions.extend([nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), BatchNorm(outputs), nn.ReLU()])
+    rnn = nn.LSTM(2 * width * grid_size(height, columns)[1], 2 * width, bidirectional=True)
+    draw_recurrent(rnn)
+    network = Network(ConvolutionThenRows(convolutions, rnn), MeanPool(), nn.Linear(4 * width, classes))
+    return network.to(memory_format=torch.channels_last)

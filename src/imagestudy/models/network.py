@@ -1,0 +1,113 @@
+"""What all models share: the registry, and the form of a neural network (features, pool, head)."""
+
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from imagestudy.registry import Registry
+
+models: Registry = Registry("model")
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of an image."""
+
+Width = Annotated[int, Field(gt=0, le=4096)]
+Depth = Annotated[int, Field(gt=0, le=12)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Network(nn.Module):
+    """A classifier in three exchangeable parts: logits = head(pool(features(images))).
+
+    Args:
+        features: (batch, channel, height, width) → (batch, dim, rows, columns); 1×1 for models that see a vector.
+        pool: (batch, dim, rows, columns) → (batch, pooled dim); each model owns its pool.
+        head: linear, pooled dim → classes.
+    """
+
+    def __init__(self, features: nn.Module, pool: nn.Module, head: nn.Linear):
+        super().__init__()
+        self.features = features
+        self.pool = pool
+        self.head = head
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
+        """The logits."""
+        return self.head(self.pool(self.features(images)))
+
+    def embed(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim"]:
+        """The pooled features, which the head sees: for class means, τ-norm and re-trained heads."""
+        return self.pool(self.features(images))
+
+
+class MeanPool(nn.Module):
+    """The mean over all positions."""
+
+    def forward(self, features: Float[Tensor, "batch dim rows columns"]) -> Float[Tensor, "batch dim"]:
+        """Average over rows and columns."""
+        return features.mean(dim=(2, 3))
+
+
+class OnlyPosition(nn.Module):
+    """The pool of a model that sees a vector: its one position."""
+
+    def forward(self, features: Float[Tensor, "batch dim 1 1"]) -> Float[Tensor, "batch dim"]:
+        """Drop the two axes of length one."""
+        return features.flatten(1)
+
+
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation (Ioffe & Szegedy 2015) of vectors or grids that a batch of one image cannot break.
+
+    One image has no batch statistics: in training it is normalised by the running ones, which it leaves as they are.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Vectors and grids are served alike."""
+
+    def forward(self, input: Float[Tensor, "batch dim *grid"]) -> Float[Tensor, "batch dim *grid"]:
+        """Normalise by the statistics of the batch, or by the running ones in evaluation and for a single image."""
+        if self.training and len(input) == 1:
+            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+        return super().forward(input)
+
+
+def norm(dim: int, *, wanted: bool) -> nn.Module:
+    """A batch normalisation, or nothing where an ablation leaves it out."""
+    return BatchNorm(dim) if wanted else nn.Identity()
+
+
+def count_parameters(network: nn.Module) -> int:
+    """The number of trained parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def draw_xavier(module: nn.Module) -> None:
+    """Xavier-uniform weights and zero biases (Glorot & Bengio 2010), which sigmoid and tanh layers need to train."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d):
+            nn.init.xavier_uniform_(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+@torch.no_grad()
+def draw_recurrent(rnn: nn.RNNBase) -> None:
+    """Xavier input weights, orthogonal recurrent weights a gate (Saxe et al. 2014), zero biases, forget gates at 1.
+
+    A forget gate that starts open keeps what was seen long ago (Gers et al. 2000; Jozefowicz et al. 2015).
+    """
+    for name, weight in rnn.named_parameters():
+        if name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(weight)
+        elif name.startswith("weight_hh"):
+            for gate in weight.split(rnn.hidden_size):
+                gate.copy_(nn.init.orthogonal_(torch.empty_like(gate)))
+        else:
+            weight.zero_()
+            if isinstance(rnn, nn.LSTM) and name.startswith("bias_ih"):
+                weight[rnn.hidden_size : 2 * rnn.hidden_size] = 1.0

@@ -1,0 +1,64 @@
+"""Recurrent networks (RNN): the image is read from top to bottom, a band of rows at a time, into a state."""
+
+from typing import Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from imagestudy.models import views
+from imagestudy.models.network import MeanPool, Network, Shape, Width, draw_recurrent, models
+
+
+class RowFeatures(nn.Module):
+    """A recurrent layer over the rows; its states are the features, one column of them."""
+
+    def __init__(self, rnn: nn.RNNBase, *, band: int):
+        super().__init__()
+        self.rnn = rnn
+        self.band = band
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows 1"]:
+        """Read the rows, give the state after each."""
+        states, _ = self.rnn(views.rows(images, height=self.band).transpose(0, 1))
+        return rearrange(states, "time batch dim -> batch dim time 1")
+
+
+class LastState(nn.Module):
+    """The state after the last row; of two directions, each one's own last: the upward one ends at the first row."""
+
+    def __init__(self, *, bidirectional: bool):
+        super().__init__()
+        self.bidirectional = bidirectional
+
+    def forward(self, features: Float[Tensor, "batch dim rows 1"]) -> Float[Tensor, "batch dim"]:
+        """What is left when everything has been read."""
+        if not self.bidirectional:
+            return features[:, :, -1, 0]
+        down, up = features[..., 0].chunk(2, dim=1)
+        return torch.cat([down[:, :, -1], up[:, :, 0]], dim=1)
+
+
+@models.register("elman", family="rnn", era="traditional", kind="neural")
+def elman(shape: Shape, classes: int) -> Network:
+    """A simple recurrent network (Elman 1990): 192 tanh units with a connection to themselves; the last state is classified."""
+    channels, height, width = shape
+    hidden, band = 192, views.band(height)
+    rnn = nn.RNN(channels * band * width, hidden)
+    draw_recurrent(rnn)
+    return Network(RowFeatures(rnn, band=band), LastState(bidirectional=False), nn.Linear(hidden, classes))
+
+
+@models.register("bilstm", family="rnn", era="modern", kind="neural", step=2)
+def bilstm(
+    shape: Shape, classes: int, *, width: Width = 64, bidirectional: bool = True, pool: Literal["mean", "last"] = "mean"
+) -> Network:
+    """A long short-term memory over the rows, read downwards and upwards (Hochreiter & Schmidhuber 1997; Graves 2005)."""
+    channels, height, columns = shape
+    band = views.band(height)
+    rnn = nn.LSTM(channels * band * columns, width, bidirectional=bidirectional)
+    draw_recurrent(rnn)
+    pooling = MeanPool() if pool == "mean" else LastState(bidirectional=bidirectional)
+    dim = 2 * width if bidirectional else width
+    return Network(RowFeatures(rnn, band=band), pooling, nn.Linear(dim, classes))

@@ -1,0 +1,109 @@
+"""Transformers: the image is a set of patches, and every patch attends to every other."""
+
+from typing import Annotated
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from imagestudy.errors import InputError
+from imagestudy.models import views
+from imagestudy.models.network import Depth, MeanPool, Network, Shape, Width, models
+
+HEADS = 4
+
+
+class Positions(nn.Module):
+    """A learned vector for each place of the grid, added to what is there."""
+
+    def __init__(self, rows: int, columns: int, dim: int):
+        super().__init__()
+        self.vectors = nn.Parameter(torch.empty(rows * columns, dim))
+        nn.init.trunc_normal_(self.vectors, std=0.02)
+
+    def forward(self, tokens: Float[Tensor, "batch token dim"]) -> Float[Tensor, "batch token dim"]:
+        """Tell the patches where they are."""
+        return tokens + self.vectors
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention, softmax(QKᵀ/√d)V in each head (Vaswani et al. 2017)."""
+
+    def __init__(self, dim: int, *, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, tokens: Float[Tensor, "batch token dim"]) -> Float[Tensor, "batch token dim"]:
+        """Every token gathers from all tokens."""
+        batch, count, dim = tokens.shape
+        q, k, v = self.qkv(tokens).view(batch, count, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        gathered = F.scaled_dot_product_attention(q, k, v)
+        return self.out(gathered.transpose(1, 2).reshape(batch, count, dim))
+
+
+class EncoderLayer(nn.Module):
+    """Pre-norm encoder layer: attention, then a GELU layer of twice the width, each added to its input."""
+
+    def __init__(self, dim: int, *, heads: int):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads=heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+
+    def forward(self, tokens: Float[Tensor, "batch token dim"]) -> Float[Tensor, "batch token dim"]:
+        """Attend, then transform."""
+        tokens = tokens + self.attention(self.norm1(tokens))
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+class PatchFeatures(nn.Module):
+    """Patches → tokens → encoder layers → the grid of tokens."""
+
+    def __init__(self, embed: nn.Linear, positions: nn.Module, encoder: nn.Module, *, patch: tuple[int, int]):
+        super().__init__()
+        self.embed = embed
+        self.positions = positions
+        self.encoder = encoder
+        self.patch = patch
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows columns"]:
+        """The encoded patches where they stood."""
+        height, width = self.patch
+        grid = views.patches(images, height=height, width=width)
+        tokens = self.encoder(self.positions(self.embed(grid.flatten(1, 2))))
+        return rearrange(tokens, "batch (rows columns) dim -> batch dim rows columns", rows=grid.shape[1])
+
+
+def _patch(shape: Shape, given: int | None) -> tuple[int, int]:
+    _, height, width = shape
+    if given is None:
+        return views.reduction(height), views.reduction(width)
+    if given > min(height, width):
+        raise InputError(f"model 'vit', patch: {given} was given; allowed are 1 to {min(height, width)}, the image's shorter side")
+    return given, given
+
+
+@models.register("vit", family="transformer", era="modern", kind="neural", step=HEADS)
+def vit(
+    shape: Shape,
+    classes: int,
+    *,
+    width: Width = 40,
+    depth: Depth = 3,
+    positions: bool = True,
+    patch: Annotated[int, Field(gt=0)] | None = None,
+) -> Network:
+    """A vision transformer (Dosovitskiy et al. 2021) with small patches, pre-norm layers and mean pooling."""
+    height, columns = _patch(shape, patch)
+    rows, cols = views.positions(shape[1], height), views.positions(shape[2], columns)
+    embed = nn.Linear(shape[0] * height * columns, width)
+    places = Positions(rows, cols, width) if positions else nn.Identity()
+    encoder = nn.Sequential(*[EncoderLayer(width, heads=HEADS) for _ in range(depth)], nn.LayerNorm(width))
+    features = PatchFeatures(embed, places, encoder, patch=(height, columns))
+    return Network(features, MeanPool(), nn.Linear(width, classes))

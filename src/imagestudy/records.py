@@ -1,0 +1,81 @@
+"""Records as a collection: chosen by what was run, with the labels of the images that they were scored on."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from imagestudy.specs import Choice, ProfileSpec, RunSpec
+from imagestudy.store import Record, RunStore
+
+
+def labels_key(dataset: Choice) -> str:
+    """The key under which the store keeps the labels of a dataset's validation and test images."""
+    return f"labels of {dataset.key()}"
+
+
+@dataclass(frozen=True)
+class Records:
+    """Finished runs in a fixed order, by cell and seed.
+
+    Args:
+        records: the runs.
+        labels: `labels_key` of a dataset → part → labels.
+    """
+
+    records: tuple[Record, ...]
+    labels: dict[str, dict[str, np.ndarray]]
+
+    @classmethod
+    def read(cls, store: RunStore, run_ids: Iterable[str]) -> "Records":
+        """Those of the named runs that are done, in the order of the names; a derived run borrows nothing: its scores are its own."""
+        loaded = store.load(run_ids := list(run_ids))
+        records = tuple(loaded[run_id] for run_id in run_ids if run_id in loaded)
+        keys = {labels_key(record.spec.dataset) for record in records}
+        return cls(records, {key: store.load_arrays(key) for key in sorted(keys)})
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def where(
+        self,
+        *,
+        model: str | None = None,
+        profile: ProfileSpec | None = None,
+        remedy: str | None = None,
+        dataset: Choice | None = None,
+        kind: str | None = None,
+    ) -> "Records":
+        """The records of which all that is given is true."""
+
+        def fits(spec: RunSpec) -> bool:
+            return (
+                model in (None, spec.model.name)
+                and profile in (None, spec.profile)
+                and remedy in (None, spec.remedy.name)
+                and dataset in (None, spec.dataset)
+                and kind in (None, spec.kind)
+            )
+
+        return Records(tuple(record for record in self if fits(record.spec)), self.labels)
+
+    def cells(self) -> dict[str, "Records"]:
+        """The records by cell, that is, by everything but the seed, each cell in the order of its seeds."""
+        grouped: dict[str, list[Record]] = {}
+        for record in self:
+            grouped.setdefault(record.spec.with_(seed=0).run_id, []).append(record)
+        return {cell: Records(tuple(sorted(members, key=lambda r: r.spec.seed)), self.labels) for cell, members in grouped.items()}
+
+    def test_labels(self) -> Int64[np.ndarray, " image"]:
+        """The labels of the test images that all these records share."""
+        (key,) = {labels_key(record.spec.dataset) for record in self}
+        return self.labels[key]["test"]
+
+    def correct(self) -> Float[np.ndarray, "run image"]:
+        """1 where a run names a test image rightly, else 0; one row a record."""
+        labels = self.test_labels()
+        return np.stack([(record.arrays["test"].argmax(axis=1) == labels) for record in self]).astype(np.float64)

@@ -1,0 +1,212 @@
+"""Notebooks executed by papermill, each in a process of its own, so that a timeout can end it."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import papermill
+from pydantic import TypeAdapter, ValidationError
+from tqdm import tqdm
+
+from imagestudy.errors import InputError, require_known
+
+Parameter = bool | int | float | str | list
+DECLARABLE: dict[str, Any] = {
+    **{kind.__name__: kind for kind in (str, int, float, bool, list)},
+    **{f"list[{kind.__name__}]": list[kind] for kind in (str, int, float, bool)},  # type: ignore[valid-type]
+}
+GRACE_S = 30.0
+POLL_S = 0.1
+
+
+class NotebookError(RuntimeError):
+    """A notebook that did not run to its end; the text says which, in which cell and why."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One notebook to execute: the stripped source, where the executed one goes, and its own parameters."""
+
+    source: Path
+    target: Path
+    parameters: Mapping[str, Parameter]
+
+
+def parameters_of(notebook: Path) -> dict[str, str]:
+    """The parameters that a notebook declares: name → annotated type, as papermill's inspector reads them."""
+    declared = papermill.inspect_notebook(nbformat.read(notebook, as_version=4))
+    return {name: parameter["inferred_type_name"] for name, parameter in declared.items()}
+
+
+def check_parameters(notebooks: Sequence[Path], parameters: Mapping[str, Parameter]) -> None:
+    """Refuse what papermill would only warn of, before anything runs.
+
+    Args:
+        notebooks: those to be executed; a parameter must be declared by at least one of them.
+        parameters: name → value.
+
+    Raises:
+        InputError: no such notebook, a name that none declares, or a value that is not of the declared type.
+    """
+    declared = {notebook: parameters_of(_existing(notebook)) for notebook in notebooks}
+    known = sorted({name for types in declared.values() for name in types})
+    where = ", ".join(notebook.name for notebook in notebooks)
+    for name, value in parameters.items():
+        require_known(name, known, what="parameter", where=where)
+        for notebook, types in declared.items():
+            if name in types:
+                _check_type(name, _plain(name, value), types[name], where=notebook.name)
+
+
+def execute(
+    notebooks: Sequence[Path],
+    *,
+    output: Path,
+    parameters: Mapping[str, Parameter],
+    workers: int = 2,
+    timeout_s: int,
+    environment: Mapping[str, str] | None = None,
+) -> list[Path]:
+    """Execute notebooks with papermill and leave those that ran to their end in a folder, under their own names.
+
+    The kernels work in the caller's folder. An executed notebook appears whole or not at all; one that failed is kept beside as
+    `NAME.failed.ipynb` and does not stop the others. A kernel that never started is tried once more.
+
+    Args:
+        notebooks: the stripped notebooks; their file names differ.
+        output: folder of the executed ones, made if it is not there.
+        parameters: each notebook is given those that it declares.
+        workers: notebooks at a time.
+        timeout_s: seconds that one notebook may take.
+        environment: variables that are set for the kernels on top of this process's.
+
+    Returns:
+        The executed notebooks, in the order of `notebooks`.
+
+    Raises:
+        InputError: see `check_parameters`; also when a notebook itself refuses its parameters.
+        NotebookError: some notebook failed or took too long.
+    """
+    check_parameters(notebooks, parameters)
+    _check_targets(notebooks, output)
+    output.mkdir(parents=True, exist_ok=True)
+    papers = [_paper(notebook, output, parameters) for notebook in notebooks]
+    failures = _run_all(papers, workers=workers, timeout_s=timeout_s, environment={**os.environ, **(environment or {})})
+    refusals = [failure for failure in failures if isinstance(failure, InputError)]
+    if refusals:
+        raise InputError("\n".join(dict.fromkeys(str(refusal) for refusal in refusals)))
+    if failures:
+        raise NotebookError("\n".join(str(failure) for failure in failures))
+    return [paper.target for paper in papers]
+
+
+def _existing(notebook: Path) -> Path:
+    if not notebook.is_file():
+        raise InputError(f"no notebook {notebook.name!r} in {notebook.resolve().parent}")
+    return notebook
+
+
+def _plain(name: str, value: Any) -> Parameter:
+    """The value as papermill can write it into a cell: it raises on NumPy numbers and makes text of tuples."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple | list):
+        return [_plain(name, item) for item in value]
+    if isinstance(value, bool | int | float | str):
+        return value
+    raise InputError(f"parameter {name!r} is {value!r}; allowed: text, a number, true or false, or a list of these")
+
+
+def _check_type(name: str, value: Parameter, declared: str, *, where: str) -> None:
+    if declared not in DECLARABLE:
+        return
+    try:
+        TypeAdapter(DECLARABLE[declared]).validate_python(value, strict=True)
+    except ValidationError:
+        raise InputError(f"parameter {name!r} is {value!r}; {where} allows: {declared}") from None
+
+
+def _check_targets(notebooks: Sequence[Path], output: Path) -> None:
+    for name, count in Counter(notebook.name for notebook in notebooks).items():
+        if count > 1:
+            raise InputError(f"{count} notebooks are named {name!r}; the executed ones would overwrite each other in {output}")
+    for notebook in notebooks:
+        if notebook.resolve().parent == output.resolve():
+            raise InputError(f"{notebook.name!r} lies in {output}, where the executed one would replace it")
+
+
+def _paper(notebook: Path, output: Path, parameters: Mapping[str, Parameter]) -> Paper:
+    declared = parameters_of(notebook)
+    own = {name: _plain(name, value) for name, value in parameters.items() if name in declared}
+    return Paper(source=notebook.resolve(), target=output.resolve() / notebook.name, parameters=own)
+
+
+def _run_all(papers: Sequence[Paper], *, workers: int, timeout_s: int, environment: Mapping[str, str]) -> list[Exception]:
+    """Run all papers, `workers` at a time; if this process is interrupted, end those that run."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(workers) as pool:
+        runs = [pool.submit(_run_twice, paper, timeout_s=timeout_s, environment=environment, stop=stop) for paper in papers]
+        try:
+            for _ in tqdm(as_completed(runs), total=len(runs), desc="notebooks", unit="notebook", disable=None):
+                pass
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [failure for run in runs if (failure := run.result()) is not None]
+
+
+def _run_twice(paper: Paper, *, timeout_s: int, environment: Mapping[str, str], stop: threading.Event) -> Exception | None:
+    """Run a paper, once more if its kernel never started; None if it ran to its end, otherwise what to raise."""
+    for _ in range(2):
+        outcome = _run(paper, timeout_s=timeout_s, environment=environment, stop=stop)
+        if outcome["outcome"] != "not started":
+            break
+    if outcome["outcome"] == "done":
+        return None
+    return InputError(outcome["why"]) if outcome["outcome"] == "refused" else NotebookError(outcome["why"])
+
+
+def _run(paper: Paper, *, timeout_s: int, environment: Mapping[str, str], stop: threading.Event) -> dict[str, str]:
+    """One process of `one_paper`; how it ended."""
+    with tempfile.TemporaryDirectory(prefix="imagestudy-") as scratch:
+        folder = Path(scratch)
+        job = {"source": str(paper.source), "target": str(paper.target), "parameters": dict(paper.parameters)}
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        command = [sys.executable, "-P", "-m", "imagestudy.report.one_paper", str(folder)]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            in_time = _wait(process, timeout_s=timeout_s, stop=stop)
+        if not in_time:
+            return {"outcome": "failed", "why": f"{paper.source.name} took longer than {timeout_s} s and was stopped"}
+        if not (folder / "outcome.json").is_file():
+            return {"outcome": "failed", "why": f"{paper.source.name}: {(folder / 'log').read_text(errors='replace')[-2000:]}"}
+        return json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
+
+
+def _wait(process: subprocess.Popen, *, timeout_s: int, stop: threading.Event) -> bool:
+    """Whether the process ended by itself in time; if not it is asked to end, which ends its kernel too, and then made to."""
+    deadline = time.monotonic() + timeout_s
+    while process.poll() is None and time.monotonic() < deadline and not stop.is_set():
+        time.sleep(POLL_S)
+    if process.poll() is not None:
+        return True
+    process.terminate()
+    try:
+        process.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return False

@@ -1,0 +1,75 @@
+"""An executed notebook without what differs from machine to machine, so that the diff of a committed one shows results alone."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from imagestudy import paths
+
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+INJECTED = "injected-parameters"
+PROGRESS_BAR = re.compile(r"^.*\d+%\|.*\|.*$\n?", re.MULTILINE)
+CELL_FILE = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py")
+
+
+def folders_of_this_machine() -> dict[str, str]:
+    """Folder → what is shown in its place; outer folders stand behind those inside them."""
+    named = {
+        tempfile.gettempdir(): "TEMPORARY",
+        str(Path.home()): "~",
+        sys.base_prefix: "PYTHON",
+        sys.prefix: "PYTHON",
+        str(Path.cwd()): ".",
+        str(paths.ROOT): ".",
+        str(paths.data_folder()): "data",
+        str(paths.results_folder()): "results",
+    }
+    return {folder: named[folder] for folder in sorted(named, key=len, reverse=True) if len(Path(folder).parts) > 1}
+
+
+def quieten(notebook: NotebookNode, *, folders: Mapping[str, str]) -> None:
+    """Take times, versions, progress bars and this machine's folders out of an executed notebook, in place.
+
+    Args:
+        notebook: as papermill leaves it.
+        folders: absolute folder → what is shown in its place, the inner ones first.
+    """
+    notebook.metadata = NotebookNode(METADATA)
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = NotebookNode({"tags": tags} if tags else {})
+        if INJECTED in tags:
+            cell.id = INJECTED
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if _quieten_output(output, folders)]
+
+
+def _quieten_output(output: NotebookNode, folders: Mapping[str, str]) -> bool:
+    """Clean one output in place; False if it was a progress bar and nothing else."""
+    if output.output_type == "stream":
+        is_bar = output.name == "stderr" and PROGRESS_BAR.search(output.text)
+        output.text = _without_folders(PROGRESS_BAR.sub("", output.text) if is_bar else output.text, folders)
+        return not is_bar or bool(output.text.strip())
+    if output.output_type == "error":
+        output.evalue = _without_folders(output.evalue, folders)
+        output.traceback = [_without_folders(line, folders) for line in output.traceback]
+        return True
+    for kind, content in output.data.items():
+        if isinstance(content, str) and (kind.startswith("text/") or kind == "image/svg+xml"):
+            output.data[kind] = _without_folders(content, folders)
+    return True
+
+
+def _without_folders(text: str, folders: Mapping[str, str]) -> str:
+    text = CELL_FILE.sub("CELL", text)
+    for folder, shown in folders.items():
+        text = re.sub(rf"(?<![\w{re.escape(os.sep)}.-]){re.escape(folder)}(?![\w.-])", lambda _, shown=shown: shown, text)
+    return text

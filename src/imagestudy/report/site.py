@@ -1,0 +1,106 @@
+"""The site: executed notebooks under a first page, built by Sphinx, readable from disk without a network."""
+
+import ast
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from imagestudy.errors import InputError
+from imagestudy.report.quiet import INJECTED
+
+THEME = Path(__file__).parent / "theme"
+MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$^:@-])")
+
+
+class SiteError(RuntimeError):
+    """Sphinx failed or warned; the text is what it said."""
+
+
+def escape(text: str) -> str:
+    """Text from outside (a class name, a folder's name) as Markdown that shows it letter by letter."""
+    return MARKUP.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
+def build_site(*, study: str, title: str, notebooks: Sequence[Path], front: str, output: Path) -> Path:
+    """Build the site and put it in place of an older one; an older one stays if the build fails.
+
+    Args:
+        study: name of the study, the site's name among others.
+        title: heading of the first page; shown letter by letter.
+        notebooks: executed ones, in the order of reading.
+        front: Markdown of the first page below its heading; text from outside in it must have gone through `escape`.
+        output: folder of the site.
+
+    Returns:
+        The first page.
+
+    Raises:
+        InputError: a notebook is missing.
+        SiteError: Sphinx failed or warned.
+    """
+    for notebook in notebooks:
+        if not notebook.is_file():
+            raise InputError(f"no executed notebook {notebook.name!r} in {notebook.resolve().parent}")
+    output = output.resolve()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as scratch:
+        source, built = Path(scratch) / "source", Path(scratch) / "built"
+        _write_source(source, study=study, title=title, notebooks=notebooks, front=front)
+        _run_sphinx(source, built)
+        if output.exists():
+            output.rename(Path(scratch) / "older")
+        built.rename(output)
+    return output / "index.html"
+
+
+def _write_source(source: Path, *, study: str, title: str, notebooks: Sequence[Path], front: str) -> None:
+    shutil.copytree(THEME, source)
+    (source / "site.json").write_text(json.dumps({"study": study, "title": title}), encoding="utf-8")
+    pages = "\n".join(notebook.stem for notebook in notebooks)
+    contents = f"```{{toctree}}\n:maxdepth: 1\n:caption: Notebooks\n\n{pages}\n```\n"
+    (source / "index.md").write_text(f"# {escape(title)}\n\n{front}\n\n{contents}", encoding="utf-8")
+    for notebook in notebooks:
+        page = nbformat.read(notebook, as_version=4)
+        fold(page)
+        nbformat.write(page, source / notebook.name)
+
+
+def fold(page: NotebookNode) -> None:
+    """Fold the cells that only set up: parameters and imports, in place."""
+    for cell in page.cells:
+        if cell.cell_type == "code" and (shown := _folded_as(cell)):
+            cell.metadata.tags = [*cell.metadata.get("tags", []), "hide-input"]
+            cell.metadata.mystnb = {"code_prompt_show": shown, "code_prompt_hide": shown}
+
+
+def _folded_as(cell: NotebookNode) -> str:
+    tags = cell.metadata.get("tags", [])
+    if INJECTED in tags:
+        return "Parameters as set for this page"
+    if "parameters" in tags:
+        return "Parameters"
+    return "Imports" if not cell.outputs and _starts_with_import(cell.source) else ""
+
+
+def _starts_with_import(source: str) -> bool:
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:
+        return False
+    return bool(statements) and isinstance(statements[0], ast.Import | ast.ImportFrom)
+
+
+def _run_sphinx(source: Path, built: Path) -> None:
+    command = [sys.executable, "-P", "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going", "-d", f"{built}.cache"]
+    run = subprocess.run([*command, str(source), str(built)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        raise SiteError(f"Sphinx said:\n{run.stderr.strip() or run.stdout.strip()}")

@@ -1,0 +1,155 @@
+"""Fit or load: the records of runs, trained where they are missing. No other package touches test labels.
+
+A *derived* run (a post-hoc remedy) is computed from its parent's stored log-probabilities. A *tuned* run is trained with the settings
+that did best, on validation, among its trials.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from imagestudy import data, paths
+from imagestudy.errors import InputError, require_known
+from imagestudy.executors import Executor, FreshProcesses, available_cores, executor_for
+from imagestudy.models import models
+from imagestudy.records import Records, labels_key
+from imagestudy.remedies import remedies
+from imagestudy.runs.lineage import is_derived, parents, task
+from imagestudy.runs.recording import derive, record
+from imagestudy.specs import RunSpec
+from imagestudy.store import Failure, Record, RunStore
+
+TRAIN_VARIABLE = "IMAGESTUDY_TRAIN"
+GUESSED_SECONDS = {"neural": 5.0, "classical": 0.2}
+
+
+def stamp(spec: RunSpec) -> RunSpec:
+    """The spec, checked, with every registered name at the version that it has now.
+
+    Raises:
+        InputError: an unknown name, or an option that is not allowed.
+    """
+    stamped = data.stamp(spec).with_(model=models.stamp(spec.model), remedy=remedies.stamp(spec.remedy))
+    data.check(stamped)
+    models.check(stamped.model)
+    remedies.check(stamped.remedy)
+    return stamped
+
+
+def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, executor: Executor | None = None) -> Records:
+    """The records of these runs: those in the study's store are loaded, the others trained and stored first.
+
+    Runs that failed are left out of the result; the store keeps the reason.
+
+    Args:
+        specs: any runs; what they are computed from is added by itself.
+        study: whose store it is.
+        workers: processes; as many as there are cores by default.
+        executor: replaces the choice that `workers` makes.
+
+    Raises:
+        InputError: a name or option is not allowed, or a run is missing and the environment says `IMAGESTUDY_TRAIN=never`.
+    """
+    wanted = {spec.run_id: spec for spec in map(stamp, specs)}
+    store = RunStore(paths.store_file(study))
+    if todo := _missing(wanted.values(), store):
+        _refuse_if_told(todo, store)
+        seconds = estimate_seconds(todo, store, workers=workers)
+        print(f"{len(todo)} runs are missing, parents included; they take {say_duration(seconds)}.", flush=True)
+        _finish(todo, store, workers=workers, executor=executor)
+    return Records.read(store, wanted)
+
+
+def missing(specs: Iterable[RunSpec], *, study: str) -> list[RunSpec]:
+    """The runs, parents included, that are not in the study's store, in an order in which they can be done."""
+    return _missing([stamp(spec) for spec in specs], RunStore(paths.store_file(study)))
+
+
+def _missing(wanted: Iterable[RunSpec], store: RunStore) -> list[RunSpec]:
+    known = {run_id for run_id, status in store.status().items() if status != "claimed"}
+    todo: dict[str, RunSpec] = {}
+    for spec in wanted:
+        if spec.run_id not in known:
+            todo |= {p.run_id: p for p in parents(spec) if p.run_id not in known}
+            todo[spec.run_id] = spec
+    return list(todo.values())
+
+
+def _refuse_if_told(todo: Sequence[RunSpec], store: RunStore) -> None:
+    if require_known(os.environ.get(TRAIN_VARIABLE, "allowed"), ("allowed", "never"), what=f"value of {TRAIN_VARIABLE}") == "never":
+        raise InputError(
+            f"{TRAIN_VARIABLE} is 'never' and {len(todo)} runs are missing in {store.file}; the first is {todo[0].key()}"
+        )
+
+
+def _finish(todo: Sequence[RunSpec], store: RunStore, *, workers: int | None, executor: Executor | None) -> None:
+    """Parents first, what stands on them next; costs last, when nothing else runs."""
+    _keep_labels(todo, store)
+    costs = [spec for spec in todo if spec.kind == "cost"]
+    others = [spec for spec in todo if spec.kind != "cost"]
+    stages = [[s for s in others if not parents(s)], [s for s in others if parents(s)], costs]
+    with store.keeping_claims(), tqdm(total=len(todo), desc="runs", unit="run", mininterval=1, file=sys.stdout) as bar:
+        for stage in stages:
+            chosen = FreshProcesses() if stage is costs else executor or executor_for(len(stage), workers=workers)
+            for _ in _finish_stage(stage, store, chosen):
+                bar.update()
+
+
+def _finish_stage(stage: Sequence[RunSpec], store: RunStore, executor: Executor) -> Iterator[None]:
+    """Until every run is done or failed: claim what is free and do it; wait for what others have claimed."""
+    while stage:
+        mine = store.claim(stage)
+        for outcome in _outcomes(mine, store, executor):
+            store.write(outcome)
+            yield
+        status = store.status()
+        stage = [spec for spec in stage if status.get(spec.run_id, "claimed") == "claimed"]
+        if stage and not mine:
+            time.sleep(1.0)
+
+
+def _outcomes(mine: Sequence[RunSpec], store: RunStore, executor: Executor) -> Iterator[Record | Failure]:
+    records = store.load(parent.run_id for spec in mine for parent in parents(spec))
+    tasks = []
+    for spec in mine:
+        if lost := [p for p in parents(spec) if p.run_id not in records]:
+            if is_derived(spec) or len(lost) == len(parents(spec)):
+                yield Failure(spec, f"what it is computed from failed: {lost[0].key()}")
+                continue
+        if is_derived(spec):
+            yield derive(spec, records[parents(spec)[0].run_id], store.load_arrays(labels_key(spec.dataset)))
+        else:
+            tasks.append(task(spec, records))
+    yield from executor.map(record, tasks)
+
+
+def _keep_labels(specs: Sequence[RunSpec], store: RunStore) -> None:
+    for dataset in {spec.dataset.key(): spec.dataset for spec in specs}.values():
+        if not store.load_arrays(labels_key(dataset)):
+            store.write_arrays(labels_key(dataset), data.held_out_labels(dataset))
+
+
+def estimate_seconds(todo: Sequence[RunSpec], store: RunStore, *, workers: int | None = None) -> float:
+    """About how long the runs take: as long as their like took before in this store, or a guess where there were none."""
+    known: dict[str, list[float]] = {}
+    for done in store.load(run_id for run_id, status in store.status().items() if status == "done").values():
+        known.setdefault(_like(done.spec), []).append(done.cost["seconds"])
+
+    def seconds(spec: RunSpec) -> float:
+        guess = GUESSED_SECONDS[models.entry(spec.model.name).facts["kind"]] * spec.training.images_seen / 40_000
+        return float(np.mean(known.get(_like(spec), [guess])))
+
+    return sum(seconds(spec) for spec in todo if not is_derived(spec)) / (workers or available_cores())
+
+
+def _like(spec: RunSpec) -> str:
+    return f"{spec.model.name} {spec.model.params} {spec.dataset.key()} {spec.training.images_seen}"
+
+
+def say_duration(seconds: float) -> str:
+    """`less than a minute`, `about 3 minutes`."""
+    return "less than a minute" if seconds < 50 else f"about {max(1, round(seconds / 60))} minutes"

@@ -1,0 +1,151 @@
+"""Laws of what the learner sees: exact counts, frequencies, the same number of images for every remedy."""
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from imagestudy.errors import InputError
+from imagestudy.remedies import sampling
+from imagestudy.remedies.sampling import ClassSampler, Epochs, over_sampled, power_shares, under_sampled
+
+COUNTS = np.array([90, 31, 7, 2])
+LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(4), COUNTS))
+UNIFORM = np.random.default_rng(1).permutation(np.repeat(np.arange(5), 12))
+
+PLAIN = Epochs()
+UNDER = Epochs(under_sampled)
+OVER = Epochs(over_sampled, redrawn=True)
+INSTANCE, SQUARE_ROOT, BALANCED = (ClassSampler(power_shares(power)) for power in (1.0, 0.5, 0.0))
+EVERY = [PLAIN, UNDER, OVER, INSTANCE, SQUARE_ROOT, BALANCED]
+
+
+def plan(way, labels=LABELS, *, images_seen=1000, batch=16, seed=3):
+    return way.plan(labels, images_seen=images_seen, batch=batch, rng=np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("way", EVERY)
+@pytest.mark.parametrize(("images_seen", "batch"), [(1000, 16), (16, 16), (130, 130), (4001, 64), (7, 1)])
+def test_every_plan_sees_as_many_images_as_plain_training(way, images_seen, batch):
+    schedule = plan(way, images_seen=images_seen, batch=batch)
+    assert schedule.shape == (images_seen // batch, batch)
+    assert schedule.min() >= 0
+    assert schedule.max() < len(LABELS)
+
+
+@pytest.mark.parametrize("way", EVERY)
+def test_the_same_generator_gives_the_same_plan_and_set_bit_for_bit_and_another_one_others(way):
+    assert np.array_equal(plan(way, seed=5), plan(way, seed=5))
+    assert not np.array_equal(plan(way, seed=5), plan(way, seed=6))
+    first, second = (way.resample(LABELS, rng=np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_every_plain_epoch_is_a_permutation_of_all_images_and_no_two_are_alike():
+    epochs = plan(PLAIN, images_seen=3 * 130, batch=10).reshape(3, 130)
+    assert np.array_equal(np.sort(epochs, axis=1), np.tile(np.arange(130), (3, 1)))
+    assert not np.array_equal(epochs[0], epochs[1])
+
+
+def test_under_sampling_shows_one_subset_with_the_smallest_count_of_every_class():
+    epochs = plan(UNDER, images_seen=4 * 8, batch=8)
+    subset = np.unique(epochs[0])
+    assert len(subset) == 8
+    assert np.array_equal(np.bincount(LABELS[subset]), [2, 2, 2, 2])
+    assert np.array_equal(np.sort(epochs, axis=1), np.tile(subset, (4, 1)))
+
+
+def test_under_sampling_keeps_every_image_of_a_class_equally_often():
+    labels = np.repeat([0, 1], [12, 3])
+    kept = np.concatenate([under_sampled(labels, np.random.default_rng(seed)) for seed in range(2000)])
+    assert chisquare(np.bincount(kept)[:12]).pvalue > 1e-3
+
+
+def test_over_sampling_repeats_every_class_up_to_the_largest_count_in_every_epoch():
+    epochs = plan(OVER, images_seen=3 * 360, batch=360)
+    for epoch in epochs:
+        assert np.array_equal(np.bincount(LABELS[epoch]), [90, 90, 90, 90])
+        copies = np.bincount(epoch, minlength=130)
+        for label, count in enumerate(COUNTS):
+            whole = 90 // count
+            assert set(copies[label == LABELS]) <= {whole, whole + 1}
+            assert np.sum(copies[label == LABELS] == whole + 1) == 90 % count
+
+
+def test_over_sampling_draws_the_random_remainder_anew_in_every_epoch():
+    first, second = plan(OVER, images_seen=2 * 360, batch=360)
+    assert not np.array_equal(np.sort(first), np.sort(second))
+
+
+@pytest.mark.parametrize("way", [UNDER, OVER])
+def test_under_uniform_counts_under_and_over_sampling_are_plain_training_bit_for_bit(way):
+    assert np.array_equal(plan(way, UNIFORM), plan(PLAIN, UNIFORM))
+    assert np.array_equal(way.resample(UNIFORM, rng=np.random.default_rng(0)), np.arange(len(UNIFORM)))
+
+
+@pytest.mark.parametrize(("way", "power"), [(INSTANCE, 1.0), (SQUARE_ROOT, 0.5), (BALANCED, 0.0)])
+@pytest.mark.parametrize("counts", [COUNTS, np.full(5, 12)])
+def test_samplers_reach_their_class_frequencies_and_draw_images_of_a_class_evenly(way, power, counts):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    drawn = plan(way, labels, images_seen=100_000, batch=50).ravel()
+    expected = len(drawn) * counts**power / np.sum(counts**power)
+    assert chisquare(np.bincount(labels[drawn]), expected).pvalue > 1e-3
+    largest = np.bincount(drawn)[: counts[0]]
+    assert chisquare(largest).pvalue > 1e-3
+
+
+def test_a_sampler_with_power_one_shows_classes_as_plain_training_does_and_uniform_counts_make_all_samplers_alike():
+    uniform = [plan(way, UNIFORM, seed=9) for way in (INSTANCE, SQUARE_ROOT, BALANCED)]
+    assert np.array_equal(uniform[0], uniform[1])
+    assert np.array_equal(uniform[0], uniform[2])
+    shares = power_shares(1.0)(COUNTS, np.zeros(1))
+    np.testing.assert_allclose(shares[0], COUNTS / COUNTS.sum())
+
+
+def test_shares_may_change_with_progress_so_that_a_sampler_can_move_from_images_to_classes():
+    def from_images_to_classes(counts, progress):
+        start, end = (power_shares(power)(counts, progress) for power in (1.0, 0.0))
+        return (1 - progress[:, None]) * start + progress[:, None] * end
+
+    drawn = LABELS[plan(ClassSampler(from_images_to_classes), images_seen=200_000, batch=100)]
+    early, late = (np.bincount(part.ravel(), minlength=4) / part.size for part in (drawn[:100], drawn[-100:]))
+    np.testing.assert_allclose(early, COUNTS / COUNTS.sum(), atol=0.02)
+    np.testing.assert_allclose(late, 0.25, atol=0.02)
+
+
+def test_a_sampled_finite_set_has_the_size_of_the_original_and_the_classes_of_the_sampler():
+    labels = np.repeat(np.arange(3), [6000, 600, 60])
+    found = BALANCED.resample(labels, rng=np.random.default_rng(0))
+    assert len(found) == len(labels)
+    assert chisquare(np.bincount(labels[found])).pvalue > 1e-3
+    assert np.bincount(labels[OVER.resample(labels, rng=np.random.default_rng(0))]).tolist() == [6000] * 3
+    assert np.bincount(labels[UNDER.resample(labels, rng=np.random.default_rng(0))]).tolist() == [60] * 3
+    assert np.array_equal(PLAIN.resample(labels, rng=np.random.default_rng(0)), np.arange(len(labels)))
+
+
+@pytest.mark.parametrize("way", EVERY)
+def test_a_label_that_no_image_has_is_never_drawn_and_does_not_count_as_the_smallest_class(way):
+    labels = np.repeat([0, 2, 5], [20, 4, 8])
+    assert set(np.unique(labels[plan(way, labels)])) == {0, 2, 5}
+    assert len(way.resample(labels, rng=np.random.default_rng(0))) >= 12
+
+
+@pytest.mark.parametrize("way", EVERY)
+def test_one_image_can_be_trained_on(way):
+    assert np.array_equal(plan(way, np.array([1]), images_seen=4, batch=2), np.zeros((2, 2)))
+
+
+def test_the_search_never_leaves_the_classes_that_have_a_share():
+    class Highest(np.random.Generator):
+        def random(self, size):
+            return np.full(size, np.nextafter(1.0, 0.0))
+
+    shares = np.tile([0.0, 0.3, 0.7, 0.0], (4000, 1))
+    assert np.all(sampling._draw_classes(shares, batch=3, rng=Highest(np.random.PCG64())) == 2)
+
+
+@pytest.mark.parametrize("way", EVERY)
+def test_a_budget_below_one_batch_and_an_empty_training_set_are_refused(way):
+    with pytest.raises(InputError, match="budget of 15 images seen does not fill one batch of 16"):
+        plan(way, images_seen=15)
+    with pytest.raises(InputError, match="no training image"):
+        plan(way, np.array([], dtype=np.int64))
