@@ -1,4 +1,4 @@
-"""No test writes into the project: both folders move into a temporary one, and opening a file for writing under the real ones fails."""
+"""No test writes into the project: its two folders move into a temporary one, and writing under the real ones fails."""
 
 import os
 import sys

@@ -14,8 +14,8 @@ from sample_notebooks import code, prose, shown, write, write_cells
 
 from imagestudy import paths, report
 from imagestudy.errors import InputError
+from imagestudy.report.pages import kinds_of_cells, mark_html
 from imagestudy.report.quiet import quieten
-from imagestudy.report.tables import kinds_of_cells, mark_html
 
 EVIL = '<script>alert(1)</script> & "x" *y* [z](w) $q$'
 
@@ -31,7 +31,9 @@ def test_parameters_are_those_that_papermill_reads(folder: Path) -> None:
 
 
 def test_unknown_parameter_is_refused_with_given_allowed_and_place(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"unknown parameter 'efort' in one\.ipynb; allowed: effort, ratios, share, study; did you mean"):
+    with pytest.raises(
+        InputError, match=r"unknown parameter 'efort' in one\.ipynb; allowed: effort, ratios, share, study; did you mean"
+    ):
         report.check_parameters([write(folder, "one")], {"efort": "smoke"})
 
 
@@ -47,7 +49,7 @@ def test_a_parameter_that_one_of_the_notebooks_has_is_allowed(folder: Path) -> N
         ({"ratios": ["a"]}, r"allows: list\[int\]"),
         ({"effort": 3}, r"parameter 'effort' is 3; one\.ipynb allows: str"),
         ({"share": "half"}, r"allows: float"),
-        ({"share": Path("x")}, r"allowed: text, a number, true or false, or a list of these"),
+        ({"ratios": [Path("x")]}, r"allowed: text, a number, true or false, or a list of these"),
     ],
 )
 def test_values_of_another_type_are_refused(folder: Path, given: dict, sentence: str) -> None:
@@ -66,8 +68,8 @@ def test_a_missing_notebook_and_one_that_would_be_replaced_are_refused(folder: P
         report.execute([tmp_path / "none.ipynb"], output=tmp_path / "out", parameters={}, timeout_s=60)
     with pytest.raises(InputError, match="would replace it"):
         report.execute([write(folder, "one")], output=folder, parameters={}, timeout_s=60)
+    twice = [write(folder, "one"), write(tmp_path / "b", "one")]
     with pytest.raises(InputError, match="2 notebooks are named"):
-        twice = [write(folder, "one"), write(tmp_path / "b", "one")]
         report.execute(twice, output=tmp_path / "out", parameters={}, timeout_s=60)
 
 
@@ -93,7 +95,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         return report.execute(
             [everything, *others],
             output=base / "out",
-            parameters={"effort": "smoke", "ratios": (np.int64(20), 50)},
+            parameters={"effort": "smoke", "ratios": [np.int64(20), 50]},
             timeout_s=120,
             environment={"GIVEN": "ba", "IMAGESTUDY_RESULTS": str(base / "moved")},
         )
@@ -111,8 +113,9 @@ def test_executed_notebooks_hold_nothing_of_the_machine(executed: list[Path]) ->
         assert set(notebook.metadata) == {"kernelspec", "language_info"}
         assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
         text = file.read_text()
-        for telltale in (str(Path.home()), sys.prefix, "/tmp", str(file.parent.parent), "duration", "start_time", "%|", "ipykernel_"):
+        for telltale in (str(Path.home()), sys.prefix, "/tmp", str(file.parent.parent), "duration", "start_time", "ipykernel_"):
             assert telltale not in text
+    assert "5/10" not in shown(executed[0])
     assert re.search(r"^\. ~ results/digits PYTHON/bin/python\S* *$", shown(executed[0]), re.MULTILINE)
 
 
@@ -127,24 +130,26 @@ def test_the_kernel_does_not_warn_of_its_transport(executed: list[Path]) -> None
 
 def test_executing_again_gives_the_same_file(executed: list[Path], tmp_path: Path) -> None:
     source = executed[1].parent.parent / "in" / "second.ipynb"
-    [again] = report.execute([source], output=tmp_path, parameters={"effort": "smoke"}, timeout_s=60)
+    [again] = report.execute([source], output=tmp_path, parameters={"effort": "smoke", "ratios": [20, 50]}, timeout_s=60)
     assert again.read_bytes() == executed[1].read_bytes()
 
 
 def test_a_failing_notebook_is_kept_beside_and_stops_no_other(folder: Path, tmp_path: Path) -> None:
     bad = write(folder, "bad", code("print('before')"), code("1 / 0"), code("print('behind')"))
     good = write(folder, "good", code("print('fine')"))
-    with pytest.raises(report.NotebookError, match=r"bad\.ipynb, cell \[\d\]: ZeroDivisionError: division by zero; kept: .*bad\.failed\.ipynb"):
+    with pytest.raises(
+        report.NotebookError, match=r"bad\.ipynb, cell \[\d\]: ZeroDivisionError: division by zero; kept: .*bad\.failed\.ipynb"
+    ):
         report.execute([bad, good], output=tmp_path / "out", parameters={}, timeout_s=60)
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["bad.failed.ipynb", "good.ipynb"]
     assert "before" in shown(tmp_path / "out" / "bad.failed.ipynb")
 
 
 def test_a_value_that_a_notebook_refuses_is_an_input_error(folder: Path, tmp_path: Path) -> None:
-    cell = code("from imagestudy.specs import require_known\nrequire_known(effort, ('smoke',), what='effort')")
+    cell = code("from imagestudy.errors import require_known\nrequire_known(effort, ('smoke',), what='effort')")
     with pytest.raises(InputError, match=r"^unknown effort 'big'; allowed: smoke \(notebook one\.ipynb\)$"):
         report.execute([write(folder, "one", cell)], output=tmp_path / "out", parameters={"effort": "big"}, timeout_s=60)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def _is_gone(process: int) -> bool:
@@ -158,9 +163,9 @@ def _is_gone(process: int) -> bool:
 def test_a_notebook_that_hangs_is_stopped_with_its_kernel(folder: Path, tmp_path: Path) -> None:
     cell = code(f"import os, pathlib, time\npathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\ntime.sleep(600)")
     start = time.monotonic()
-    with pytest.raises(report.NotebookError, match=r"hang\.ipynb took longer than 8 s and was stopped"):
-        report.execute([write(folder, "hang", cell)], output=tmp_path / "out", parameters={}, timeout_s=8)
-    assert time.monotonic() - start < 40
+    with pytest.raises(report.NotebookError, match=r"hang\.ipynb took longer than 15 s and was stopped"):
+        report.execute([write(folder, "hang", cell)], output=tmp_path / "out", parameters={}, timeout_s=15)
+    assert time.monotonic() - start < 45
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["hang.failed.ipynb"]
     assert _is_gone(int((tmp_path / "pid").read_text()))
 
@@ -191,7 +196,7 @@ def test_a_kernel_that_never_started_is_tried_once_more(folder: Path, tmp_path: 
     else:
         with pytest.raises(report.NotebookError, match=r"one\.ipynb: no kernel started"):
             report.execute([notebook], output=output, parameters={}, timeout_s=60, environment=environment)
-        assert list(output.iterdir()) == []
+        assert not output.exists()
     assert len((tmp_path / "jupyter" / "starts").read_text()) == starts
 
 
@@ -204,7 +209,11 @@ def test_quieten_cuts_whole_folders_only() -> None:
 
 
 def test_kinds_of_cells() -> None:
-    rows = [["remedy", "score", "n", "verdict"], ["none", "0.812 [0.798, 0.825]", "10", "undecided"], ["x" * 40, "−0.1", "", "Higher"]]
+    rows = [
+        ["remedy", "score", "n", "verdict"],
+        ["none", "0.812 [0.798, 0.825]", "10", "undecided"],
+        ["x" * 40, "−0.1", "", "Higher"],
+    ]
     assert kinds_of_cells(rows) == [
         ["", "number", "number", ""],
         ["", "number", "number", "verdict undecided"],
@@ -214,7 +223,9 @@ def test_kinds_of_cells() -> None:
 
 def test_marked_tables_keep_their_text() -> None:
     table = "<table><tr><th>a</th><th>b</th></tr><tr><td>1.5</td><td>&lt;b&gt;</td></tr></table>"
-    assert mark_html(f"<p>1</p>{table}") == f"<p>1</p>{table}".replace("<th>a", '<th class="number">a').replace("<td>1", '<td class="number">1')
+    assert mark_html(f"<p>1</p>{table}") == f"<p>1</p>{table}".replace("<th>a", '<th class="number">a').replace(
+        "<td>1", '<td class="number">1'
+    )
 
 
 def test_escape_leaves_no_markup() -> None:
@@ -239,7 +250,10 @@ def site(executed: list[Path]) -> Path:
     output.mkdir(parents=True)
     (output / "stale.html").write_text("of an older site")
     front = f"A name: {report.escape(EVIL)}\n\n## How to read it\n\nSlowly."
-    assert report.build_site(study="digits", title=EVIL, notebooks=[*executed, tables], front=front, output=output) == output / "index.html"
+    assert (
+        report.build_site(study="digits", title=EVIL, notebooks=[*executed, tables], front=front, output=output)
+        == output / "index.html"
+    )
     return output
 
 

@@ -6,15 +6,14 @@ argument and outcome can be sent to another process, so that a cluster can stand
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Yields the outcome of a function for each task, in the order of completion."""
 
@@ -54,8 +53,10 @@ class FreshProcesses:
 
     def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield each outcome as it comes."""
+        from joblib.externals.loky import ProcessPoolExecutor
+
         for task in tasks:
-            with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
+            with ProcessPoolExecutor(max_workers=1) as process:
                 yield process.submit(function, task).result()
 
 

@@ -1,7 +1,7 @@
 """A study → the runs that each part of it needs, declared once for notebooks and command line alike.
 
-Nothing here trains or loads. A cell is everything of a run but its seed; all cells share the seeds 0 … runs − 1, so that every comparison
-is paired.
+Nothing here trains or loads. A cell is everything of a run but its seed; all cells share the seeds 0 … runs − 1, so that every
+comparison is paired.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 from imagestudy import data
 from imagestudy.errors import InputError, require_known
-from imagestudy.models import models
+from imagestudy.models import at_budget, models
 from imagestudy.remedies import classical_remedies, remedies
 from imagestudy.specs import Choice, Effort, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, Study, TrainingSpec, load_study
 
@@ -19,6 +19,7 @@ TRADITIONAL = {"ann": "perceptron", "cnn": "lenet", "rnn": "elman"}
 NOISE = Choice(name="gaussian", options={"sigma": 0.3})
 OVERFIT_IMAGES = 40
 OVERFIT_PASSES = 200
+PROBE_RUNS_BESIDE = 3
 
 STEPS: dict[str, tuple[Choice, ...]] = {
     "filter": (
@@ -69,7 +70,7 @@ def open_study(study: str, effort: str) -> Plan:
     """Read a study file and check every name in it.
 
     Raises:
-        InputError: as `specs.load_study`, or an effort, model, remedy or dataset that is not known, or a profile that leaves a class empty.
+        InputError: as `specs.load_study`; an effort, model, remedy or dataset not known; a profile that leaves a class empty.
     """
     loaded = load_study(study)
     where = f"study {study!r}"
@@ -83,28 +84,27 @@ def open_study(study: str, effort: str) -> Plan:
     return Plan(loaded, loaded.effort(effort))
 
 
-def _model(plan: Plan, name: str, **options: Any) -> ModelSpec:
+def model_spec(plan: Plan, name: str, **options: Any) -> ModelSpec:
     """The model at the study's parameter budget; classical and traditional members keep their own size."""
-    facts = models.entry(name).facts
-    sized = facts["kind"] == "neural" and facts["era"] != "traditional"
-    return ModelSpec(name=name, params=plan.study.params if sized else None, options=options)
+    return at_budget(Choice(name=name, options=options), plan.study.params)
 
 
 def _repeat(plan: Plan, spec: RunSpec) -> list[RunSpec]:
     return [spec.with_(seed=seed) for seed in range(plan.effort.runs)]
 
 
-def _cell(plan: Plan, model: str, **fields: Any) -> list[RunSpec]:
+def cell(plan: Plan, model: str, **fields: Any) -> list[RunSpec]:
+    """The runs of one cell: a model under whatever profile, remedy and preprocessing the fields say, with every seed."""
     options = fields.pop("options", {})
     return _repeat(
-        plan, RunSpec(dataset=plan.study.dataset, training=plan.training, model=_model(plan, model, **options), **fields)
+        plan, RunSpec(dataset=plan.study.dataset, training=plan.training, model=model_spec(plan, model, **options), **fields)
     )
 
 
 def accuracy(plan: Plan, *, models_: Sequence[str] | None = None) -> list[RunSpec]:
     """Every model on balanced training data, without remedy."""
     names = plan.study.models if models_ is None else models_
-    return [spec for name in names for spec in _cell(plan, name)]
+    return [spec for name in names for spec in cell(plan, name)]
 
 
 def imbalanced_profiles(plan: Plan, *, ratios: Sequence[float] = ()) -> list[ProfileSpec]:
@@ -138,15 +138,16 @@ def remedies_of(plan: Plan, model: str, *, whole: bool) -> list[str]:
 def imbalance(plan: Plan, *, ratios: Sequence[float] = ()) -> list[RunSpec]:
     """Models × remedies × imbalanced profiles: whole in the first profiles of the effort, thinned in the others."""
     cells = [
-        _cell(plan, model, profile=profile, remedy=_remedy(plan, name))
+        cell(plan, model, profile=profile, remedy=remedy_of(plan, name))
         for place, profile in enumerate(imbalanced_profiles(plan, ratios=ratios))
         for model in plan.study.crossed
         for name in remedies_of(plan, model, whole=place < plan.effort.whole)
     ]
-    return [spec for cell in cells for spec in cell]
+    return [spec for runs in cells for spec in runs]
 
 
-def _remedy(plan: Plan, name: str) -> Choice:
+def remedy_of(plan: Plan, name: str) -> Choice:
+    """A remedy of the study; tuning gets the effort's number of trials."""
     return Choice(name=name, options={"trials": plan.effort.trials} if name == "tuned" and plan.effort.trials != 8 else {})
 
 
@@ -154,7 +155,7 @@ def loss_to_imbalance(plan: Plan) -> list[RunSpec]:
     """Traditional and modern members under each imbalanced profile, and under a balanced one of as many images."""
     names = [name for family in TRADITIONAL for name in (TRADITIONAL[family], DECIDING[family])]
     profiles = [p for profile in imbalanced_profiles(plan) for p in (profile, as_many_balanced(plan, profile))]
-    return [spec for profile in profiles for name in names for spec in _cell(plan, name, profile=profile)]
+    return [spec for profile in profiles for name in names for spec in cell(plan, name, profile=profile)]
 
 
 def as_many_balanced(plan: Plan, profile: ProfileSpec) -> ProfileSpec:
@@ -176,7 +177,7 @@ def preprocessing(plan: Plan) -> list[RunSpec]:
     """The deciding CNN with every setting of filter, denoising and augmentation, on clean and on noisy images."""
     settings = [setting for kind in preprocessing_settings(plan).values() for setting in kind]
     noisy = [setting.model_copy(update={"noise": NOISE}) for setting in settings]
-    return [spec for s in (*settings, *noisy) for spec in _cell(plan, DECIDING["cnn"], preprocessing=s)]
+    return [spec for s in (*settings, *noisy) for spec in cell(plan, DECIDING["cnn"], preprocessing=s)]
 
 
 def probe_dataset(distance: int) -> Choice:
@@ -184,35 +185,40 @@ def probe_dataset(distance: int) -> Choice:
     return Choice(name="probe", options={"distance": distance})
 
 
+def probe_cell(plan: Plan, model: str, distance: int) -> list[RunSpec]:
+    """One model on the probe at one distance. The claim is about the RNN, which gets all runs; the others stand beside it with fewer."""
+    if plan.study.probe is None:
+        raise InputError(f"study {plan.name!r} has no probe")
+    seen = plan.effort.images_seen
+    training = plan.study.probe if seen is None else plan.study.probe.model_copy(update={"images_seen": seen})
+    spec = RunSpec(dataset=probe_dataset(distance), training=training, model=model_spec(plan, model))
+    runs = _repeat(plan, spec)
+    return runs if model == DECIDING["rnn"] else runs[:PROBE_RUNS_BESIDE]
+
+
 def probe(plan: Plan) -> list[RunSpec]:
     """The deciding members on the long-range probe at each of the effort's distances; nothing if the study has no probe."""
     if plan.study.probe is None:
         return []
-    seen = plan.effort.images_seen
-    training = plan.study.probe if seen is None else plan.study.probe.model_copy(update={"images_seen": seen})
-    specs = [
-        RunSpec(dataset=probe_dataset(distance), training=training, model=_model(plan, name))
-        for distance in plan.effort.distances
-        for name in DECIDING.values()
-    ]
-    return [run for spec in specs for run in _repeat(plan, spec)]
+    return [spec for d in plan.effort.distances for name in DECIDING.values() for spec in probe_cell(plan, name, d)]
 
 
 def overfit(plan: Plan, model: str) -> list[RunSpec]:
     """One run on a handful of images shown again and again: a model that cannot learn them by heart is broken."""
     training = plan.training.model_copy(update={"images_seen": OVERFIT_IMAGES * OVERFIT_PASSES, "batch": OVERFIT_IMAGES})
     profile = ProfileSpec(size=OVERFIT_IMAGES)
-    return [RunSpec(dataset=plan.study.dataset, training=training, model=_model(plan, model), profile=profile)]
+    return [RunSpec(dataset=plan.study.dataset, training=training, model=model_spec(plan, model), profile=profile)]
 
 
 def ablation(plan: Plan, model: str) -> list[RunSpec]:
     """The model as it is, and with one part at a time taken away."""
-    return [spec for options in ({}, *ABLATIONS[model]) for spec in _cell(plan, model, options=options)]
+    return [spec for options in ({}, *ABLATIONS[model]) for spec in cell(plan, model, options=options)]
 
 
 def costs(plan: Plan) -> list[RunSpec]:
-    """One measurement a model."""
-    return [spec.with_(kind="cost") for name in plan.study.models for spec in _cell(plan, name)[:1]]
+    """One measurement of time and memory a model."""
+    names = plan.study.models if plan.effort.costs is None else plan.effort.costs
+    return [spec.with_(kind="cost") for name in names for spec in cell(plan, name)[:1]]
 
 
 def everything(plan: Plan) -> list[RunSpec]:

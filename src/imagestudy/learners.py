@@ -8,11 +8,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from imagestudy import metrics
@@ -37,6 +39,7 @@ class DivergedError(RuntimeError):
     """The loss was no finite number."""
 
 
+@runtime_checkable
 class Learner(Protocol):
     """What every learner offers, whatever is behind it.
 
@@ -122,12 +125,13 @@ class TorchLearner:
         self.network.to(device=device, memory_format=torch.channels_last)
         started = time.perf_counter()
         pixels = self._measure(self._to_device(images))
-        self._train(pixels, torch.from_numpy(labels).to(device), labels)
+        self._train(pixels, torch.tensor(labels, device=device), labels)
         self.seconds = time.perf_counter() - started
         return self
 
     def _to_device(self, images: Images) -> UInt8[Tensor, "n channel height width"]:
-        return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(self.spec.training.device)
+        pixels = np.require(images.transpose(0, 3, 1, 2), requirements=["C", "W"])
+        return torch.from_numpy(pixels).to(self.spec.training.device)
 
     def _measure(self, pixels: UInt8[Tensor, "n channel height width"]) -> UInt8[Tensor, "n channel height width"]:
         """Mean and standard deviation a channel, of the training images only, in units of the full range."""
@@ -143,10 +147,9 @@ class TorchLearner:
         self, pixels: UInt8[Tensor, "n channel height width"], targets: Int64[Tensor, " n"], plan: Int64[Tensor, "step batch"]
     ) -> Iterator[tuple[Tensor, Tensor]]:
         draws = torch_generator(self.spec.seed_of("batches"), "augment", self.spec.training.device)
+        augmented = augment.bind(self.spec.preprocessing.augment, flips=self.flips)
         for chosen in plan:
-            batch = pixels[chosen].float().div_(255)
-            batch = augment.apply(batch, self.spec.preprocessing.augment, draws, flips=self.flips)
-            yield self._normalised(batch), targets[chosen]
+            yield self._normalised(augmented(pixels[chosen].float().div_(255), draws)), targets[chosen]
 
     def _train(self, pixels: UInt8[Tensor, "n channel height width"], targets: Int64[Tensor, " n"], labels: Labels) -> None:
         training, chosen = self.spec.training, remedy(self.spec.remedy)
@@ -226,6 +229,12 @@ class _Tracker:
         return np.array(self.points, dtype=np.float64).reshape(-1, 4)
 
 
+@lru_cache(maxsize=1)
+def thread_pools() -> ThreadpoolController:
+    """The thread pools behind NumPy and scikit-learn, whose size can change the last bits of a result."""
+    return ThreadpoolController()
+
+
 @dataclass
 class ClassicalLearner:
     """A classical model behind the same interface: probabilities are the softmax of its decision values at a fitted temperature.
@@ -245,6 +254,10 @@ class ClassicalLearner:
 
     def fit(self, images: Images, labels: Labels) -> "ClassicalLearner":
         """Fit on the images that the remedy chooses, with the weights that it gives."""
+        with thread_pools().limit(limits=self.spec.training.threads):
+            return self._fit(images, labels)
+
+    def _fit(self, images: Images, labels: Labels) -> "ClassicalLearner":
         chosen = require_classical(self.spec.remedy)
         order = generator(self.spec.seed_of("batches"), "batches")
         _, height, width, channel = images.shape
@@ -261,7 +274,8 @@ class ClassicalLearner:
 
     def predict_log_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
         """Log-probabilities, one row an image."""
-        return log_softmax(self.model.decision(images) / self.temperature)
+        with thread_pools().limit(limits=self.spec.training.threads):
+            return log_softmax(self.model.decision(images) / self.temperature)
 
     def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
         """Probabilities, one row an image."""

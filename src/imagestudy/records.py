@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 
 from imagestudy.specs import Choice, ProfileSpec, RunSpec
 from imagestudy.store import Record, RunStore
+from imagestudy.versions import stamp
 
 
 def labels_key(dataset: Choice) -> str:
@@ -29,7 +30,7 @@ class Records:
 
     @classmethod
     def read(cls, store: RunStore, run_ids: Iterable[str]) -> "Records":
-        """Those of the named runs that are done, in the order of the names; a derived run borrows nothing: its scores are its own."""
+        """Those of the named runs that are done, in the order of the names."""
         loaded = store.load(run_ids := list(run_ids))
         records = tuple(loaded[run_id] for run_id in run_ids if run_id in loaded)
         keys = {labels_key(record.spec.dataset) for record in records}
@@ -40,6 +41,12 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def of(self, specs: Iterable[RunSpec]) -> "Records":
+        """The records of the given runs, in their order; those that are not here are left out."""
+        by_id = {record.spec.run_id: record for record in self}
+        wanted = dict.fromkeys(stamp(spec).run_id for spec in specs)
+        return Records(tuple(by_id[run_id] for run_id in wanted if run_id in by_id), self.labels)
 
     def where(
         self,

@@ -166,6 +166,7 @@ class Effort(Spec):
         settings: how many settings of each preprocessing step are tried.
         distances: of the probe, in rows.
         images_seen: replaces the study's budget.
+        costs: models whose cost is measured (None: all of the study's).
     """
 
     runs: int = Field(gt=0)
@@ -176,6 +177,7 @@ class Effort(Spec):
     settings: int = Field(default=3, gt=0)
     distances: tuple[int, ...] = ()
     images_seen: int | None = Field(default=None, gt=0)
+    costs: tuple[str, ...] | None = None
 
 
 class Study(Spec):
@@ -216,7 +218,7 @@ class Study(Spec):
 
     def effort(self, name: str) -> Effort:
         """The effort of a name; an unknown one raises `InputError`."""
-        return self.efforts[require_known(name, EFFORTS, what="effort")]  # type: ignore[index]
+        return self.efforts[require_known(name, EFFORTS, what="effort", where=f"study {self.name!r}")]  # type: ignore[index]
 
 
 def study_file(study: str) -> Path:

@@ -1,7 +1,7 @@
 """The run store: one SQLite file, two tables, and no half-written run in it at any moment.
 
-A run is *claimed* before it is trained, so that two processes never train the same one, and appears with its record and arrays in one
-transaction. A claim whose owner has died is free again.
+A run is *claimed* before it is trained, so that two processes never train the same one, and appears with its record and
+arrays in one transaction. A claim whose owner has died is free again.
 """
 
 import json
@@ -66,18 +66,26 @@ class Failure:
         return f"{self.spec.run_id} {self.spec.key()}: {self.reason}"
 
 
+FINEST, COARSEST = -10, -2
+EDGES = np.array([np.ceil(k * np.log(2) / 2.0 ** (FINEST + k)) * 2.0 ** (FINEST + k) for k in range(1, COARSEST - FINEST + 1)])
+"""Where the step of `round_log_probabilities` doubles, in −log p: the first multiple of the doubled step with p ≤ 2^−k."""
+
+
 def round_log_probabilities(log_probabilities: Float[np.ndarray, "n class"]) -> Float16[np.ndarray, "n class"]:
     """Log-probabilities as they are stored: float16 on a grid that is fine where probability is and coarse where it is not.
 
     The step is the power of two below 2^-10 / p, between 2^-10 and 1/4, and values end at -16: a probability moves by less than
-    0.001, its logarithm by at most 1/8. All recorded scores are computed from these values, so that they follow from the store.
+    0.001, its logarithm by at most 1/8. The step doubles on points of both grids: order is kept, rounding again changes nothing.
+    All recorded scores are computed from these values, so that they follow from the store.
     """
     values = np.clip(log_probabilities, -16.0, 0.0).astype(np.float64)
-    step = np.exp2(np.clip(np.floor(-10 - values / np.log(2)), -10, -2))
+    step = np.exp2(FINEST + np.searchsorted(EDGES, -values, side="right"))
     return (np.round(values / step) * step).astype(np.float16)
 
 
 def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
+    if array.dtype.hasobject:
+        raise TypeError("an array of Python objects cannot be stored")
     planes = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8).reshape(-1, array.dtype.itemsize).T
     return array.dtype.str, json.dumps(array.shape), zlib.compress(planes.tobytes(), 9)
 

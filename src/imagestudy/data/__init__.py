@@ -70,14 +70,7 @@ def prepare(spec: RunSpec) -> Prepared:
     dataset = sources.load(spec.dataset)
     augment.check_allowed(spec.preprocessing.augment, dataset.flips)
     parts = splits.split(dataset)
-    available = _available(spec.dataset)
-    chosen = splits.choose(
-        dataset.labels,
-        parts.train,
-        splits.profile_counts(spec.profile, available),
-        class_order=splits.draw_class_order(spec.profile, available, rng=generator(spec.seed_of("order"), "order")),
-        rng=generator(spec.seed_of("draw"), "draw"),
-    )
+    chosen = splits.draw(dataset, parts.train, spec.profile, draw=spec.seed_of("draw"), order=spec.seed_of("order"))
     train = _take(spec, chosen)
     counts = np.bincount(train.labels, minlength=len(dataset.classes)).astype(np.int64)
     return Prepared(train, _take(spec, parts.validation), counts, dataset.classes, dataset.flips)
@@ -124,3 +117,14 @@ def profile_size(dataset: Choice, profile: ProfileSpec) -> int:
 def _available(dataset: Choice) -> Int64[np.ndarray, " class"]:
     loaded = sources.load(dataset)
     return splits.count(loaded.labels[splits.split(loaded).train], len(loaded.classes))
+
+
+def image_shape(dataset: Choice) -> tuple[int, int, int]:
+    """Channels, height and width of a dataset's images."""
+    _, height, width, channel = sources.load(dataset).images.shape
+    return channel, height, width
+
+
+def class_count(dataset: Choice) -> int:
+    """The number of classes."""
+    return len(sources.load(dataset).classes)

@@ -1,5 +1,6 @@
 """Fully connected networks (ANN): the image is one vector."""
 
+from itertools import pairwise
 from math import prod
 
 from jaxtyping import Float
@@ -71,5 +72,5 @@ def mlp(
 ) -> Network:
     """A residual multilayer perceptron: `depth` layers of batch norm, GELU and dropout (Ioffe & Szegedy 2015; He et al. 2016)."""
     sizes = [prod(shape), *[width] * depth]
-    layers = [Layer(a, b, normalise=normalise, dropout=dropout) for a, b in zip(sizes, sizes[1:], strict=False)]
+    layers = [Layer(a, b, normalise=normalise, dropout=dropout) for a, b in pairwise(sizes)]
     return Network(VectorFeatures(nn.Sequential(*layers)), OnlyPosition(), nn.Linear(width, classes))

@@ -1,11 +1,13 @@
 """Classical learners behind one small interface: `fit`, and decision values that a temperature turns into probabilities."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 from pydantic import Field
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -36,9 +38,9 @@ class Classical(ABC):
     def fit(
         self,
         images: UInt8[np.ndarray, "n height width channel"],
-        labels: Int64[np.ndarray, "n"],
+        labels: Int64[np.ndarray, " n"],
         *,
-        sample_weight: Float[np.ndarray, "n"] | None = None,
+        sample_weight: Float[np.ndarray, " n"] | None = None,
     ) -> None:
         """Fit to the images, each counted with its weight.
 
@@ -63,7 +65,7 @@ class Classical(ABC):
 class Majority(Classical):
     """The classes' shares of the training set, whatever the image: the least that a learner has to beat."""
 
-    def _fit(self, images: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None) -> None:
+    def _fit(self, images: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None) -> None:  # noqa: ARG002
         counts = np.bincount(labels, weights=sample_weight, minlength=self.classes)
         self.log_prior = np.log(counts / counts.sum())
 
@@ -97,7 +99,7 @@ class Neighbours(Pixels):
 
     def decision(self, images: UInt8[np.ndarray, "n height width channel"]) -> Float[np.ndarray, "n class"]:
         """Log (k_c + 1) / (k + K)."""
-        k = self.pipeline[-1].n_neighbors_
+        k = self.pipeline[-1].n_neighbors
         return np.log((self.pipeline.predict_proba(images) * k + 1) / (k + self.classes))
 
 
@@ -106,29 +108,37 @@ def scaled_pixels(images: UInt8[np.ndarray, "n height width channel"]) -> Float[
     return images.reshape(len(images), -1) / 255.0
 
 
-def _pipeline(describe: object, *steps: object) -> Pipeline:
+def _pipeline(describe: Callable[[np.ndarray], np.ndarray], *steps: BaseEstimator) -> Pipeline:
     return make_pipeline(FunctionTransformer(describe), *steps)
 
 
-@models.register("majority", family="classical", era="traditional", kind="classical")
+Trials = tuple[dict[str, float], ...]
+"""Settings among which tuning chooses on validation, the default first: as many as a network gets."""
+
+LOGISTIC_TRIALS: Trials = tuple({"C": c} for c in (1.0, 0.1, 10.0, 0.01, 100.0, 0.03, 0.3, 3.0))
+NEIGHBOUR_TRIALS: Trials = tuple({"neighbours": k} for k in (3, 1, 5, 7, 2, 9, 11, 15))
+SVM_TRIALS: Trials = tuple({"C": c} | gamma for gamma in ({}, {"gamma": 0.1}) for c in (10.0, 1.0, 100.0, 1000.0))
+
+
+@models.register("majority", family="classical", era="traditional", kind="classical", trials=({},))
 def majority(shape: Shape, classes: int) -> Classical:  # noqa: ARG001
     """The majority class: the baseline below all others."""
     return Majority("majority", classes)
 
 
-@models.register("logistic", family="classical", era="traditional", kind="classical")
+@models.register("logistic", family="classical", era="traditional", kind="classical", trials=LOGISTIC_TRIALS)
 def logistic(shape: Shape, classes: int, *, C: Positive = 1.0) -> Classical:  # noqa: ARG001, N803
     """Multinomial logistic regression on standardised pixels; C is the inverse strength of its L2 penalty."""
     return Pixels("logistic", classes, _pipeline(scaled_pixels, StandardScaler(), LogisticRegression(C=C, max_iter=2000)))
 
 
-@models.register("knn", family="classical", era="traditional", kind="classical")
+@models.register("knn", family="classical", era="traditional", kind="classical", trials=NEIGHBOUR_TRIALS)
 def knn(shape: Shape, classes: int, *, neighbours: Annotated[int, Field(gt=0)] = 3) -> Classical:  # noqa: ARG001
     """The k nearest neighbours by Euclidean distance between pixels (Cover & Hart 1967)."""
     return Neighbours("knn", classes, _pipeline(scaled_pixels, KNeighborsClassifier(neighbours, algorithm="brute")))
 
 
-@models.register("svm", family="classical", era="traditional", kind="classical")
+@models.register("svm", family="classical", era="traditional", kind="classical", trials=SVM_TRIALS)
 def svm(
     shape: Shape,  # noqa: ARG001
     classes: int,
@@ -140,7 +150,7 @@ def svm(
     return Pixels("svm", classes, _pipeline(scaled_pixels, SVC(C=C, gamma="scale" if gamma is None else gamma)))
 
 
-@models.register("hog_svm", family="classical", era="traditional", kind="classical")
+@models.register("hog_svm", family="classical", era="traditional", kind="classical", trials=SVM_TRIALS)
 def hog_svm(
     shape: Shape,  # noqa: ARG001
     classes: int,

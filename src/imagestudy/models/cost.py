@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from imagestudy.errors import InputError
+from imagestudy.models import build
 from imagestudy.models.network import Network, Shape
 from imagestudy.models.transformer import Attention
+from imagestudy.specs import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Layer:
 
 def describe(network: Network, shape: Shape) -> list[Layer]:
     """The layers in the order in which an image passes them; their parameters add up to the network's."""
-    parts = {m: name for name, m in network.named_modules() if _is_layer(m)}
+    parts: dict[nn.Module, str] = {m: name for name, m in network.named_modules() if _is_layer(m)}
     rows: list[Layer] = []
 
     def note(module: nn.Module, _inputs: tuple, output: Any) -> None:
@@ -47,8 +50,8 @@ def describe(network: Network, shape: Shape) -> list[Layer]:
 def count_flops(network: Network, shape: Shape) -> int:
     """Floating-point operations of one image's way forward: two a multiply-accumulate.
 
-    Counted are matrix products: linear and convolutional layers, the gates of recurrent ones, the two products of attention. Left out,
-    as is usual, are biases, activations, normalisation and pooling, together some percent. Padding counts as if it were image.
+    Counted are matrix products: linear and convolutional layers, the gates of recurrent ones, the two products of attention.
+    Left out, as is usual, are biases, activations, normalisation and pooling. Padding counts as if it were image.
     """
     total = 0
 
@@ -56,7 +59,7 @@ def count_flops(network: Network, shape: Shape) -> int:
         nonlocal total
         total += 2 * _products(module, inputs[0], output)
 
-    counted = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.RNNBase | Attention)]
+    counted: list[nn.Module] = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.RNNBase | Attention)]
     _pass_one_image(network, shape, counted, add)
     return total
 
@@ -87,3 +90,12 @@ def _products(module: nn.Module, given: torch.Tensor, output: Any) -> int:
         return len(given) * sum(w.numel() for name, w in module.named_parameters() if name.startswith("weight"))
     _, tokens, dim = given.shape
     return 2 * tokens * tokens * dim
+
+
+def layers(spec: ModelSpec, *, shape: Shape, classes: int) -> list[Layer]:
+    """`describe` of a network built for the purpose; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        network = build(spec, shape=shape, classes=classes)
+    if not isinstance(network, Network):
+        raise InputError(f"model {spec.name!r} has no layers; allowed: a network")
+    return describe(network, shape)

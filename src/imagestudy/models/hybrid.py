@@ -5,8 +5,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from imagestudy.models.cnn import grid_size, halvings
-from imagestudy.models.network import BatchNorm, MeanPool, Network, Shape, Width, draw_recurrent, models
+from imagestudy.models.cnn import draw_he, grid_size, stem, strides
+from imagestudy.models.network import MeanPool, Network, Shape, Width, draw_recurrent, models
 
 
 class ConvolutionThenRows(nn.Module):
@@ -24,13 +24,13 @@ class ConvolutionThenRows(nn.Module):
         return rearrange(states, "time batch dim -> batch dim time 1")
 
 
-@models.register("crnn", family="hybrid", era="modern", kind="neural", step=2)
+@models.register("crnn", family="hybrid", era="modern", kind="neural", step=1)
 def crnn(shape: Shape, classes: int, *, width: Width = 16) -> Network:
-    """Convolution then recurrence (after Shi et al. 2017): two 3×3 convolutions, then a bidirectional LSTM down the rows of the grid."""
+    """Convolution then recurrence (after Shi et al. 2017): two 3×3 convolutions, then a bidirectional LSTM over the rows."""
     channels, height, columns = shape
-    convolutions = nn.Sequential()
-    for inputs, outputs, stride in zip((channels, width), (width, 2 * width), halvings(height, columns, 2), strict=True):
-        convolutions.extend([nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), BatchNorm(outputs), nn.ReLU()])
+    first, (second, third) = strides(height, columns, stages=2)
+    convolutions = nn.Sequential(stem(channels, width, (first[0] * second[0], first[1] * second[1])), stem(width, 2 * width, third))
+    draw_he(convolutions)
     rnn = nn.LSTM(2 * width * grid_size(height, columns)[1], 2 * width, bidirectional=True)
     draw_recurrent(rnn)
     network = Network(ConvolutionThenRows(convolutions, rnn), MeanPool(), nn.Linear(4 * width, classes))

@@ -14,15 +14,16 @@ from imagestudy.models.network import MeanPool, Network, Shape, Width, draw_recu
 class RowFeatures(nn.Module):
     """A recurrent layer over the rows; its states are the features, one column of them."""
 
-    def __init__(self, rnn: nn.RNNBase, *, band: int):
+    def __init__(self, rnn: nn.RNNBase, *, norm: nn.Module, band: int):
         super().__init__()
         self.rnn = rnn
+        self.norm = norm
         self.band = band
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows 1"]:
         """Read the rows, give the state after each."""
         states, _ = self.rnn(views.rows(images, height=self.band).transpose(0, 1))
-        return rearrange(states, "time batch dim -> batch dim time 1")
+        return rearrange(self.norm(states), "time batch dim -> batch dim time 1")
 
 
 class LastState(nn.Module):
@@ -47,18 +48,22 @@ def elman(shape: Shape, classes: int) -> Network:
     hidden, band = 192, views.band(height)
     rnn = nn.RNN(channels * band * width, hidden)
     draw_recurrent(rnn)
-    return Network(RowFeatures(rnn, band=band), LastState(bidirectional=False), nn.Linear(hidden, classes))
+    return Network(RowFeatures(rnn, norm=nn.Identity(), band=band), LastState(bidirectional=False), nn.Linear(hidden, classes))
 
 
 @models.register("bilstm", family="rnn", era="modern", kind="neural", step=2)
 def bilstm(
     shape: Shape, classes: int, *, width: Width = 64, bidirectional: bool = True, pool: Literal["mean", "last"] = "mean"
 ) -> Network:
-    """A long short-term memory over the rows, read downwards and upwards (Hochreiter & Schmidhuber 1997; Graves 2005)."""
+    """A long short-term memory over the rows, read downwards and upwards (Hochreiter & Schmidhuber 1997; Graves 2005).
+
+    Layer norm (Ba et al. 2016) of the states before they are pooled.
+    """
     channels, height, columns = shape
     band = views.band(height)
     rnn = nn.LSTM(channels * band * columns, width, bidirectional=bidirectional)
     draw_recurrent(rnn)
-    pooling = MeanPool() if pool == "mean" else LastState(bidirectional=bidirectional)
     dim = 2 * width if bidirectional else width
-    return Network(RowFeatures(rnn, band=band), pooling, nn.Linear(dim, classes))
+    features = RowFeatures(rnn, norm=nn.LayerNorm(dim), band=band)
+    pooling = MeanPool() if pool == "mean" else LastState(bidirectional=bidirectional)
+    return Network(features, pooling, nn.Linear(dim, classes))

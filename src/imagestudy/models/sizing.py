@@ -25,7 +25,9 @@ def fitting_width(build: Callable[[int], Network], params: int, *, step: int, na
     Raises:
         InputError: no width lands within 10 % of the budget.
     """
-    below, above = 1, WIDEST // step
+    below, above = 1, 2
+    while _count(build, above * step) < params and above * step < WIDEST:
+        below, above = above, 2 * above
     while above - below > 1:
         middle = (below + above) // 2
         below, above = (middle, above) if _count(build, middle * step) <= params else (below, middle)
@@ -38,6 +40,6 @@ def fitting_width(build: Callable[[int], Network], params: int, *, step: int, na
 
 
 def _count(build: Callable[[int], Network], width: int) -> int:
-    """Built on no device and from a copy of the generator, so that looking for a width leaves the initialisation alone."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    """Built under a copy of torch's generator, so that looking for a width leaves the initialisation that follows alone."""
+    with torch.random.fork_rng(devices=[]):
         return count_parameters(build(width))

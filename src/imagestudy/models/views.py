@@ -9,6 +9,8 @@ from torch.nn import functional as F  # noqa: N812
 
 FEWEST, MOST = 4, 16
 """Positions a side that strides and patches leave, where the image has as many."""
+LONGEST = 32
+"""Most time steps of a recurrent network over the rows."""
 
 
 def reduction(side: int) -> int:
@@ -26,8 +28,11 @@ def reduction(side: int) -> int:
 
 
 def band(height: int) -> int:
-    """How many rows make one time step, such that there are at most 16: 8 → 1 (8 steps), 28 → 2 (14), 32 → 2 (16)."""
-    return positions(height, MOST)
+    """How many rows make one time step: one, as long as that is at most 32 steps; 32 → 1 (32 steps), 64 → 2 (32), 100 → 4 (25).
+
+    Steps are not a side of a grid: single rows keep a recurrent network's way from top to bottom as long as the image is high.
+    """
+    return positions(height, LONGEST)
 
 
 def positions(side: int, factor: int) -> int:

@@ -85,6 +85,7 @@ def _put_in_place(executed: Path, target: Path) -> None:
         return
     notebook = nbformat.read(executed, as_version=4)
     quieten(notebook, folders=folders_of_this_machine())
+    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     nbformat.write(notebook, partial)
     partial.replace(target)

@@ -25,7 +25,7 @@ from imagestudy.errors import InputError, require_known
 Parameter = bool | int | float | str | list
 DECLARABLE: dict[str, Any] = {
     **{kind.__name__: kind for kind in (str, int, float, bool, list)},
-    **{f"list[{kind.__name__}]": list[kind] for kind in (str, int, float, bool)},  # type: ignore[valid-type]
+    **{f"list[{kind.__name__}]": list[kind] for kind in (str, int, float, bool)},
 }
 GRACE_S = 30.0
 POLL_S = 0.1
@@ -101,7 +101,6 @@ def execute(
     """
     check_parameters(notebooks, parameters)
     _check_targets(notebooks, output)
-    output.mkdir(parents=True, exist_ok=True)
     papers = [_paper(notebook, output, parameters) for notebook in notebooks]
     failures = _run_all(papers, workers=workers, timeout_s=timeout_s, environment={**os.environ, **(environment or {})})
     refusals = [failure for failure in failures if isinstance(failure, InputError)]
@@ -119,10 +118,10 @@ def _existing(notebook: Path) -> Path:
 
 
 def _plain(name: str, value: Any) -> Parameter:
-    """The value as papermill can write it into a cell: it raises on NumPy numbers and makes text of tuples."""
+    """The value as papermill can write it into a cell; it raises on NumPy's numbers, which lists tend to hold."""
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, tuple | list):
+    if isinstance(value, list):
         return [_plain(name, item) for item in value]
     if isinstance(value, bool | int | float | str):
         return value

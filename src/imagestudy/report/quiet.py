@@ -40,7 +40,7 @@ def quieten(notebook: NotebookNode, *, folders: Mapping[str, str]) -> None:
 
     Args:
         notebook: as papermill leaves it.
-        folders: absolute folder → what is shown in its place, the inner ones first.
+        folders: absolute folder → what is shown in its place (no backslash in it), the inner ones first.
     """
     notebook.metadata = NotebookNode(METADATA)
     for cell in notebook.cells:
@@ -71,5 +71,5 @@ def _quieten_output(output: NotebookNode, folders: Mapping[str, str]) -> bool:
 def _without_folders(text: str, folders: Mapping[str, str]) -> str:
     text = CELL_FILE.sub("CELL", text)
     for folder, shown in folders.items():
-        text = re.sub(rf"(?<![\w{re.escape(os.sep)}.-]){re.escape(folder)}(?![\w.-])", lambda _, shown=shown: shown, text)
+        text = re.sub(rf"(?<![\w{re.escape(os.sep)}.-]){re.escape(folder)}(?![\w.-])", shown, text)
     return text

@@ -17,27 +17,14 @@ from imagestudy.errors import InputError, require_known
 from imagestudy.executors import Executor, FreshProcesses, available_cores, executor_for
 from imagestudy.models import models
 from imagestudy.records import Records, labels_key
-from imagestudy.remedies import remedies
 from imagestudy.runs.lineage import is_derived, parents, task
 from imagestudy.runs.recording import derive, record
 from imagestudy.specs import RunSpec
 from imagestudy.store import Failure, Record, RunStore
+from imagestudy.versions import stamp
 
 TRAIN_VARIABLE = "IMAGESTUDY_TRAIN"
 GUESSED_SECONDS = {"neural": 5.0, "classical": 0.2}
-
-
-def stamp(spec: RunSpec) -> RunSpec:
-    """The spec, checked, with every registered name at the version that it has now.
-
-    Raises:
-        InputError: an unknown name, or an option that is not allowed.
-    """
-    stamped = data.stamp(spec).with_(model=models.stamp(spec.model), remedy=remedies.stamp(spec.remedy))
-    data.check(stamped)
-    models.check(stamped.model)
-    remedies.check(stamped.remedy)
-    return stamped
 
 
 def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, executor: Executor | None = None) -> Records:

@@ -1,4 +1,7 @@
-"""One run → one record: train and score it, or compute it from its parent's record. Pure functions, fit to be sent to another process."""
+"""One run → one record: trained and scored, or computed from its parent's record.
+
+The functions are pure, fit to be sent to another process.
+"""
 
 import resource
 import sys
@@ -63,7 +66,7 @@ def _images_seen(learner: TorchLearner | ClassicalLearner, train: data.Part) -> 
 
 
 def _measure_cost(task: Task) -> Record:
-    """What a model costs: seconds to train, peak memory above the start, latency of one image, images a second, parameters, FLOPs."""
+    """What a model costs: seconds to train, memory above the start, latency, images a second, parameters, FLOPs."""
     spec = task.effective
     prepared = data.prepare(spec)
     learner = make_learner(spec, classes=len(prepared.classes), flips=prepared.flips)

@@ -1,4 +1,7 @@
-"""Sphinx extension: tells the style sheet what a table's cells hold, so that numbers line up, verdicts stand out and text wraps."""
+"""Sphinx extension: escapes what the theme does not, and tells the style sheet what the cells of tables hold.
+
+By that numbers line up, verdicts stand out and long text wraps.
+"""
 
 import html
 import re
@@ -11,6 +14,7 @@ from sphinx.application import Sphinx
 VERDICTS = ("supported", "contradicted", "equivalent", "undecided", "higher", "lower")
 NUMBER = re.compile(r"[+−-]?\d[\d.,]*(e[+-]?\d+)? ?[%×s]?( ?\[[^\]]*\])?|\[[\d.,; +−-]*\]|[–—-]|nan", re.IGNORECASE)
 LONG = 28
+LAST = 1000
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 ROW = re.compile(r"<tr\b.*?</tr>", re.DOTALL)
 CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
@@ -74,7 +78,15 @@ def _mark_page(_app: Sphinx, page: nodes.document) -> None:
             raw[:] = [nodes.Text(mark_html(raw.astext()))]
 
 
+def _escape_titles(_app: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: nodes.document | None) -> None:
+    """Two places of the theme's templates show a title as it stands: the printed heading, and the search page's name."""
+    context["pagetitle"] = html.escape(context.get("pagetitle") or "")
+    if page == "search":
+        context["docstitle"] = html.escape(context["docstitle"])
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("doctree-read", _mark_page)
+    app.connect("html-page-context", _escape_titles, priority=LAST)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,285 @@
+"""The article's claims → findings: each decided from recorded runs by the one verdict rule, never typed.
+
+What decides a claim is fixed beforehand. What is chosen, such as the best member of a side, is chosen on validation, anew in
+every run.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from imagestudy import compare, data, grids, stats
+from imagestudy.compare import Effect, Judged
+from imagestudy.grids import DECIDING, TRADITIONAL, Plan
+from imagestudy.models import cost, models
+from imagestudy.records import Records
+
+Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
+
+CLASSICAL = ("logistic", "knn", "svm", "hog_svm")
+FAMILY_TITLES = {"ann": "ANN", "cnn": "CNN", "rnn": "RNN", "transformer": "Transformer"}
+BORROWED = {"Conv2d": "convolution", "RNN": "recurrence", "LSTM": "recurrence", "GRU": "recurrence", "Attention": "attention"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim with its verdict.
+
+    Args:
+        claim: its number in the article's list, such as "A3"; parts of one claim add a word, "A11 filter, clean".
+        says: the claim, in a few words.
+        verdict: supported, contradicted, equivalent or undecided.
+        effect: what was measured, in words.
+        judged: the comparisons behind it, each named; empty where structure alone decides.
+        aside: what else is worth knowing, as a sentence; decides nothing.
+    """
+
+    claim: str
+    says: str
+    verdict: Verdict
+    effect: str
+    judged: tuple[tuple[str, Judged], ...] = ()
+    aside: str = ""
+
+
+def as_verdict(decision: stats.Verdict) -> Verdict:
+    """The verdict on "A is higher than B"."""
+    return {"higher": "supported", "lower": "contradicted", "equivalent": "equivalent", "undecided": "undecided"}[decision]  # type: ignore[return-value]
+
+
+def _one(claim: str, says: str, effect: str, judged: Judged, *, aside: str = "") -> Finding:
+    return Finding(claim, says, as_verdict(judged.verdict), effect, ((effect, judged),), aside)
+
+
+def learned_features(plan: Plan, records: Records) -> list[Finding]:
+    """A1: the deep member best on validation against the classical one best on validation, both chosen anew in every run."""
+    deep = [name for name in plan.study.models if _is_deep(name)]
+    classical = [name for name in plan.study.models if name in CLASSICAL]
+    ours, theirs = (
+        compare.choose_by_validation([records.of(grids.cell(plan, name)) for name in side], score="accuracy")
+        for side in (deep, classical)
+    )
+    judged = compare.judge(compare.difference(ours, theirs, score="accuracy"), margin=plan.study.margin, comparisons=1)
+    aside = f"Chosen on validation: {_chosen(ours)} against {_chosen(theirs)}."
+    return [_one("A1", "Learned features beat fixed ones", "best network − best classical model, accuracy", judged, aside=aside)]
+
+
+def _is_deep(name: str) -> bool:
+    facts = models.entry(name).facts
+    return facts["kind"] == "neural" and facts["era"] == "modern"
+
+
+def _chosen(records: Records) -> str:
+    names = [record.spec.model.name for record in records]
+    return ", ".join(f"{name} {names.count(name)}×" for name in dict.fromkeys(sorted(names, key=names.count, reverse=True)))
+
+
+def cnn_leads(plan: Plan, records: Records) -> list[Finding]:
+    """A2: the deciding CNN against each other deciding member; supported if above every one, contradicted if below any."""
+    others = [name for family, name in DECIDING.items() if family != "cnn"]
+    cnn = records.of(grids.cell(plan, DECIDING["cnn"]))
+    judged = [
+        (
+            f"{DECIDING['cnn']} − {name}",
+            compare.judge(
+                compare.difference(cnn, records.of(grids.cell(plan, name)), score="accuracy"),
+                margin=plan.study.margin,
+                comparisons=len(others),
+            ),
+        )
+        for name in others
+    ]
+    return [
+        Finding(
+            "A2", "CNNs lead", _all_higher([j.verdict for _, j in judged]), "resnet − each other family, accuracy", tuple(judged)
+        )
+    ]
+
+
+def _all_higher(decisions: Sequence[stats.Verdict]) -> Verdict:
+    if "lower" in decisions:
+        return "contradicted"
+    for same, verdict in (("higher", "supported"), ("equivalent", "equivalent")):
+        if set(decisions) == {same}:
+            return verdict  # type: ignore[return-value]
+    return "undecided"
+
+
+def modern_is_more_accurate(plan: Plan, records: Records) -> list[Finding]:
+    """A3, A4, A5: modern minus traditional accuracy, per family, on balanced training data."""
+    findings = []
+    for number, family in (("A3", "cnn"), ("A4", "rnn"), ("A5", "ann")):
+        modern, traditional = (records.of(grids.cell(plan, side[family])) for side in (DECIDING, TRADITIONAL))
+        effect = compare.difference(modern, traditional, score="accuracy")
+        judged = compare.judge(effect, margin=plan.study.margin, comparisons=3)
+        says = f"A modern {FAMILY_TITLES[family]} is more accurate than the traditional one"
+        findings.append(_one(number, says, f"{DECIDING[family]} − {TRADITIONAL[family]}, accuracy", judged))
+    return findings
+
+
+def modern_loses_less(plan: Plan, records: Records) -> list[Finding]:
+    """A6, A7, A8: what the traditional member loses to imbalance minus what the modern one loses, mean over the profiles.
+
+    Lost is balanced accuracy against a balanced training set of the same number of images, remedy none.
+    """
+    findings = []
+    for number, family in (("A6", "cnn"), ("A7", "rnn"), ("A8", "ann")):
+        cells = {
+            side: [
+                tuple(records.of(grids.cell(plan, name, profile=p)) for p in (grids.as_many_balanced(plan, profile), profile))
+                for profile in grids.imbalanced_profiles(plan)
+            ]
+            for side, name in (("modern", DECIDING[family]), ("traditional", TRADITIONAL[family]))
+        }
+        judged = compare.judge(
+            _difference_of_losses(cells["traditional"], cells["modern"]), margin=plan.study.margin, comparisons=3
+        )
+        says = f"A modern {FAMILY_TITLES[family]} handles class imbalance better"
+        effect = f"loss of {TRADITIONAL[family]} − loss of {DECIDING[family]}, balanced accuracy"
+        findings.append(_one(number, says, effect, judged, aside=_say_log_odds(cells["traditional"], cells["modern"])))
+    return findings
+
+
+Pairs = Sequence[tuple[Records, ...]]
+
+
+def _difference_of_losses(traditional: Pairs, modern: Pairs) -> Effect:
+    """Mean over profiles of (balanced − imbalanced) of the traditional member minus the same of the modern one."""
+    losses = [
+        [balanced.correct() - imbalanced.correct() for balanced, imbalanced in _same_seeds(side)] for side in (traditional, modern)
+    ]
+    labels = traditional[0][0].test_labels()
+    return Effect(np.mean(losses[0], axis=0) - np.mean(losses[1], axis=0), compare.weights_of(labels), labels)
+
+
+def _same_seeds(pairs: Pairs) -> list[tuple[Records, Records]]:
+    return [compare.paired(balanced, imbalanced) for balanced, imbalanced in pairs]
+
+
+def _say_log_odds(traditional: Pairs, modern: Pairs) -> str:
+    share = 1 / len(traditional)
+    signed = [
+        (sign * share, cell)
+        for direction, side in ((1, traditional), (-1, modern))
+        for balanced, imbalanced in side
+        for sign, cell in ((direction, balanced), (-direction, imbalanced))
+    ]
+    interval = compare.log_odds_interval(signed, rng=np.random.default_rng(0))
+    return f"In log-odds, where the level does not matter: {interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]."
+
+
+def long_range(plan: Plan, records: Records) -> list[Finding]:
+    """A10: on the probe, the deciding RNN is above chance at the largest distance, and within the margin of the smallest."""
+    if plan.study.probe is None:
+        return []
+    near, far = (
+        records.of(grids.probe_cell(plan, DECIDING["rnn"], d)) for d in (min(plan.effort.distances), max(plan.effort.distances))
+    )
+    labels = far.test_labels()
+    weights = compare.weights_of(labels)
+    above_chance = Effect(far.correct() - 0.5, weights, labels)
+    falling = Effect(far.correct() - near.correct(), weights, labels)
+    judged = [compare.judge(effect, margin=plan.study.margin, comparisons=2) for effect in (above_chance, falling)]
+    names = (f"accuracy at distance {max(plan.effort.distances)} − chance", "far − near, accuracy")
+    verdict = _reaches([j.verdict for j in judged])
+    named = tuple(zip(names, judged, strict=True))
+    return [Finding("A10", "RNNs capture long-range dependencies", verdict, "; ".join(names), named, _say_probe(plan, records))]
+
+
+def _reaches(decisions: Sequence[stats.Verdict]) -> Verdict:
+    above, falling = decisions
+    if above in ("lower", "equivalent") or falling == "lower":
+        return "contradicted"
+    return "supported" if above == "higher" and falling in ("equivalent", "higher") else "undecided"
+
+
+def _say_probe(plan: Plan, records: Records) -> str:
+    means = {name: records.of(grids.probe_cell(plan, name, max(plan.effort.distances))) for name in DECIDING.values()}
+    said = [f"{name} {np.mean([r.scores['accuracy'] for r in cell]):.3f}" for name, cell in means.items() if len(cell)]
+    return f"Accuracy at the largest distance: {', '.join(said)}."
+
+
+def preprocessing_pays(plan: Plan, records: Records) -> list[Finding]:
+    """A11: filter, denoise and augment, each on against off, its setting chosen on validation, clean and noisy images apart."""
+    settings = grids.preprocessing_settings(plan)
+    findings = []
+    for kind in ("filter", "denoise", "augment"):
+        for state, noise in (("clean", None), ("noisy", grids.NOISE)):
+            on, off = (
+                [
+                    records.of(grids.cell(plan, DECIDING["cnn"], preprocessing=s.model_copy(update={"noise": noise})))
+                    for s in settings[k]
+                ]
+                for k in (kind, "off")
+            )
+            chosen = compare.choose_by_validation(on, score="accuracy")
+            judged = compare.judge(compare.difference(chosen, off[0], score="accuracy"), margin=plan.study.margin, comparisons=6)
+            says = f"To {kind} is worth doing before training, {state} images"
+            findings.append(_one(f"A11 {kind}, {state}", says, f"{kind} on − off, accuracy", judged))
+    return findings
+
+
+def listings(plan: Plan, records: Records) -> list[Finding]:
+    """A13: what is inside the article's two listings, by structure alone; accuracy beside it."""
+    shape, classes = data.image_shape(plan.study.dataset), data.class_count(plan.study.dataset)
+    layers = cost.layers(grids.model_spec(plan, "article"), shape=shape, classes=classes)
+    found = sorted({BORROWED[layer.kind] for layer in layers if layer.kind in BORROWED})
+    verdict: Verdict = "supported" if found else "contradicted"
+    effect = f"layers inside: {', '.join(dict.fromkeys(layer.kind for layer in layers))}"
+    cells = {name: records.of(grids.cell(plan, name)) for name in ("article", *DECIDING.values())}
+    said = [
+        f"{name} {compare.say_share(compare.level_of(cell, score='accuracy').interval())}"
+        for name, cell in cells.items()
+        if len(cell)
+    ]
+    return [
+        Finding("A13", "The listings are a CNN and an RNN or Transformer", verdict, effect, (), f"Accuracy: {'; '.join(said)}.")
+    ]
+
+
+CLAIMS: dict[str, Callable[[Plan, Records], list[Finding]]] = {
+    "A1": learned_features,
+    "A2": cnn_leads,
+    "A3–A5": modern_is_more_accurate,
+    "A6–A8": modern_loses_less,
+    "A10": long_range,
+    "A11": preprocessing_pays,
+    "A13": listings,
+}
+
+
+def decide(plan: Plan, records: Records) -> list[Finding]:
+    """All findings of a study, in the order of the claims."""
+    return [finding for claim in CLAIMS.values() for finding in claim(plan, records)]
+
+
+def grid(plan: Plan) -> list:
+    """The runs that the claims need."""
+    return [
+        *grids.accuracy(plan),
+        *grids.loss_to_imbalance(plan),
+        *grids.preprocessing(plan),
+        *grids.probe(plan),
+    ]
+
+
+def table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """One row a finding: claim, verdict, effect, interval in points, n, what would decide it."""
+    return pd.DataFrame([_row(finding) for finding in findings])
+
+
+def _row(finding: Finding) -> dict[str, object]:
+    needed = [compare.say_needed(j.needed) for _, j in finding.judged if j.verdict == "undecided"]
+    return {
+        "claim": finding.claim,
+        "says": finding.says,
+        "verdict": finding.verdict,
+        "effect": finding.effect,
+        "points": "; ".join(compare.say_points(j.interval) for _, j in finding.judged),
+        "n": compare.say_n(finding.judged[0][1].interval) if finding.judged else "structure alone",
+        "would decide it": "; ".join(part for part in needed if part) if finding.verdict == "undecided" else "",
+        "aside": finding.aside,
+    }

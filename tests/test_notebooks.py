@@ -1,0 +1,259 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbval.plugin import get_sanitize_patterns
+from notebook_laws import CHECKED, faults_of, tags
+from sample_notebooks import PARAMETERS, code, prose, write, write_cells
+
+from imagestudy import paths, report
+
+EXPECTED = (
+    "01_preprocessing",
+    "02_ann",
+    "03_cnn",
+    "04_rnn",
+    "05_transformer",
+    "07_accuracy",
+    "08_class_imbalance",
+    "12_verdicts",
+)
+NOTEBOOKS = [paths.notebooks_folder() / f"{name}.ipynb" for name in EXPECTED]
+RULES = Path(__file__).parent / "nbval.cfg"
+STUDY = "digits"
+WHOLE_S = 1800
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What nbval found: cells as (file name, number among the code cells), and all it said."""
+
+    passed: set[tuple[str, int]]
+    failed: set[tuple[str, int]]
+    said: str
+
+
+def validate(folder: Path, *, results: Path, train: str | None = None) -> Validation:
+    """Run every notebook of a folder again, against the store in `results`, and compare the tagged cells."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(folder),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:jaxtyping",
+    ]
+    command += ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", str(RULES), "-n", "2", "--dist", "loadscope"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment |= {"IMAGESTUDY_RESULTS": str(results)} | ({"IMAGESTUDY_TRAIN": train} if train else {})
+    run = subprocess.run(
+        [*command, "-q", "-rA", "--color=no", str(folder)], env=environment, capture_output=True, text=True, check=False
+    )
+    found = re.findall(r"^(PASSED|FAILED|ERROR) (\S+\.ipynb)::Cell (\d+)", run.stdout, re.MULTILINE)
+    cells = {outcome: {(Path(file).name, int(cell)) for was, file, cell in found if was == outcome} for outcome, _, _ in found}
+    assert (run.returncode == 0) == (set(cells) == {"PASSED"}), run.stdout + run.stderr
+    return Validation(cells.get("PASSED", set()), cells.get("FAILED", set()) | cells.get("ERROR", set()), run.stdout)
+
+
+def checked_cells(folder: Path) -> set[tuple[str, int]]:
+    """The cells that nbval compares: tagged, and with an output that is not a picture alone."""
+    found = set()
+    for file in folder.glob("*.ipynb"):
+        cells = [cell for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"]
+        for index, cell in enumerate(cells):
+            if CHECKED in tags(cell):
+                assert any(
+                    output.get("text") or any(k.startswith("text/") for k in output.get("data", {})) for output in cell.outputs
+                )
+                found.add((file.name, index))
+    return found
+
+
+# --- the numbered notebooks ---------------------------------------------------------------------------------------------------
+
+
+def test_the_notebooks_are_those_of_the_design() -> None:
+    assert sorted(file.stem for file in paths.notebooks_folder().glob("*.ipynb")) == sorted(EXPECTED)
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=EXPECTED)
+def test_notebook_keeps_the_laws(file: Path) -> None:
+    assert faults_of(file) == []
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all notebooks, as papermill executes them with effort `smoke` from an empty store."""
+    base = tmp_path_factory.mktemp("smoke")
+    environment = {"IMAGESTUDY_RESULTS": str(base / "results")}
+    parameters: dict[str, bool | int | float | str | list] = {"study": STUDY, "effort": "smoke"}
+    report.execute(NOTEBOOKS, output=base / "notebooks", parameters=parameters, timeout_s=WHOLE_S, environment=environment)
+    assert (base / "results" / STUDY / paths.STORE_NAME).is_file()
+    return base / "notebooks"
+
+
+@pytest.mark.timeout(2 * WHOLE_S)
+def test_trained_twice_from_nothing_the_notebooks_show_the_same(smoke: Path, tmp_path: Path) -> None:
+    found = validate(smoke, results=tmp_path / "empty")
+    assert not found.failed, found.said
+    assert checked_cells(smoke) <= found.passed
+    assert {file for file, _ in found.passed} == {file.name for file in NOTEBOOKS}
+
+
+@pytest.mark.timeout(WHOLE_S)
+def test_published_numbers_follow_from_the_published_records(tmp_path: Path) -> None:
+    published = paths.published_results(STUDY)
+    (tmp_path / "results" / STUDY).mkdir(parents=True)
+    shutil.copy(published / paths.STORE_NAME, tmp_path / "results" / STUDY)
+    shutil.copytree(published / "notebooks", tmp_path / "notebooks")
+    found = validate(tmp_path / "notebooks", results=tmp_path / "results", train="never")
+    assert not found.failed, found.said
+    assert checked_cells(tmp_path / "notebooks") <= found.passed
+    assert {file for file, _ in found.passed} == {file.name for file in NOTEBOOKS}
+
+
+# --- nbval: what it must catch ------------------------------------------------------------------------------------------------
+
+SENTENCE = "resnet is higher than mlp: 0.985 [0.979, 0.991] against 0.965 [0.958, 0.972], n = 10, p = 0.002, 39,876 parameters"
+CELLS = {
+    "printed": f"print({SENTENCE!r})",
+    "table": f"from IPython.display import HTML\nHTML('<table><tr><td>{SENTENCE}</td></tr></table>')",
+    "sentence": f"from IPython.display import Markdown\nMarkdown({SENTENCE!r})",
+}
+
+
+def change_a_digit(file: Path) -> None:
+    """Turn the last digit of one published interval into another, in every representation of the output."""
+    text = file.read_text(encoding="utf-8")
+    content = json.loads(text)
+    for cell in content["cells"]:
+        if CHECKED in cell["metadata"].get("tags", []):
+            cell["outputs"] = json.loads(json.dumps(cell["outputs"]).replace("0.972", "0.973"))
+    assert json.dumps(content) != json.dumps(json.loads(text))
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_nbval_passes_what_is_the_same_and_catches_one_digit_changed(tmp_path: Path) -> None:
+    untagged = code("import time\nprint(time.time())\nimport os\nprint(os.environ['IMAGESTUDY_RESULTS'])")
+    sources = [write(tmp_path / "in", name, untagged, code(source, CHECKED)) for name, source in CELLS.items()]
+    executed = report.execute(sources, output=tmp_path / "out", parameters={}, timeout_s=120)
+    for file in executed:
+        shutil.copy(file, file.with_stem(f"tampered_{file.stem}"))
+        change_a_digit(file.with_stem(f"tampered_{file.stem}"))
+    found = validate(tmp_path / "out", results=tmp_path / "other")
+    assert found.failed == {(f"tampered_{name}.ipynb", 2) for name in CELLS}
+    assert (
+        found.passed
+        == {(f"{tampered}{name}.ipynb", i) for name in CELLS for tampered in ("", "tampered_") for i in range(3)} - found.failed
+    )
+
+
+def sanitize(text: str) -> str:
+    for pattern, replacement in get_sanitize_patterns(RULES.read_text(encoding="utf-8")):
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def test_no_digit_of_a_published_number_is_cut() -> None:
+    for place, character in enumerate(SENTENCE):
+        if character.isdigit():
+            tampered = SENTENCE[:place] + str((int(character) + 1) % 10) + SENTENCE[place + 1 :]
+            assert sanitize(tampered) != sanitize(SENTENCE)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("<object at 0x7f2ab3c4d5e0>", "<object at 0x7fe0012f4a30>"),
+        ("0.81200000000000005", "0.81200000000000017"),
+        ("1.234567891e-05", "1.234567899e-05"),
+    ],
+)
+def test_each_rule_cuts_what_it_is_for(one: str, other: str) -> None:
+    assert sanitize(one) == sanitize(other)
+    assert (
+        len(get_sanitize_patterns(RULES.read_text(encoding="utf-8"))) == RULES.read_text(encoding="utf-8").count("\nregex: ") == 2
+    )
+
+
+# --- the laws themselves ------------------------------------------------------------------------------------------------------
+
+
+def good_cells() -> list[NotebookNode]:
+    parts = [cell for i in range(7) for cell in (prose("We expect the score to rise with size. " * 6), code(f"x{i} = {i}"))]
+    return [prose("# 2 · What does it see?"), code(PARAMETERS, "parameters"), *parts, code("print(x0)", CHECKED)]
+
+
+def test_a_good_notebook_has_no_fault(tmp_path: Path) -> None:
+    assert faults_of(write_cells(tmp_path, "good", good_cells())) == []
+
+
+def _set(index: int, source: str) -> Callable[[list[NotebookNode]], object]:
+    return lambda cells: cells[index].update(source=source)
+
+
+def _parameters(line: str) -> Callable[[list[NotebookNode]], object]:
+    return lambda cells: cells[1].update(source=f"{PARAMETERS}{line}\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda cells: cells[3].outputs.append(nbformat.v4.new_output("stream", text="x")), "outputs are not stripped"),
+        (lambda cells: cells[3].update(execution_count=1), "execution counts are not stripped"),
+        (lambda cells: cells[3].metadata.update(collapsed=True), "a cell has metadata besides tags"),
+        (_set(0, "# 2 · It sees"), "asks a question"),
+        (_set(0, "What does it see?"), "has a title"),
+        (lambda cells: cells.insert(1, prose("A word.")), "the second cell is not the one tagged parameters"),
+        (lambda cells: cells[3].metadata.update(tags=["parameters"]), "the second cell is not the one tagged parameters"),
+        (lambda cells: cells.__delitem__(slice(2, 6)), "7 code cells"),
+        (_set(2, "word " * 2000), "words of prose"),
+        (lambda cells: cells.append(prose("So it is.")), "the last cell is no conclusion"),
+        (lambda cells: cells[-1].metadata.clear(), "the last cell is no conclusion"),
+        (_parameters("depth: int = 3"), "no annotated literal with a comment"),
+        (_parameters("depth = 3  # layers"), "no annotated literal with a comment"),
+        (_parameters("depth: int = 1 + 2  # layers"), "no annotated literal with a comment"),
+        (_parameters("depth: int | None = None  # layers"), "no annotated literal with a comment"),
+        (_parameters("depth: int = 3  # layers = blocks"), "papermill reads"),
+        (_parameters("depth: int = 'three'  # layers"), "parameter 'depth' is 'three'"),
+        (lambda cells: cells[1].update(source='study: str = "digits"  # a name\n'), "1 parameters"),
+        (_set(3, "\n".join(["x = 1"] * 16)), "has 16 lines"),
+        (_set(3, ""), "has 0 lines"),
+        (_set(3, "def f():\n    pass"), "has a def"),
+        (_set(3, "class C:\n    pass"), "has a class"),
+        (_set(3, "for model in []:\n    pass"), "has a for"),
+        (_set(3, "while False:\n    pass"), "has a while"),
+        (_set(3, "from numpy import *"), "imports *"),
+        (_set(3, "%matplotlib inline"), "is not plain Python"),
+    ],
+)
+def test_each_law_finds_its_breach(tmp_path: Path, spoil: Callable[[list[NotebookNode]], object], fault: str) -> None:
+    cells = good_cells()
+    spoil(cells)
+    assert any(fault in found for found in faults_of(write_cells(tmp_path, "spoilt", cells)))
+
+
+def test_metadata_of_a_notebook_is_held_too(tmp_path: Path) -> None:
+    file = write_cells(tmp_path, "spoilt", good_cells())
+    notebook = nbformat.read(file, as_version=4)
+    notebook.metadata = {
+        "kernelspec": {"name": "other", "display_name": "x"},
+        "language_info": {"name": "python", "version": "3"},
+        "x": 1,
+    }
+    nbformat.write(notebook, file)
+    assert len(faults_of(file)) == 3

@@ -1,0 +1,86 @@
+"""Names lead to functions; their options are checked where they are registered."""
+
+from typing import Annotated
+
+import pytest
+from pydantic import Field
+
+from imagestudy.errors import InputError
+from imagestudy.registry import Registry
+from imagestudy.specs import Choice, ModelSpec
+
+
+@pytest.fixture
+def pets() -> Registry:
+    registry: Registry = Registry("pet")
+
+    @registry.register("dog", version=3, legs=4, sound="woof")
+    def dog(yard: str, *, age: Annotated[int, Field(ge=0, le=30)] = 5, name: str) -> str:
+        return f"{name}, {age}, in the {yard}"
+
+    @registry.register("bird", legs=2)
+    def bird() -> str:
+        return "a bird"
+
+    return registry
+
+
+def test_a_name_leads_to_its_function_with_facts_and_version(pets: Registry) -> None:
+    entry = pets.entry("dog")
+    assert (entry.name, entry.version, entry.facts) == ("dog", 3, {"legs": 4, "sound": "woof"})
+    assert entry.function("yard", name="Rex", age=2) == "Rex, 2, in the yard"
+
+
+def test_names_come_in_the_order_of_registration_and_by_facts(pets: Registry) -> None:
+    assert pets.names() == ("dog", "bird")
+    assert pets.names(legs=2) == ("bird",)
+    assert pets.names(legs=4, sound="miaow") == ()
+    assert pets.names(wings=2) == ()
+
+
+def test_an_unknown_name_suggests_the_nearest(pets: Registry) -> None:
+    with pytest.raises(InputError, match=r"^unknown pet 'dogg' in zoo; allowed: dog, bird; did you mean 'dog'\?$"):
+        pets.entry("dogg", where="zoo")
+
+
+def test_options_are_filled_with_defaults(pets: Registry) -> None:
+    assert pets.options(Choice(name="dog", options={"name": "Rex"})) == {"age": 5, "name": "Rex"}
+    assert pets.options(Choice(name="bird")) == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"name": "Rex", "age": 31}, "pet 'dog', age: 31 was given in zoo; input should be less than or equal to 30"),
+        ({"name": "Rex", "tail": 1}, "unknown key 'tail' of pet 'dog' in zoo"),
+        ({"name": "Rex", "yard": "x"}, "unknown key 'yard' of pet 'dog' in zoo"),
+        ({}, "key 'name' of pet 'dog' is missing in zoo"),
+    ],
+)
+def test_a_bad_option_is_answered_with_given_allowed_and_place(pets: Registry, options: dict, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        pets.check(Choice(name="dog", options=options, version=3), where="zoo")
+    assert str(caught.value) == said
+
+
+def test_another_version_than_the_registered_one_is_refused(pets: Registry) -> None:
+    choice = Choice(name="dog", options={"name": "Rex"})
+    with pytest.raises(InputError, match=r"^pet 'dog' is at version 3, not 1 in zoo$"):
+        pets.check(choice, where="zoo")
+    pets.check(pets.stamp(choice))
+
+
+def test_a_stamp_changes_the_version_alone(pets: Registry) -> None:
+    choice = ModelSpec(name="dog", options={"name": "Rex"}, params=7)
+    assert pets.stamp(choice) == ModelSpec(name="dog", options={"name": "Rex"}, params=7, version=3)
+    assert pets.stamp(Choice(name="bird")) == Choice(name="bird")
+
+
+def test_a_name_is_registered_once(pets: Registry) -> None:
+    with pytest.raises(ValueError, match="pet 'bird' is registered twice"):
+        pets.register("bird")(lambda: "another bird")
+
+
+def test_registries_share_nothing(pets: Registry) -> None:
+    assert Registry("pet").names() == ()
+    assert pets.names() != ()
