@@ -150,7 +150,8 @@ class TestChecks:
             data.check(run(**fields))
 
     def test_a_stamped_run_passes(self) -> None:
-        whole = run(preprocessing=PreprocessingSpec(noise=NOISY.noise, steps=(Choice(name="median"),), augment=(Choice(name="shift"),)))
+        steps = {"steps": (Choice(name="median"),), "augment": (Choice(name="shift"),)}
+        whole = run(preprocessing=NOISY.model_copy(update=steps))
         stamped = data.stamp(whole)
         data.check(stamped)
         assert stamped.with_(dataset=whole.dataset, preprocessing=whole.preprocessing) == whole

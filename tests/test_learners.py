@@ -36,8 +36,8 @@ def run(model: str = "mlp", *, seen: int = 256, **fields: object) -> RunSpec:
 
 
 @lru_cache
-def prepared(profile: ProfileSpec = ProfileSpec()) -> data.Prepared:
-    return data.prepare(run(profile=profile))
+def prepared(profile: ProfileSpec | None = None) -> data.Prepared:
+    return data.prepare(run(profile=profile or ProfileSpec()))
 
 
 def fitted(spec: RunSpec, *, watch: bool = False) -> TorchLearner | ClassicalLearner:

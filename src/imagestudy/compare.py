@@ -78,7 +78,7 @@ class Judged:
 def judge(effect: Effect, *, margin: float, comparisons: int) -> Judged:
     """Apply the verdict rule to an effect that is one of so many declared together."""
     level = stats.corrected_level(comparisons)
-    interval = effect.interval(level=level)
+    interval = effect.interval(level=level, limits=(-1.0, 1.0))
     verdict = stats.decide(interval, margin=margin)
     by_run = effect.by_run
     needed = stats.what_would_decide(
@@ -287,16 +287,19 @@ def say_share(interval: stats.Interval) -> str:
 
 def say_n(interval: stats.Interval) -> str:
     """`n = 10 runs × 500 test images`."""
-    runs = "1 run" if interval.runs == 1 else f"{interval.runs} runs"
-    return f"n = {runs} × {interval.images} test images"
+    return f"n = {interval.runs} {_plural('run', interval.runs)} × {interval.images} test images"
 
 
 def say_needed(needed: stats.Needed) -> str:
     """`about 12 more runs and 300 more test images`; empty if it cannot be told."""
-    runs = f"{needed.more_runs} more runs" if needed.more_runs else ""
+    runs = f"{needed.more_runs} more {_plural('run', needed.more_runs)}" if needed.more_runs else ""
     images = f"{_round_up(needed.more_images)} more test images" if needed.more_images else ""
     both = " and ".join(part for part in (runs, images) if part)
     return f"about {both}" if both else ""
+
+
+def _plural(word: str, number: int) -> str:
+    return word if number == 1 else f"{word}s"
 
 
 def _round_up(number: int) -> str:

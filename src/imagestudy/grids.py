@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagestudy import data
-from imagestudy.errors import InputError, require_known
+from imagestudy.errors import InputError, place, require_known
 from imagestudy.models import at_budget, models
 from imagestudy.remedies import classical_remedies, remedies
 from imagestudy.specs import Choice, Effort, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, Study, TrainingSpec, load_study
@@ -80,8 +80,16 @@ def open_study(study: str, effort: str) -> Plan:
     for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in e.thinned)):
         remedies.entry(name, where=where)
     for profile in loaded.profiles:
-        data.profile_size(loaded.dataset, profile)
+        _require_images(loaded, profile, where=where)
     return Plan(loaded, loaded.effort(effort))
+
+
+def _require_images(study: Study, profile: ProfileSpec, *, where: str) -> None:
+    """Raise `InputError`, with the place, if the profile leaves a class empty."""
+    try:
+        data.profile_size(study.dataset, profile)
+    except InputError as error:
+        raise InputError(f"{error}; given{place(where)}") from None
 
 
 def model_spec(plan: Plan, name: str, **options: Any) -> ModelSpec:
@@ -107,7 +115,7 @@ def accuracy(plan: Plan, *, models_: Sequence[str] | None = None) -> list[RunSpe
     return [spec for name in names for spec in cell(plan, name)]
 
 
-def imbalanced_profiles(plan: Plan, *, ratios: Sequence[float] = ()) -> list[ProfileSpec]:
+def imbalanced_profiles(plan: Plan, *, ratios: Sequence[Any] = ()) -> list[ProfileSpec]:
     """The study's imbalanced profiles that the effort runs, the most important first; `ratios` replaces those of the file.
 
     Raises:
@@ -115,15 +123,15 @@ def imbalanced_profiles(plan: Plan, *, ratios: Sequence[float] = ()) -> list[Pro
     """
     if not ratios:
         return list(plan.study.profiles[: plan.effort.profiles])
-    kinds = list(dict.fromkeys(profile.name for profile in plan.study.profiles))
+    kinds = list(dict.fromkeys(profile.name for profile in plan.study.profiles if profile.name in ("exponential", "step")))
     profiles = [_profile(kind, ratio) for kind in kinds for ratio in ratios]
     for profile in profiles:
-        data.profile_size(plan.study.dataset, profile)
+        _require_images(plan.study, profile, where="parameter 'ratios'")
     return profiles
 
 
-def _profile(kind: str, ratio: float) -> ProfileSpec:
-    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or ratio < 1:
+def _profile(kind: str, ratio: Any) -> ProfileSpec:
+    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not ratio >= 1:
         raise InputError(f"ratio {ratio!r} was given in parameter 'ratios'; allowed: numbers of at least 1")
     return ProfileSpec(name=kind, ratio=float(ratio))  # type: ignore[arg-type]
 
@@ -135,13 +143,13 @@ def remedies_of(plan: Plan, model: str, *, whole: bool) -> list[str]:
     return [name for name in wanted if name in fits]
 
 
-def imbalance(plan: Plan, *, ratios: Sequence[float] = ()) -> list[RunSpec]:
+def imbalance(plan: Plan, *, ratios: Sequence[Any] = ()) -> list[RunSpec]:
     """Models × remedies × imbalanced profiles: whole in the first profiles of the effort, thinned in the others."""
     cells = [
         cell(plan, model, profile=profile, remedy=remedy_of(plan, name))
-        for place, profile in enumerate(imbalanced_profiles(plan, ratios=ratios))
+        for rank, profile in enumerate(imbalanced_profiles(plan, ratios=ratios))
         for model in plan.study.crossed
-        for name in remedies_of(plan, model, whole=place < plan.effort.whole)
+        for name in remedies_of(plan, model, whole=rank < plan.effort.whole)
     ]
     return [spec for runs in cells for spec in runs]
 

@@ -1,7 +1,7 @@
-"""The training loop, and its sibling for classical models, behind scikit-learn's interface: `fit(images, labels)`, `predict_proba(images)`.
+"""The training loop, and its sibling for classical models, behind scikit-learn's interface: `fit(images, labels)`, `predict_proba`.
 
-Images stay one `uint8` array in memory; the whole schedule of batches is drawn beforehand as one array of indices; normalisation and
-augmentation work on whole batches. Inside the loop nothing waits for the device.
+Images stay one `uint8` array in memory; the whole schedule of batches is drawn beforehand as one array of indices; normalisation
+and augmentation work on whole batches. Inside the loop nothing waits for the device.
 """
 
 import math

@@ -13,7 +13,7 @@ from imagestudy.errors import InputError
 from imagestudy.models import views
 from imagestudy.models.network import Depth, MeanPool, Network, Shape, Width, draw_xavier, models
 
-HEADS = 4
+HEADS = 2
 
 
 class Positions(nn.Module):

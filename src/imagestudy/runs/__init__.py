@@ -56,6 +56,12 @@ def missing(specs: Iterable[RunSpec], *, study: str) -> list[RunSpec]:
     return _missing([stamp(spec) for spec in specs], RunStore(paths.store_file(study)))
 
 
+def with_parents(specs: Iterable[RunSpec]) -> list[RunSpec]:
+    """The runs and what they are computed from, each once."""
+    stamped = [stamp(spec) for spec in specs]
+    return list({one.run_id: one for spec in stamped for one in (*parents(spec), spec)}.values())
+
+
 def _missing(wanted: Iterable[RunSpec], store: RunStore) -> list[RunSpec]:
     known = {run_id for run_id, status in store.status().items() if status != "claimed"}
     todo: dict[str, RunSpec] = {}
@@ -139,4 +145,5 @@ def _like(spec: RunSpec) -> str:
 
 def say_duration(seconds: float) -> str:
     """`less than a minute`, `about 3 minutes`."""
-    return "less than a minute" if seconds < 50 else f"about {max(1, round(seconds / 60))} minutes"
+    minutes = max(1, round(seconds / 60))
+    return "less than a minute" if seconds < 50 else f"about {minutes} minute{'s' if minutes > 1 else ''}"

@@ -1,0 +1,233 @@
+"""The command line: `imagestudy run` = `train` (the grid) + `notebooks` (papermill) + `report` (the site); and the run store.
+
+A fault of what was given ends with its sentence and exit code 2, and nothing written.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from imagestudy import grids, paths, report, results, runs
+from imagestudy.errors import InputError, require_known
+from imagestudy.grids import Plan
+from imagestudy.specs import study_file
+from imagestudy.store import RunStore
+
+NOTEBOOK_TIMEOUT_SECONDS = 6 * 3_600
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A comparative study of deep learning in image recognition.")
+store_app = typer.Typer(no_args_is_help=True, help="What the run store of a study holds.")
+app.add_typer(store_app, name="runs")
+
+StudyOption = Annotated[str, typer.Option("--study", help="A name in notebooks/studies, or a path to a study file.")]
+EffortOption = Annotated[str, typer.Option("--effort", help="How much of the study is run: smoke, default or full.")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; as many as there are cores by default.")]
+ParameterOption = Annotated[list[str] | None, typer.Option("-p", "--parameter", help="NAME=VALUE for the notebooks, the value as in YAML.")]
+NamesArgument = Annotated[list[str] | None, typer.Argument(help="Notebooks, such as 08_class_imbalance; all by default.")]
+
+
+def main() -> None:
+    """Entry point of the `imagestudy` command."""
+    app()
+
+
+def _says_what_was_wrong(command: Callable[..., None]) -> Callable[..., None]:
+    """A fault of the input ends in its sentence and exit code 2, a failed notebook or site in its own and 1."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except InputError as error:
+            typer.echo(f"imagestudy: {error}", err=True)
+            raise typer.Exit(2) from None
+        except (report.NotebookError, report.SiteError) as error:
+            typer.echo(f"imagestudy: {error}", err=True)
+            raise typer.Exit(1) from None
+
+    return wrapped
+
+
+@app.command()
+@_says_what_was_wrong
+def run(
+    study: StudyOption = "digits",
+    effort: EffortOption = "default",
+    workers: WorkersOption = None,
+    parameter: ParameterOption = None,
+) -> None:
+    """Train what is missing, execute the notebooks, build the report, and hold the numbers to the published ones."""
+    plan = grids.open_study(study, effort)
+    parameters = _parameters(parameter)
+    report.check_parameters(_notebooks(None), _for_notebooks(study, effort, parameters))
+    _train(plan, workers=workers)
+    executed = _execute(plan, study, effort, names=None, parameters=parameters, workers=workers)
+    _build(plan, executed)
+    typer.echo(results.say_agreement(plan.name))
+
+
+@app.command()
+@_says_what_was_wrong
+def train(study: StudyOption = "digits", effort: EffortOption = "default", workers: WorkersOption = None) -> None:
+    """Train the runs of a study that its store does not have."""
+    _train(grids.open_study(study, effort), workers=workers)
+
+
+def _train(plan: Plan, *, workers: int | None) -> None:
+    wanted = grids.everything(plan)
+    missing = runs.missing(wanted, study=plan.name)
+    typer.echo(f"Study {plan.name}: {len(wanted)} runs, {len(missing)} to do in {paths.store_file(plan.name)}.")
+    records = runs.obtain(wanted, study=plan.name, workers=workers)
+    failed = len(wanted) - len(records)
+    typer.echo(f"{len(records)} runs are recorded" + (f", {failed} failed: see `imagestudy runs failed`." if failed else "."))
+
+
+@app.command()
+@_says_what_was_wrong
+def notebooks(
+    names: NamesArgument = None,
+    study: StudyOption = "digits",
+    effort: EffortOption = "default",
+    parameter: ParameterOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Execute notebooks with papermill into the study's results."""
+    plan = grids.open_study(study, effort)
+    for file in _execute(plan, study, effort, names=names, parameters=_parameters(parameter), workers=workers):
+        typer.echo(file)
+
+
+def _notebooks(names: list[str] | None) -> list[Path]:
+    known = {file.stem: file for file in sorted(paths.notebooks_folder().glob("[0-9][0-9]_*.ipynb"))}
+    return [known[require_known(name, known, what="notebook")] for name in names or known]
+
+
+def _parameters(given: list[str] | None) -> dict[str, Any]:
+    pairs = [item.partition("=") for item in given or []]
+    for name, equals, _ in pairs:
+        if not equals or not name:
+            raise InputError(f"parameter {name!r} was given; allowed: NAME=VALUE")
+    try:
+        return {name: yaml.safe_load(value) for name, _, value in pairs}
+    except yaml.YAMLError as error:
+        raise InputError(f"a parameter's value is not readable as YAML: {' '.join(str(error).split())}") from None
+
+
+def _for_notebooks(study: str, effort: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Study files elsewhere travel as whole paths: a notebook's kernel may stand in another folder."""
+    file = study_file(study)
+    named = file.stem if file.parent == paths.studies_folder() else str(file)
+    return {"study": named, "effort": effort} | parameters
+
+
+def _execute(
+    plan: Plan, study: str, effort: str, *, names: list[str] | None, parameters: dict[str, Any], workers: int | None
+) -> list[Path]:
+    chosen = _notebooks(names)
+    given = _for_notebooks(study, effort, parameters)
+    report.check_parameters(chosen, given)
+    typer.echo(f"Executing {len(chosen)} notebooks …")
+    output = paths.study_results(plan.name) / "notebooks"
+    return report.execute(chosen, output=output, parameters=given, workers=workers or 2, timeout_s=NOTEBOOK_TIMEOUT_SECONDS)
+
+
+@app.command(name="report")
+@_says_what_was_wrong
+def make_report(study: StudyOption = "digits", effort: EffortOption = "default") -> None:
+    """Write tables and figures and build the site from the notebooks that were executed last."""
+    plan = grids.open_study(study, effort)
+    executed = [paths.study_results(plan.name) / "notebooks" / file.name for file in _notebooks(None)]
+    lacking = [file.name for file in executed if not file.is_file()]
+    if lacking:
+        raise InputError(f"not executed yet: {', '.join(lacking)}; `imagestudy notebooks` does it")
+    _build(plan, executed)
+
+
+def _build(plan: Plan, executed: list[Path]) -> None:
+    folder = paths.study_results(plan.name)
+    front = results.write(plan, folder)
+    index = report.build_site(
+        study=plan.name, title=f"imagestudy: {plan.name}", notebooks=executed, front=front, output=folder / "report"
+    )
+    typer.echo(f"The report: {index}")
+
+
+@app.command()
+@_says_what_was_wrong
+def publish(study: StudyOption = "digits", effort: EffortOption = "full") -> None:
+    """Copy a study's results into results/published and renew the README's part about them; for maintainers."""
+    plan = grids.open_study(study, effort)
+    typer.echo(results.publish(plan, names=[file.name for file in _notebooks(None)]))
+
+
+@app.command()
+@_says_what_was_wrong
+def datasets() -> None:
+    """List the data sets: images, size, classes, imbalance, licence."""
+    typer.echo(results.say_datasets())
+
+
+@app.command()
+@_says_what_was_wrong
+def bench(seconds: Annotated[float, typer.Option(min=0.1, help="Time for each measurement.")] = 3.0) -> None:
+    """Print training speed as ratios within this one run."""
+    from imagestudy import benchmark
+
+    typer.echo(benchmark.measure(seconds=seconds))
+
+
+def _store(study: str) -> RunStore:
+    return RunStore(paths.store_file(grids.open_study(study, "default").name))
+
+
+@store_app.command(name="list")
+@_says_what_was_wrong
+def list_runs(study: StudyOption = "digits") -> None:
+    """One line a run: id, status."""
+    for run_id, status in sorted(_store(study).status().items()):
+        typer.echo(f"{run_id} {status}")
+
+
+@store_app.command(name="failed")
+@_says_what_was_wrong
+def failed_runs(study: StudyOption = "digits") -> None:
+    """Failed runs with their reasons."""
+    for failure in _store(study).failures().values():
+        typer.echo(str(failure))
+
+
+@store_app.command()
+@_says_what_was_wrong
+def retry(study: StudyOption = "digits") -> None:
+    """Forget the failed runs, so that the next command trains them anew."""
+    store = _store(study)
+    failed = list(store.failures())
+    if failed:
+        store.forget(failed)
+    typer.echo(f"{len(failed)} failed runs forgotten.")
+
+
+@store_app.command()
+@_says_what_was_wrong
+def prune(study: StudyOption = "digits") -> None:
+    """Remove runs that no effort of the study asks for any more."""
+    wanted = {
+        needed.run_id
+        for effort in ("smoke", "default", "full")
+        for needed in runs.with_parents(grids.everything(grids.open_study(study, effort)))
+    }
+    store = _store(study)
+    stale = [run_id for run_id in store.status() if run_id not in wanted]
+    if stale:
+        store.forget(stale)
+    typer.echo(json.dumps({"removed": len(stale), "kept": len(store.status())}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

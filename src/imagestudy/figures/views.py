@@ -1,0 +1,142 @@
+"""One image as each family of models sees it."""
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from imagestudy.errors import require_known
+from imagestudy.figures.images import put_image
+from imagestudy.figures.style import CYCLE, FAMILY_COLORS, QUIET, drawing, hide_frame
+from imagestudy.models import views
+
+Image = UInt8[np.ndarray, "height width channel"]
+
+TITLES = {
+    "vector": "ANN: one vector of all pixels",
+    "grid": "CNN: a window over the grid",
+    "rows": "RNN: rows, one time step each",
+    "patches": "Transformer: a set of patches",
+}
+FAMILIES = {"vector": "ann", "grid": "cnn", "rows": "rnn", "patches": "transformer"}
+WINDOW = 3
+FEW = 32
+"""Steps or patches up to which each is numbered."""
+
+
+def draw_view(image: Image, view: str, *, title: str = "") -> Figure:
+    """An image, and beside it what a family sees of it.
+
+    Args:
+        image: the example.
+        view: "vector" (ANN), "grid" (CNN), "rows" (RNN) or "patches" (Transformer).
+        title: above everything.
+
+    Raises:
+        InputError: a view that is not known.
+    """
+    require_known(view, tuple(TITLES), what="view", where="draw_view")
+    with drawing(2.75 + (0.3 if title else 0), title=title) as figure:
+        left, right = figure.subplots(1, 2)
+        put_image(left, image)
+        left.set_title("the image")
+        _put(right, image, view)
+    return figure
+
+
+def draw_views(image: Image, *, title: str = "") -> Figure:
+    """An image as all four families see it."""
+    with drawing(5.3 + (0.3 if title else 0), title=title) as figure:
+        for axes, view in zip(figure.subplots(2, 2).flat, TITLES, strict=True):
+            _put(axes, image, view)
+    return figure
+
+
+def _put(axes: Axes, image: Image, view: str) -> None:
+    {"vector": _put_vector, "grid": _put_grid, "rows": _put_rows, "patches": _put_patches}[view](axes, image)
+    axes.set_title(TITLES[view].replace(": ", ":\n"), color=FAMILY_COLORS[FAMILIES[view]])
+
+
+def _put_vector(axes: Axes, image: Image) -> None:
+    """All pixels in one row, as `models.views.vector` makes it of one channel: row after row."""
+    height, width, channels = image.shape
+    axes.imshow(
+        image.reshape(1, height * width, channels)[..., 0] if channels == 1 else image.reshape(1, height * width, channels),
+        cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto", extent=(0, height * width, 0.42, 0.58),
+    )  # fmt: skip
+    if height <= 16:
+        for row in range(1, height):
+            axes.plot([row * width] * 2, [0.40, 0.60], color=CYCLE[0], linewidth=0.8)
+    axes.set_ylim(0, 1)
+    axes.text(0.5, 0.64, f"{height} rows, one behind the other", ha="center", transform=axes.transAxes, fontsize=9)
+    axes.text(0.5, 0.30, f"{height} × {width} × {channels} = {image.size:,} numbers", ha="center", transform=axes.transAxes)
+    axes.set_xlim(0, height * width)
+    hide_frame(axes)
+
+
+def _put_grid(axes: Axes, image: Image) -> None:
+    put_image(axes, image)
+    height, width, _ = image.shape
+    if height <= 16:
+        for line in range(1, max(height, width)):
+            axes.axhline(line - 0.5, color="#6E6E6E", linewidth=0.5)
+            axes.axvline(line - 0.5, color="#6E6E6E", linewidth=0.5)
+    for x, y, style in ((0, 0, "-"), (1, 0, "--"), (width - WINDOW, height - WINDOW, "-")):
+        axes.add_patch(Rectangle((x - 0.5, y - 0.5), WINDOW, WINDOW, fill=False, edgecolor=CYCLE[1], linewidth=2, linestyle=style))
+    start, end = (WINDOW - 0.5, WINDOW / 2 - 0.5), (width - WINDOW / 2 - 0.5, height - WINDOW - 0.5)
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color=CYCLE[1], linewidth=1.4, shrinkA=14))
+    axes.set_xlabel(f"the same {WINDOW}×{WINDOW} weights everywhere", fontsize=9)
+
+
+def _put_rows(axes: Axes, image: Image) -> None:
+    """Bands of rows with gaps between them, as `models.views.rows` cuts them."""
+    height, width, _ = image.shape
+    band = views.band(height)
+    steps = views.positions(height, band)
+    gap = 0.35 * band
+    for step in range(steps):
+        top = step * (band + gap)
+        _put_piece(axes, _cut(image, step, 0, band, width), left=0, top=top)
+        if steps <= FEW:
+            axes.text(-0.03 * width, top + band / 2, f"t = {step + 1}", ha="right", va="center", fontsize=min(9, 150 / steps))
+    bottom = steps * (band + gap) - gap
+    axes.annotate("", (1.08 * width, bottom), (1.08 * width, 0), arrowprops={"arrowstyle": "-|>", "color": QUIET})
+    axes.text(1.12 * width, bottom / 2, "time", rotation=90, va="center", ha="left", fontsize=9, color=QUIET)
+    _frame(axes, right=1.25 * width, bottom=bottom, left=-0.25 * width)
+
+
+def _put_patches(axes: Axes, image: Image) -> None:
+    """The grid of patches with gaps between them, numbered as `models.views.patches` orders them."""
+    height, width, _ = image.shape
+    tall, wide = views.reduction(height), views.reduction(width)
+    rows, columns = views.positions(height, tall), views.positions(width, wide)
+    gap = 0.35 * max(tall, wide)
+    for place in range(rows * columns):
+        row, column = divmod(place, columns)
+        left, top = column * (wide + gap), row * (tall + gap)
+        _put_piece(axes, _cut(image, row, column, tall, wide), left=left, top=top)
+        if rows * columns <= FEW:
+            axes.text(left + wide / 2, top - 0.04 * gap, f"{place + 1}", ha="center", va="bottom", fontsize=8, color=QUIET)
+    _frame(axes, right=columns * (wide + gap) - gap, bottom=rows * (tall + gap) - gap, top=-gap)
+
+
+def _cut(image: Image, row: int, column: int, tall: int, wide: int) -> Image:
+    """One piece of a regular cut; zeros fill up what sticks out at the right and lower edge."""
+    piece = image[row * tall : (row + 1) * tall, column * wide : (column + 1) * wide]
+    return np.pad(piece, ((0, tall - piece.shape[0]), (0, wide - piece.shape[1]), (0, 0)))
+
+
+def _put_piece(axes: Axes, piece: Image, *, left: float, top: float) -> None:
+    tall, wide, channels = piece.shape
+    axes.imshow(
+        piece[..., 0] if channels == 1 else piece,
+        cmap="gray", vmin=0, vmax=255, interpolation="nearest", extent=(left, left + wide, top + tall, top),
+    )  # fmt: skip
+
+
+def _frame(axes: Axes, *, right: float, bottom: float, left: float = 0, top: float = 0) -> None:
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    axes.set_aspect("equal")
+    hide_frame(axes)

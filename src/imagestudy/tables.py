@@ -1,0 +1,171 @@
+"""Tables → HTML that is the same bit for bit on every call: rounded, escaped, numbers on the right.
+
+Timings never belong in a table whose cell is compared; `show` leaves them out unless they are asked for by name.
+"""
+
+import html
+from collections.abc import Callable, Sequence
+from math import isfinite, isinf
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+MISSING = "–"
+TIMINGS = ("seconds", "latency_ms", "images_per_second", "memory_mb")
+FOLDED = ("low", "high")
+VERDICTS = ("supported", "contradicted", "equivalent", "undecided", "higher", "lower")
+
+
+def signed(value: float, *, digits: int = 1) -> str:
+    """`+1.2` or `−0.3`; a rounded zero has no sign."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def plain(value: float, *, digits: int = 3) -> str:
+    """`0.812`, `−∞`; a missing number is a dash."""
+    if isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:.{digits}f}".replace("-", "−") if isfinite(value) else MISSING
+
+
+def say_p(value: float) -> str:
+    """`0.031`, `0.42`, `< 0.001`: two digits that mean something."""
+    if not isfinite(value):
+        return MISSING
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def fold_share(row: pd.Series) -> str:
+    """`0.812 [0.798, 0.825]`."""
+    return f"{plain(row['estimate'])} [{plain(row['low'])}, {plain(row['high'])}]"
+
+
+def fold_points(row: pd.Series) -> str:
+    """`+1.2 [0.4, 2.0]`, in points."""
+    return f"{signed(100 * row['difference'])} [{plain(100 * row['low'], digits=1)}, {plain(100 * row['high'], digits=1)}]"
+
+
+def whole(value: float) -> str:
+    """`39,812`."""
+    return f"{value:,.0f}" if isfinite(value) else MISSING
+
+
+def about(value: float) -> str:
+    """Three digits that mean something: `12.3`, `0.00456`, `39,800`."""
+    return f"{float(f'{value:.3g}'):,.10g}".replace("-", "−") if isfinite(value) else MISSING
+
+
+FORMATS: dict[str, Callable[[float], str]] = {
+    "p": say_p,
+    "P(A > B)": lambda value: plain(value, digits=2),
+    "ratio": lambda value: f"{value:g}",
+    "params": whole,
+    "flops": whole,
+    "parameters": whole,
+    **dict.fromkeys(TIMINGS, about),
+}
+
+
+def show(
+    frame: pd.DataFrame,
+    columns: dict[str, str] | Sequence[str] | None = None,
+    *,
+    bold: Sequence[bool] | pd.Series | None = None,
+    caption: str | None = None,
+) -> HTML:
+    """A table for a notebook.
+
+    `estimate` with `low` and `high` becomes one column `0.812 [0.798, 0.825]`, `difference` with them `+1.2 [0.4, 2.0]` in points.
+
+    Args:
+        frame: one row a row; its index is not shown.
+        columns: name → title of what is shown, or the names; None shows everything but timings.
+        bold: for each row, whether it is bold: not distinguishable from the best (`compare.near_best`).
+        caption: below the table, as plain text; None says n and what was redrawn where there are intervals, "" says nothing.
+    """
+    titles = _titles(frame, columns)
+    cells = {name: _format(frame, name) for name in titles}
+    heavy = [False] * len(frame) if bold is None else [bool(b) for b in bold]
+    if len(heavy) != len(frame):
+        raise ValueError(f"bold has {len(heavy)} entries for {len(frame)} rows")
+    kinds = {name: _kind(frame, name, cells[name]) for name in titles}
+    head = "".join(_cell("th", title, kinds[name]) for name, title in titles.items())
+    body = "".join(
+        f"<tr>{''.join(_cell('td', cells[name][i], kinds[name], bold=heavy[i]) for name in titles)}</tr>\n" for i in range(len(frame))
+    )
+    below = _caption(frame, titles, bold is not None) if caption is None else caption
+    foot = f'<p class="caption">{html.escape(below)}</p>\n' if below else ""
+    return HTML(f'<table class="dataframe">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n{foot}')
+
+
+def _titles(frame: pd.DataFrame, columns: dict[str, str] | Sequence[str] | None) -> dict[str, str]:
+    if isinstance(columns, dict):
+        wanted = columns
+    elif columns is not None:
+        wanted = {name: name.replace("_", " ") for name in columns}
+    else:
+        folded = FOLDED if {"estimate", "difference"} & set(frame) else ()
+        wanted = {str(name): str(name).replace("_", " ") for name in frame if name not in (*TIMINGS, *folded)}
+    unknown = [name for name in wanted if name not in frame]
+    if unknown:
+        raise KeyError(f"columns {unknown} are not in the table; it has {list(frame)}")
+    return wanted
+
+
+def _format(frame: pd.DataFrame, name: str) -> list[str]:
+    bounded = set(FOLDED) <= set(frame)
+    if name in ("estimate", "difference") and bounded:
+        fold = fold_share if name == "estimate" else fold_points
+        return [fold(row) for _, row in frame.iterrows()]
+    column = frame[name]
+    if name == "difference":
+        return [signed(100 * value) for value in column]
+    if name in FORMATS:
+        return [FORMATS[name](value) for value in column]
+    return [_say(value) for value in column]
+
+
+def _say(value: object) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}".replace("-", "−")
+    if isinstance(value, float | np.floating):
+        return plain(float(value))
+    return "" if value is None else str(value)
+
+
+def _kind(frame: pd.DataFrame, name: str, cells: Sequence[str]) -> str:
+    if pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name]):
+        return "number"
+    return "verdict" if cells and all(cell in VERDICTS for cell in cells) else "text"
+
+
+def _cell(tag: str, text: str, kind: str, *, bold: bool = False) -> str:
+    side = "right" if kind == "number" else "left"
+    inside = html.escape(text)
+    word = f" {text}" if kind == "verdict" and tag == "td" else ""
+    figures = "; font-variant-numeric: tabular-nums" if kind == "number" else ""
+    content = f"<b>{inside}</b>" if bold else inside
+    return f'<{tag} class="{kind}{word}" style="text-align: {side}{figures}">{content}</{tag}>'
+
+
+def _caption(frame: pd.DataFrame, titles: dict[str, str], bold: bool) -> str:
+    """What n is, what was redrawn, at which level, and what bold means."""
+    folded = {"estimate", "difference"} & set(titles)
+    if not folded or not {*FOLDED, "runs", "images"} <= set(frame):
+        return ""
+    most = int(frame["comparisons"].max()) if "comparisons" in frame else 1
+    level = f"{100 - 5 / most:.3g} % ({most} comparisons declared together)" if most > 1 else "95 %"
+    said = f"Intervals at {level}, n = {_range(frame['runs'])} runs × {_range(frame['images'])} test images; redrawn: "
+    said += "training subset, class order, initialisation and batch order by run, and the test images."
+    return f"{said} Bold: not distinguishable from the best." if bold else said
+
+
+def _range(numbers: pd.Series) -> str:
+    low, high = int(numbers.min()), int(numbers.max())
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"

@@ -1,0 +1,184 @@
+"""Imports only go down: the table of rows is here, and every module is held to it by reading its imports."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imagestudy import paths
+
+PACKAGE = "imagestudy"
+SOURCES = paths.ROOT / "src"
+ROWS = {
+    "errors": 0,
+    "paths": 0,
+    "seeding": 0,
+    "metrics": 0,
+    "stats": 0,
+    "specs": 1,
+    "registry": 2,
+    "data": 3,
+    "models": 3,
+    "remedies": 3,
+    "learners": 4,
+    "store": 4,
+    "executors": 4,
+    "versions": 4,
+    "records": 5,
+    "grids": 6,
+    "runs": 6,
+    "compare": 7,
+    "figures": 8,
+    "claims": 8,
+    "report": 9,
+    "cli": 10,
+}
+"""Module or package → row. A module imports from rows of a lower number, and inside its own package."""
+
+ON_THEIR_OWN = ("metrics", "stats")
+ALLOWED_TO_THOSE = {"numpy", "scipy", "jaxtyping", *sys.stdlib_module_names}
+UNSAFE = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib.load"}
+WITHOUT_TORCH = ("compare", "figures", "claims")
+
+
+def imported(source: str, module: str, *, is_package: bool = False) -> set[str]:
+    """Full names of all modules that a source imports anywhere, relative ones resolved, `from a import b` as both a and a.b."""
+    home = module.split(".") if is_package else module.split(".")[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = home[: len(home) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def modules(folder: Path) -> Iterator[tuple[str, str, bool]]:
+    """Name, source and whether it is a package, of every module below a folder."""
+    for file in sorted(folder.rglob("*.py")):
+        parts = file.relative_to(folder).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        yield ".".join(parts[:-1] if is_package else parts), file.read_text(encoding="utf-8"), is_package
+
+
+def part(module: str) -> str:
+    """The module or package that the table has a row for."""
+    return [*module.split("."), ""][1]
+
+
+def faults(folder: Path, rows: dict[str, int]) -> list[str]:
+    """Every import that does not go down, and every module that the table does not know."""
+    found = []
+    for module, source, is_package in modules(folder):
+        if module == PACKAGE:
+            found += [f"{module} imports {name}" for name in imported(source, module, is_package=True) if name.startswith(PACKAGE)]
+            continue
+        if part(module) not in rows:
+            found.append(f"{module} has no row")
+            continue
+        inside = {part(name) for name in imported(source, module, is_package=is_package) if name.split(".")[0] == PACKAGE}
+        found += [
+            f"{module} imports {name or PACKAGE}"
+            for name in sorted(inside - {part(module), ""})
+            if name not in rows or rows[name] >= rows[part(module)]
+        ]
+    return found
+
+
+def outside(module: str) -> set[str]:
+    """Names of all that a module of the package, or those of a package in it, import from elsewhere."""
+    own = [given for given in modules(SOURCES) if part(given[0]) == module]
+    return {found.split(".")[0] for name, text, package in own for found in imported(text, name, is_package=package)}
+
+
+def build(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        file = folder / PACKAGE / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return folder
+
+
+SMALL_ROWS = {"low": 0, "side": 1, "beside": 1, "high": 2}
+
+
+class TestThePackage:
+    def test_imports_only_go_down(self) -> None:
+        assert faults(SOURCES, ROWS) == []
+
+    def test_there_is_something_to_read(self) -> None:
+        read = {part(name) for name, _, _ in modules(SOURCES)}
+        assert {"specs", "data", "models", "remedies", "learners", "runs"} <= read
+
+    @pytest.mark.parametrize("module", ON_THEIR_OWN)
+    def test_scores_and_statistics_stand_on_numpy_and_scipy_alone(self, module: str) -> None:
+        assert outside(module) - ALLOWED_TO_THOSE == set()
+
+    @pytest.mark.parametrize("module", WITHOUT_TORCH)
+    def test_nothing_above_the_records_names_torch(self, module: str) -> None:
+        assert outside(module) & {"torch", "torchvision"} == set()
+
+    def test_the_store_knows_the_specs_alone(self) -> None:
+        names = {n for name, text, _ in modules(SOURCES) if name == f"{PACKAGE}.store" for n in imported(text, name)}
+        assert {part(name) for name in names if name.startswith(PACKAGE)} == {"specs"}
+
+    def test_no_search_path_is_edited(self) -> None:
+        assert [name for name, text, _ in modules(SOURCES) if "sys.path" in text] == []
+
+    def test_no_pickle_is_loaded(self) -> None:
+        named = {name: imported(text, name, is_package=package) for name, text, package in modules(SOURCES)}
+        assert [name for name, found in named.items() if found & UNSAFE] == []
+        assert [n for n, text, _ in modules(SOURCES) if "allow_pickle=True" in text or "torch.load" in text] == []
+
+
+class TestThisTest:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "import imagestudy.high",
+            "import imagestudy.high as h",
+            "from imagestudy import high",
+            "from imagestudy.high import thing",
+            "from imagestudy.high.deep import thing",
+            "from . import high",
+            "from .high import thing",
+            "def late():\n    from imagestudy import high",
+            "if True:\n    import numpy, imagestudy.high",
+        ],
+    )
+    def test_an_upward_import_is_found(self, text: str, tmp_path: Path) -> None:
+        folder = build(tmp_path, {"__init__.py": "", "low.py": text, "high.py": ""})
+        assert faults(folder, SMALL_ROWS) == ["imagestudy.low imports high"]
+
+    @pytest.mark.parametrize("text", ["from imagestudy import high", "from .. import high", "from ..high import thing"])
+    def test_one_inside_a_package_is_found(self, text: str, tmp_path: Path) -> None:
+        folder = build(tmp_path, {"low/__init__.py": "", "low/deep.py": text})
+        assert faults(folder, SMALL_ROWS) == ["imagestudy.low.deep imports high"]
+
+    def test_a_sideways_import_is_found(self, tmp_path: Path) -> None:
+        folder = build(tmp_path, {"side.py": "from imagestudy import beside"})
+        assert faults(folder, SMALL_ROWS) == ["imagestudy.side imports beside"]
+
+    def test_a_downward_import_and_one_inside_a_package_are_fine(self, tmp_path: Path) -> None:
+        files = {
+            "high/__init__.py": "from imagestudy.low import a\nfrom . import deep\nfrom .deep import b",
+            "high/deep.py": "from imagestudy import side\nfrom imagestudy.high import other\nimport numpy as high",
+            "low.py": "import numpy\nfrom torch import high",
+        }
+        assert faults(build(tmp_path, files), SMALL_ROWS) == []
+
+    def test_a_module_without_a_row_is_an_error(self, tmp_path: Path) -> None:
+        folder = build(tmp_path, {"stray.py": "", "deep/er.py": "", "side.py": "from imagestudy import stray"})
+        assert faults(folder, SMALL_ROWS) == [
+            "imagestudy.deep.er has no row",
+            "imagestudy.side imports stray",
+            "imagestudy.stray has no row",
+        ]
+
+    def test_the_package_itself_imports_nothing_of_its_own(self, tmp_path: Path) -> None:
+        folder = build(tmp_path, {"__init__.py": "import imagestudy.low"})
+        assert faults(folder, SMALL_ROWS) == ["imagestudy imports imagestudy.low"]

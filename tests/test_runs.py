@@ -1,0 +1,391 @@
+"""One description → one recorded run: trained once, loaded ever after, the same wherever and however often it was interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imagestudy import data, metrics, paths, runs
+from imagestudy.errors import InputError
+from imagestudy.executors import InProcess
+from imagestudy.records import Records
+from imagestudy.remedies.posthoc import adjust, pick_tau
+from imagestudy.runs import lineage, recording
+from imagestudy.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.store import Failure, Record, RunStore, round_log_probabilities
+
+TINY = TrainingSpec(images_seen=256)
+ABSURD = TrainingSpec(images_seen=256, learning_rate=1e30)
+IMBALANCED = ProfileSpec(name="exponential", ratio=20.0)
+
+
+def run(model: str = "article", remedy: str = "none", **fields: object) -> RunSpec:
+    """A run of a few steps; `trials` is what a tuned one gets."""
+    options = {"trials": 2} if remedy == "tuned" else {}
+    given = {"dataset": Choice(name="digits"), "model": ModelSpec(name=model), "training": TINY, "profile": IMBALANCED}
+    return RunSpec(**(given | {"remedy": Choice(name=remedy, options=options)} | fields))
+
+
+def table() -> list[RunSpec]:
+    """A small grid with everything in it: networks, a classical model, trials, a tuned run, derived runs, one that fails."""
+    plain = [run(model, seed=seed) for model in ("article", "resnet", "bilstm", "logistic") for seed in (0, 1)]
+    derived = [run(remedy=name, seed=seed) for name in ("logit_adjustment", "logit_adjustment_tuned") for seed in (0, 1)]
+    return [*plain, *derived, run(remedy="tuned"), run("svm", remedy="tuned"), run(training=ABSURD)]
+
+
+class Nobody:
+    """An executor that must not be called."""
+
+    def map(self, function: Callable, tasks: Sequence) -> Iterator:
+        assert not tasks, f"{function} was to train {tasks}"
+        return iter(())
+
+
+class Noting:
+    """An executor in this process that notes what it trains, and can stop the process before the outcome of a given number."""
+
+    def __init__(self, *, kill_before: int | None = None) -> None:
+        self.trained: list[str] = []
+        self.kill_before = kill_before
+
+    def map(self, function: Callable, tasks: Sequence) -> Iterator:
+        for task in tasks:
+            if len(self.trained) == self.kill_before:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.trained.append(task.spec.run_id)
+            yield function(task)
+
+
+def store(study: str = "tiny") -> RunStore:
+    return RunStore(paths.store_file(study))
+
+
+def content(records: Records) -> dict[str, object]:
+    """Everything of the records that must not depend on how they were made: all but the seconds."""
+    return {
+        record.spec.run_id: (
+            record.scores,
+            record.validation,
+            record.facts,
+            record.cost["images_seen"],
+            {name: array.tobytes() for name, array in record.arrays.items()},
+        )
+        for record in records
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """The table made in one go, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGESTUDY_RESULTS", str(tmp_path_factory.mktemp("uninterrupted")))
+        return content(runs.obtain(table(), study="tiny", workers=1))
+
+
+def in_another_process(code: str, **options: object) -> subprocess.Popen:
+    head = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_runs import *\n"
+    return subprocess.Popen([sys.executable, "-c", head + code], stdout=subprocess.PIPE, text=True, **options)
+
+
+class TestFitOrLoad:
+    def test_a_missing_run_is_trained_and_a_recorded_one_loaded(self, capsys: pytest.CaptureFixture) -> None:
+        first = runs.obtain([run(), run(seed=1)], study="tiny", workers=1)
+        assert "2 runs are missing" in capsys.readouterr().out
+        again = runs.obtain([run(), run(seed=1)], study="tiny", executor=Nobody())
+        assert capsys.readouterr().out == ""
+        assert content(again) == content(first)
+        assert len(first) == 2
+
+    def test_only_what_is_missing_is_trained(self) -> None:
+        runs.obtain([run()], study="tiny", workers=1)
+        noting = Noting()
+        runs.obtain([run(), run(seed=1)], study="tiny", executor=noting)
+        assert noting.trained == [runs.stamp(run(seed=1)).run_id]
+
+    def test_a_run_asked_for_twice_is_trained_once_and_given_once(self) -> None:
+        noting = Noting()
+        assert len(runs.obtain([run(), run()], study="tiny", executor=noting)) == 1
+        assert len(noting.trained) == 1
+
+    def test_records_come_in_the_order_asked_for(self) -> None:
+        wanted = [run(seed=1), run(remedy="logit_adjustment"), run()]
+        found = runs.obtain(wanted, study="tiny", workers=1)
+        assert [record.spec for record in found] == list(map(runs.stamp, wanted))
+
+    def test_missing_says_what_would_be_trained_parents_first(self) -> None:
+        wanted = [run(remedy="logit_adjustment"), run(remedy="tuned")]
+        missing = runs.missing(wanted, study="tiny")
+        assert [(spec.kind, spec.remedy.name) for spec in missing] == [
+            ("run", "none"),
+            ("run", "logit_adjustment"),
+            ("trial", "none"),
+            ("trial", "none"),
+            ("run", "tuned"),
+        ]
+        assert not paths.store_file("tiny").exists()
+        runs.obtain(wanted, study="tiny", workers=1)
+        assert runs.missing(wanted, study="tiny") == []
+
+    def test_studies_have_stores_of_their_own(self) -> None:
+        runs.obtain([run()], study="tiny", workers=1)
+        assert len(runs.missing([run()], study="other")) == 1
+
+    def test_training_can_be_forbidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("IMAGESTUDY_TRAIN", "never")
+        with pytest.raises(InputError, match=r"^IMAGESTUDY_TRAIN is 'never' and 1 runs are missing in .*runs.sqlite; the first is"):
+            runs.obtain([run()], study="tiny")
+        assert not paths.results_folder().exists()
+
+    def test_what_is_recorded_is_loaded_where_training_is_forbidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        runs.obtain([run()], study="tiny", workers=1)
+        monkeypatch.setenv("IMAGESTUDY_TRAIN", "never")
+        assert len(runs.obtain([run()], study="tiny")) == 1
+
+    def test_a_misspelled_wish_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("IMAGESTUDY_TRAIN", "nevr")
+        with pytest.raises(
+            InputError, match=r"unknown value of IMAGESTUDY_TRAIN 'nevr'; allowed: allowed, never; did you mean 'never'"
+        ):
+            runs.obtain([run()], study="tiny")
+
+    @pytest.mark.parametrize(
+        ("fields", "said"),
+        [
+            ({"model": ModelSpec(name="article2")}, "unknown model 'article2'.*did you mean 'article'"),
+            ({"model": ModelSpec(name="svm", options={"C": -1.0})}, "model 'svm', C: -1.0 was given"),
+            ({"remedy": Choice(name="fokal")}, "unknown remedy 'fokal'.*did you mean 'focal'"),
+            ({"remedy": Choice(name="focal", options={"gamma": 11.0})}, "remedy 'focal', gamma: 11.0 was given"),
+            ({"dataset": Choice(name="digit")}, "unknown dataset 'digit'"),
+        ],
+    )
+    def test_bad_input_is_refused_before_anything_is_written(self, fields: dict, said: str) -> None:
+        with pytest.raises(InputError, match=said):
+            runs.obtain([run(), run().with_(**fields)], study="tiny")
+        assert not paths.results_folder().exists()
+
+
+class TestRecord:
+    def test_scores_follow_from_what_is_stored(self) -> None:
+        (record,) = found = runs.obtain([run()], study="tiny", workers=1)
+        counts = np.array(record.facts["counts"])
+        for part, scores in (("test", record.scores), ("validation", record.validation)):
+            said = record.arrays[part]
+            assert said.dtype == np.float16
+            labels = next(iter(found.labels.values()))[part]
+            expected = {k: round(float(v), 6) for k, v in metrics.score(said.astype(np.float64), labels, counts).items()}
+            np.testing.assert_equal(scores, expected)
+
+    def test_labels_are_those_of_the_held_out_images(self) -> None:
+        found = runs.obtain([run()], study="tiny", workers=1)
+        np.testing.assert_array_equal(found.test_labels(), data.test_part(run()).labels)
+
+    def test_facts_and_cost_say_what_was_done(self) -> None:
+        record = recording.record(lineage.Task(run(), run(training=TrainingSpec(images_seen=256, learning_rate=0.01))))
+        assert isinstance(record, Record)
+        assert record.facts["counts"] == data.prepare(run()).counts.tolist()
+        assert record.facts["learning_rate"] == 0.01
+        assert 0 <= record.facts["train_accuracy"] <= 1
+        assert record.cost["images_seen"] == 256
+        assert record.arrays.keys() == {"validation", "test", "curve"}
+
+    def test_a_trial_never_meets_the_test_images(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(data, "test_part", lambda _: 1 / 0)
+        trial = run(kind="trial")
+        record = recording.record(lineage.Task(trial, trial))
+        assert isinstance(record, Record)
+        assert (record.scores, record.arrays) == ({}, {})
+        assert record.validation["balanced_accuracy"] > 0
+        assert recording.record(lineage.Task(run(), run())) == Failure(run(), "ZeroDivisionError: division by zero")
+
+    @pytest.mark.parametrize("model", ["mlp", "logistic"])
+    def test_a_cost_is_measured_without_a_score(self, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(data, "test_part", lambda _: 1 / 0)
+        monkeypatch.setattr(runs, "FreshProcesses", InProcess)
+        (record,) = runs.obtain([run(model, kind="cost")], study="tiny", executor=Nobody())
+        assert (record.scores, record.validation, record.arrays) == ({}, {}, {})
+        assert record.cost.keys() >= {"seconds", "memory_mb", "latency_ms", "images_per_second"}
+        assert ("params" in record.cost) == ("flops" in record.cost) == (model == "mlp")
+        assert record.cost["latency_ms"] > 0
+
+
+class TestDerived:
+    @pytest.mark.parametrize("remedy", ["logit_adjustment", "logit_adjustment_tuned"])
+    def test_it_equals_adjusting_its_parent_by_hand(self, remedy: str) -> None:
+        found = runs.obtain([run(seed=3), run(remedy=remedy, seed=3)], study="tiny", workers=1)
+        parent, derived = found
+        labels, counts = next(iter(found.labels.values())), np.array(parent.facts["counts"])
+        said = {part: parent.arrays[part].astype(np.float64) for part in labels}
+        tau = 1.0 if remedy == "logit_adjustment" else pick_tau(said["validation"], labels["validation"], counts)
+        expected = round_log_probabilities(adjust(said["test"], counts, tau=tau))
+        np.testing.assert_array_equal(derived.arrays["test"], expected)
+        scores = metrics.score(expected.astype(np.float64), labels["test"], counts)
+        np.testing.assert_equal(derived.scores, {k: round(float(v), 6) for k, v in scores.items()})
+        assert derived.facts["tau"] == tau
+        assert derived.cost == parent.cost
+
+    def test_it_trains_nothing(self) -> None:
+        runs.obtain([run()], study="tiny", workers=1)
+        assert len(runs.obtain([run(remedy="logit_adjustment")], study="tiny", executor=Nobody())) == 1
+
+    def test_its_parent_is_trained_once_for_all(self) -> None:
+        noting = Noting()
+        derived = [run(remedy=name) for name in ("logit_adjustment", "logit_adjustment_tuned")]
+        assert len(runs.obtain(derived, study="tiny", executor=noting)) == 2
+        assert noting.trained == [runs.stamp(run()).run_id]
+
+    def test_the_parent_is_the_plain_run_with_the_same_seeds(self) -> None:
+        derived = runs.stamp(run(remedy="logit_adjustment", seed=4, init=7))
+        assert lineage.parents(derived) == (runs.stamp(run(seed=4, init=7)),)
+
+    def test_a_balanced_set_leaves_every_prediction(self) -> None:
+        plain, derived = runs.obtain(
+            [run(profile=ProfileSpec()), run(profile=ProfileSpec(), remedy="logit_adjustment")], study="tiny", workers=1
+        )
+        np.testing.assert_allclose(derived.arrays["test"], plain.arrays["test"], atol=0.01)
+
+
+class TestTuned:
+    @pytest.mark.parametrize("model", ["article", "svm", "knn", "majority"])
+    def test_it_takes_the_trial_that_is_best_on_validation(self, model: str) -> None:
+        tuned = runs.stamp(run(model, remedy="tuned"))
+        (record,) = runs.obtain([tuned], study="tiny", workers=1)
+        trials = store().load(spec.run_id for spec in lineage.parents(tuned))
+        best = max(trials.values(), key=lambda trial: trial.validation["balanced_accuracy"])
+        assert len(trials) == (1 if model == "majority" else 2)
+        chosen = tuned.with_(remedy=Choice(name="none"), model=best.spec.model, training=best.spec.training)
+        (by_hand,) = runs.obtain([chosen], study="by hand", workers=1)
+        assert record.scores == by_hand.scores
+        np.testing.assert_array_equal(record.arrays["test"], by_hand.arrays["test"])
+        assert record.facts == by_hand.facts
+
+    def test_trials_have_no_test_scores_and_a_seed_that_is_not_reported(self) -> None:
+        tuned = [runs.stamp(run(remedy="tuned", seed=seed)) for seed in (0, 1)]
+        noting = Noting()
+        runs.obtain(tuned, study="tiny", executor=noting)
+        trials = store().load(spec.run_id for spec in lineage.parents(tuned[0]))
+        assert all((t.scores, t.arrays, t.spec.kind, t.spec.seed) == ({}, {}, "trial", 1_000) for t in trials.values())
+        assert lineage.parents(tuned[0]) == lineage.parents(tuned[1])
+        assert len(noting.trained) == 2 + 2
+
+    def test_every_model_gets_as_many_trials_and_its_own_recipe_among_them(self) -> None:
+        for model in ("article", "resnet", "vit", "logistic", "knn", "svm", "hog_svm"):
+            whole = runs.stamp(run(model).with_(remedy=Choice(name="tuned")))
+            trials = lineage.parents(whole)
+            assert len({trial.run_id for trial in trials}) == 8
+            assert lineage.parents(runs.stamp(run(model, remedy="tuned"))) == trials[:2]
+
+    def test_a_failed_trial_is_passed_over(self) -> None:
+        tuned = runs.stamp(run(remedy="tuned"))
+        first, second = lineage.parents(tuned)
+        runs.obtain([second], study="tiny", workers=1)
+        store().write(Failure(first, "no luck"))
+        (record,) = runs.obtain([tuned], study="tiny", workers=1)
+        assert record.facts["learning_rate"] == second.training.learning_rate
+
+    def test_without_any_trial_it_fails_with_the_reason(self) -> None:
+        tuned = runs.stamp(run(remedy="tuned"))
+        for trial in lineage.parents(tuned):
+            store().write(Failure(trial, "no luck"))
+        assert len(runs.obtain([tuned, run(seed=1)], study="tiny", executor=Noting())) == 1
+        assert "what it is computed from failed" in store().failures()[tuned.run_id].reason
+
+
+class TestFailures:
+    def test_a_run_that_diverges_is_recorded_and_does_not_stop_the_others(self) -> None:
+        broken = runs.stamp(run(training=ABSURD))
+        found = runs.obtain([broken, run()], study="tiny", workers=1)
+        assert [record.spec for record in found] == [runs.stamp(run())]
+        assert store().failures()[broken.run_id].reason.startswith("DivergedError: the loss was ")
+
+    def test_it_is_not_tried_again_until_it_is_forgotten(self) -> None:
+        broken = runs.stamp(run(training=ABSURD))
+        runs.obtain([broken], study="tiny", workers=1)
+        assert len(runs.obtain([broken], study="tiny", executor=Nobody())) == 0
+        store().forget([broken.run_id])
+        noting = Noting()
+        runs.obtain([broken], study="tiny", executor=noting)
+        assert noting.trained == [broken.run_id]
+
+    def test_what_stands_on_a_failed_run_fails_with_it(self) -> None:
+        derived = runs.stamp(run(remedy="logit_adjustment", training=ABSURD))
+        found = runs.obtain([derived, run()], study="tiny", workers=1)
+        assert len(found) == 1
+        assert store().failures()[derived.run_id].reason.startswith("what it is computed from failed: ")
+
+    def test_any_error_inside_is_the_runs_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def break_on_seed_1(spec: RunSpec, **_: object) -> object:
+            return 1 / 0 if spec.seed == 1 else make(spec, **_)
+
+        make = recording.make_learner
+        monkeypatch.setattr(recording, "make_learner", break_on_seed_1)
+        assert len(runs.obtain([run(seed=seed) for seed in range(3)], study="tiny", executor=InProcess())) == 2
+        assert [failure.reason for failure in store().failures().values()] == ["ZeroDivisionError: division by zero"]
+
+
+class TestSameNumbersHoweverDone:
+    def test_one_and_two_workers(self, uninterrupted: dict[str, object]) -> None:
+        assert content(runs.obtain(table(), study="tiny", workers=2)) == uninterrupted
+        assert len(uninterrupted) == len(table()) - 1
+
+    def test_backwards_and_one_by_one(self, uninterrupted: dict[str, object]) -> None:
+        found = [content(runs.obtain([spec], study="tiny", workers=1)) for spec in reversed(table())]
+        assert {run_id: made for one in found for run_id, made in one.items()} == uninterrupted
+
+    def test_killed_in_the_middle_and_resumed(self, uninterrupted: dict[str, object]) -> None:
+        killed = in_another_process('runs.obtain(table(), study="tiny", executor=Noting(kill_before=5))')
+        killed.communicate(timeout=120)
+        assert killed.returncode == -signal.SIGKILL
+        status = list(store().status().values())
+        assert status.count("done") + status.count("failed") == 5
+        assert "claimed" in status
+        noting = Noting()
+        assert content(runs.obtain(table(), study="tiny", executor=noting)) == uninterrupted
+        assert "claimed" not in store().status().values()
+        assert len(noting.trained) == 8 + 1 + 2 + 2 + 2 - 5
+
+    def test_two_processes_at_once_train_each_run_once(self, uninterrupted: dict[str, object]) -> None:
+        code = """
+noting = Noting()
+sys.stdin.readline()
+found = runs.obtain(table(), study="tiny", executor=noting)
+print(json.dumps([noting.trained, {record.spec.run_id: record.scores for record in found}]))
+"""
+        both = [in_another_process(code, stdin=subprocess.PIPE) for _ in range(2)]
+        for process in both:
+            process.stdin.write("go\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+        (trained, table_of_one), (others, table_of_other) = [
+            json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for process in both
+        ]
+        assert not set(trained) & set(others)
+        assert len(trained) + len(others) == 8 + 1 + 2 + 2 + 2
+        assert json.dumps(table_of_one) == json.dumps(table_of_other)
+        assert content(runs.obtain(table(), study="tiny", executor=Nobody())) == uninterrupted
+
+
+class TestEstimates:
+    def test_a_guess_grows_with_the_budget_and_shrinks_with_the_workers(self) -> None:
+        few, many = (run(training=TrainingSpec(images_seen=seen)) for seen in (4_000, 40_000))
+        one = runs.estimate_seconds([many], store(), workers=1)
+        assert one == pytest.approx(10 * runs.estimate_seconds([few], store(), workers=1))
+        assert one == pytest.approx(2 * runs.estimate_seconds([many], store(), workers=2))
+
+    def test_derived_runs_take_no_time(self) -> None:
+        assert runs.estimate_seconds([run(remedy="logit_adjustment")], store(), workers=1) == 0
+
+    def test_what_was_measured_replaces_the_guess(self) -> None:
+        store().write(Record(run(), {}, {}, {"seconds": 7.0}, {}))
+        assert runs.estimate_seconds([run(seed=1), run(seed=2)], store(), workers=1) == 14
+
+    @pytest.mark.parametrize(
+        ("seconds", "said"),
+        [(0.0, "less than a minute"), (49.0, "less than a minute"), (50.0, "about 1 minute"), (200.0, "about 3 minutes")],
+    )
+    def test_durations_are_said_in_words(self, seconds: float, said: str) -> None:
+        assert runs.say_duration(seconds) == said
