@@ -32,7 +32,10 @@ ROWS = {
     "compare": 7,
     "figures": 8,
     "claims": 8,
+    "tables": 8,
+    "benchmark": 9,
     "report": 9,
+    "results": 9,
     "cli": 10,
 }
 """Module or package → row. A module imports from rows of a lower number, and inside its own package."""

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from imagestudy.data.augment import apply, augmentations, bind, check_allowed
+from imagestudy.data.augment import apply, augmentations, bind, check_allowed, preview
 from imagestudy.data.sources import load
 from imagestudy.errors import InputError
+from imagestudy.seeding import torch_generator
 from imagestudy.specs import Choice
 
 FLIPS = ("horizontal", "vertical")
@@ -206,6 +207,16 @@ def test_what_is_not_allowed_is_refused_by_a_sentence(step, flips, message):
 def test_flips_that_keep_the_classes_are_allowed():
     check_allowed((Choice(name="flip"),), ("horizontal",))
     check_allowed((Choice(name="flip", options={"direction": "vertical"}),), FLIPS)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_preview_is_what_a_batch_becomes_in_grey_values_again(channels):
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 9, channels), dtype=np.uint8)
+    steps = (Choice(name="shift"), Choice(name="flip"))
+    batch_of_them = torch.tensor(images).permute(0, 3, 1, 2) / 255
+    expected = apply(batch_of_them, steps, torch_generator(3, "augment"), flips=FLIPS).permute(0, 2, 3, 1).numpy() * 255
+    np.testing.assert_allclose(preview(images, steps, seed=3, flips=FLIPS), expected, atol=0.5)
+    np.testing.assert_array_equal(preview(images, (), seed=3), images)
 
 
 @pytest.mark.parametrize("name", augmentations.names())

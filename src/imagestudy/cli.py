@@ -28,7 +28,9 @@ app.add_typer(store_app, name="runs")
 StudyOption = Annotated[str, typer.Option("--study", help="A name in notebooks/studies, or a path to a study file.")]
 EffortOption = Annotated[str, typer.Option("--effort", help="How much of the study is run: smoke, default or full.")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; as many as there are cores by default.")]
-ParameterOption = Annotated[list[str] | None, typer.Option("-p", "--parameter", help="NAME=VALUE for the notebooks, the value as in YAML.")]
+ParameterOption = Annotated[
+    list[str] | None, typer.Option("-p", "--parameter", help="NAME=VALUE for the notebooks, the value as in YAML.")
+]
 NamesArgument = Annotated[list[str] | None, typer.Argument(help="Notebooks, such as 08_class_imbalance; all by default.")]
 
 
@@ -179,7 +181,7 @@ def bench(seconds: Annotated[float, typer.Option(min=0.1, help="Time for each me
     """Print training speed as ratios within this one run."""
     from imagestudy import benchmark
 
-    typer.echo(benchmark.measure(seconds=seconds))
+    benchmark.measure(seconds=seconds, say=typer.echo)
 
 
 def _store(study: str) -> RunStore:

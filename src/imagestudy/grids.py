@@ -194,7 +194,7 @@ def probe_dataset(distance: int) -> Choice:
 
 
 def probe_cell(plan: Plan, model: str, distance: int) -> list[RunSpec]:
-    """One model on the probe at one distance. The claim is about the RNN, which gets all runs; the others stand beside it with fewer."""
+    """One model on the probe at one distance. The claim is about the RNN, which gets all runs; the others get fewer."""
     if plan.study.probe is None:
         raise InputError(f"study {plan.name!r} has no probe")
     seen = plan.effort.images_seen

@@ -43,8 +43,8 @@ class DivergedError(RuntimeError):
 class Learner(Protocol):
     """What every learner offers, whatever is behind it.
 
-    `seconds` is the time that `fit` took; `curve` has a row for each of `CURVE_POINTS` stretches of training (images seen, mean loss,
-    training accuracy on the batches, balanced accuracy on the watched images), empty for a model that is not trained in steps.
+    `seconds` is the time that `fit` took; `curve` has a row for each of `CURVE_POINTS` stretches of training (images seen, mean
+    loss, training accuracy on the batches, balanced accuracy on the watched images), none for a model that is not trained in steps.
     """
 
     seconds: float
@@ -82,6 +82,16 @@ def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
     known = {id(p) for p in decaying}
     others = [p for p in network.parameters() if id(p) not in known]
     return [{"params": decaying, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def count_values(images: Images) -> Int64[np.ndarray, "channel 256"]:
+    """How often each of the 256 values occurs in each channel, counted in slices so that memory stays bounded."""
+    channels = images.shape[3]
+    counts = np.zeros((channels, 256), dtype=np.int64)
+    for start in range(0, len(images), 1_024):
+        for channel in range(channels):
+            counts[channel] += np.bincount(images[start : start + 1_024, :, :, channel].ravel(), minlength=256)
+    return counts
 
 
 def log_softmax(decision: Float[np.ndarray, "n class"]) -> Float[np.ndarray, "n class"]:
@@ -124,8 +134,8 @@ class TorchLearner:
         self.network = build(self.spec.model, shape=(channel, height, width), classes=self.classes)
         self.network.to(device=device, memory_format=torch.channels_last)
         started = time.perf_counter()
-        pixels = self._measure(self._to_device(images))
-        self._train(pixels, torch.tensor(labels, device=device), labels)
+        self._measure(images)
+        self._train(self._to_device(images), torch.tensor(labels, device=device), labels)
         self.seconds = time.perf_counter() - started
         return self
 
@@ -133,12 +143,14 @@ class TorchLearner:
         pixels = np.require(images.transpose(0, 3, 1, 2), requirements=["C", "W"])
         return torch.from_numpy(pixels).to(self.spec.training.device)
 
-    def _measure(self, pixels: UInt8[Tensor, "n channel height width"]) -> UInt8[Tensor, "n channel height width"]:
-        """Mean and standard deviation a channel, of the training images only, in units of the full range."""
-        values = pixels.double().div(255)
-        self.mean = values.mean(dim=(0, 2, 3), keepdim=True).float()
-        self.deviation = values.std(dim=(0, 2, 3), keepdim=True, correction=0).float().clamp_min(1e-3)
-        return pixels
+    def _measure(self, images: Images) -> None:
+        """Mean and standard deviation a channel, of the training images only, in units of the full range, from exact counts."""
+        values = np.arange(256) / 255
+        shares = count_values(images) / (images.size / images.shape[3])
+        mean = shares @ values
+        deviation = np.sqrt(shares @ values**2 - mean**2).clip(1e-3)
+        device, row = self.spec.training.device, (1, -1, 1, 1)
+        self.mean, self.deviation = (torch.tensor(v, dtype=torch.float32, device=device).view(row) for v in (mean, deviation))
 
     def _normalised(self, batch: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch channel height width"]:
         return batch.sub(self.mean).div_(self.deviation).contiguous(memory_format=torch.channels_last)

@@ -276,8 +276,3 @@ class RunStore:
             copy.commit()
             copy.execute("VACUUM")
         fresh.replace(target)
-
-
-def labels_key(dataset_key: str) -> str:
-    """The key under which the labels of a dataset's validation and test images are kept."""
-    return f"labels of {dataset_key}"

@@ -95,7 +95,8 @@ def show(
     kinds = {name: _kind(frame, name, cells[name]) for name in titles}
     head = "".join(_cell("th", title, kinds[name]) for name, title in titles.items())
     body = "".join(
-        f"<tr>{''.join(_cell('td', cells[name][i], kinds[name], bold=heavy[i]) for name in titles)}</tr>\n" for i in range(len(frame))
+        f"<tr>{''.join(_cell('td', cells[name][i], kinds[name], bold=heavy[i]) for name in titles)}</tr>\n"
+        for i in range(len(frame))
     )
     below = _caption(frame, titles, bold is not None) if caption is None else caption
     foot = f'<p class="caption">{html.escape(below)}</p>\n' if below else ""

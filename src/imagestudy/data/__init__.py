@@ -128,3 +128,28 @@ def image_shape(dataset: Choice) -> tuple[int, int, int]:
 def class_count(dataset: Choice) -> int:
     """The number of classes."""
     return len(sources.load(dataset).classes)
+
+
+def title(dataset: Choice) -> str:
+    """What a dataset is, in a few words."""
+    return sources.sources.entry(dataset.name).facts["title"]
+
+
+def catalogue() -> list[dict[str, object]]:
+    """One row a registered dataset: name, what it is, images, size, classes, imbalance of all its images, licence."""
+    rows = []
+    for name in sources.sources.names():
+        dataset = sources.load(Choice(name=name))
+        _, height, width, channel = dataset.images.shape
+        rows.append(
+            {
+                "name": name,
+                "title": title(Choice(name=name)),
+                "images": len(dataset.images),
+                "size": f"{height}×{width}×{channel}",
+                "classes": len(dataset.classes),
+                "ratio": round(splits.describe(dataset.labels, dataset.classes).ratio, 2),
+                "license": sources.sources.entry(name).facts["license"],
+            }
+        )
+    return rows

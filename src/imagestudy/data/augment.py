@@ -8,14 +8,16 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from imagestudy.errors import InputError, place
 from imagestudy.registry import Registry
+from imagestudy.seeding import torch_generator
 from imagestudy.specs import Choice
 
 Batch = Float[Tensor, "batch channel height width"]
@@ -60,6 +62,22 @@ def bind(augment: tuple[Choice, ...], *, flips: tuple[str, ...], where: str = ""
 def apply(images: Batch, augment: tuple[Choice, ...], generator: torch.Generator, *, flips: tuple[str, ...]) -> Batch:
     """Put one batch through the chosen steps, in that order."""
     return bind(augment, flips=flips)(images, generator)
+
+
+def preview(
+    images: UInt8[np.ndarray, "n height width channel"], augment: tuple[Choice, ...], *, seed: int, flips: tuple[str, ...] = ()
+) -> UInt8[np.ndarray, "n height width channel"]:
+    """What one batch may look like to the learner, as images again: to be looked at, nothing is trained on it.
+
+    Args:
+        images: one batch.
+        augment: the chosen steps.
+        seed: of the draws.
+        flips: see `check_allowed`.
+    """
+    batch = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 255
+    augmented = apply(batch, augment, torch_generator(seed, "augment"), flips=flips)
+    return augmented.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
 @augmentations.register("shift", title="shift")

@@ -6,7 +6,8 @@ A figure is a cell's last value: it shows once, as a PNG, and its text is the cl
 from imagestudy.figures.claims import draw_verdicts
 from imagestudy.figures.images import draw_counts, show_errors, show_images, show_steps
 from imagestudy.figures.intervals import draw_differences, draw_intervals
-from imagestudy.figures.scores import draw_by_count, draw_distance, draw_gains, draw_groups, draw_pareto, draw_ratio
+from imagestudy.figures.pareto import draw_pareto
+from imagestudy.figures.scores import draw_by_count, draw_distance, draw_gains, draw_groups, draw_ratio
 from imagestudy.figures.style import FAMILY_COLORS, VERDICT_COLORS, Picture
 from imagestudy.figures.training import draw_confusion, draw_curves, draw_recall
 from imagestudy.figures.views import draw_view, draw_views

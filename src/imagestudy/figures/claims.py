@@ -8,12 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from imagestudy.compare import Judged
-from imagestudy.figures.intervals import name_lines, put_band, put_interval
+from imagestudy.figures.intervals import REACH, edge_of, name_lines, put_band, put_difference, put_verdict
 from imagestudy.figures.style import QUIET, VERDICT_COLORS, drawing, shorten
 
-REACH = 0.15
-LINE = 0.46
-ROOM = 58
+LINE = 0.47
+ROOM = 76
 """Letters that fit above a line."""
 
 
@@ -50,22 +49,19 @@ def draw_verdicts(findings: Sequence[Finding], *, margin: float, reach: float = 
     with drawing(LINE * len(lines) + 0.75 + (0.3 if title else 0), title=title) as figure:
         axes = figure.subplots()
         put_band(axes, margin)
-        edge = 100 * _edge([judged for _, (_, judged) in lines if judged is not None], margin, reach)
+        intervals = [judged.interval for _, (_, judged) in lines if judged is not None]
+        edge = edge_of(np.array([(i.estimate, i.low, i.high) for i in intervals]), margin, reach)
         for place, (finding, (name, judged)) in enumerate(lines):
             first = place == 0 or lines[place - 1][0] is not finding
             _put_words(axes, place, finding, name, first=first)
             if judged is not None:
-                _put_judged(axes, place, judged, VERDICT_COLORS[finding.verdict], edge)
+                shares = (judged.interval.estimate, judged.interval.low, judged.interval.high)
+                put_difference(axes, place, shares, color=VERDICT_COLORS[finding.verdict], edge=edge)
         name_lines(axes, [""] * len(lines))
         axes.set_ylim(len(lines) - 0.45, -0.75)
-        axes.set_xlim(-edge, edge)
+        axes.set_xlim(-100 * edge, 100 * edge)
         axes.set_xlabel(f"points in favour of the claim (grey band: ±{100 * margin:g}, equivalent)")
     return figure
-
-
-def _edge(judged: Sequence[Judged], margin: float, reach: float) -> float:
-    bounds = [abs(b) for j in judged for b in (j.interval.low, j.interval.high, j.interval.estimate) if np.isfinite(b)]
-    return min(reach, max([1.05 * b for b in bounds] + [2 * margin]))
 
 
 def _put_words(axes: Axes, place: int, finding: Finding, name: str, *, first: bool) -> None:
@@ -74,19 +70,19 @@ def _put_words(axes: Axes, place: int, finding: Finding, name: str, *, first: bo
     words = f"{finding.claim}  {finding.says}" if first else ""
     if len(finding.judged) > 1:
         words = f"{words}: {name}" if first else f"{'':>{len(finding.claim)}}  {name}"
-    axes.text(0, place - 0.36, shorten(words, room=ROOM + 14), transform=across, va="center", fontsize=8.5, clip_on=False)
+    axes.text(0, place - 0.37, shorten(words, room=ROOM), transform=across, va="center", fontsize=9, zorder=4,
+              bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     if first:
-        axes.text(1.02, place, finding.verdict, transform=across, va="center", weight="bold", color=VERDICT_COLORS[finding.verdict])
+        put_verdict(axes, place, finding.verdict, weight="bold")
     if not finding.judged:
-        axes.text(0.5, place, "structure alone", transform=across, va="center", ha="center", fontsize=9, color=QUIET)
-
-
-def _put_judged(axes: Axes, place: int, judged: Judged, color: str, edge: float) -> None:
-    estimate, low, high = (100 * share for share in (judged.interval.estimate, judged.interval.low, judged.interval.high))
-    if abs(estimate) <= edge:
-        put_interval(axes, place, (estimate, low, high), color, filled=judged.verdict != "undecided")
-        return
-    side = 1 if estimate > 0 else -1
-    axes.plot([side * 0.975 * edge], [place], ">" if side > 0 else "<", color=color, markersize=7, gid="beyond")
-    axes.text(side * 0.94 * edge, place, f"{estimate:+.1f}".replace("-", "−"), va="center", ha="right" if side > 0 else "left",
-              color=color, fontsize=9)  # fmt: skip
+        axes.text(
+            0.5,
+            place,
+            "structure alone",
+            transform=across,
+            va="center",
+            ha="center",
+            fontsize=9.5,
+            color=QUIET,
+            backgroundcolor="white",
+        )

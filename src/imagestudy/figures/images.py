@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int64, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from imagestudy.figures.style import CYCLE, QUIET, WIDTH, drawing, hide_frame, shorten
 
@@ -49,7 +50,7 @@ def _tile(images: Images, captions: Sequence[str], *, columns: int, title: str) 
     side = WIDTH / columns * images.shape[1] / images.shape[2]
     lines = max(caption.count("\n") + 1 if caption else 0 for caption in captions)
     room = int(WIDTH / columns / LETTER)
-    with drawing(rows * (side + 0.16 * lines) + (0.35 if title else 0.1), title=title) as figure:
+    with drawing(rows * (side + 0.16 * lines) + (0.35 if title else 0.1), title=title, tight=True) as figure:
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat[len(images) :]:
             axes.set_visible(False)
@@ -72,12 +73,14 @@ def show_steps(images: Images, steps: dict[str, Images], *, title: str = "", fir
     rows = {first: images} | steps
     margin = LETTER * max(map(len, rows)) + 0.1
     side = (WIDTH - margin) / len(images)
-    with drawing(len(rows) * side * images.shape[1] / images.shape[2] + (0.35 if title else 0.1), title=title) as figure:
+    with drawing(
+        len(rows) * side * images.shape[1] / images.shape[2] + (0.35 if title else 0.1), title=title, tight=True
+    ) as figure:
         grid = figure.subplots(len(rows), len(images), squeeze=False)
         for (name, processed), line in zip(rows.items(), grid, strict=True):
             for axes, image in zip(line, processed, strict=True):
                 put_image(axes, image)
-            line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+            line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9.5)
     return figure
 
 
@@ -134,14 +137,15 @@ def draw_counts(
     """
     columns = min(columns, len(counts))
     rows = -(-len(counts) // columns)
-    with drawing(1.75 * rows + 0.3 + (0.3 if title else 0), title=title) as figure:
+    slanted = classes is not None and max(len(str(c)) for c in classes) > 3
+    with drawing((2.5 if slanted else 1.75) * rows + 0.3 + (0.3 if title else 0), title=title) as figure:
         grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for axes in grid.flat[len(counts) :]:
             axes.set_visible(False)
         for axes, (name, numbers) in zip(grid.flat, counts.items(), strict=False):
             _put_counts(axes, numbers, classes, name)
-        figure.supylabel("training images", fontsize=9.5)
-        figure.supxlabel("class" if classes is not None else "class, by rank", fontsize=9.5)
+        figure.supylabel("training images", fontsize=10)
+        figure.supxlabel("class" if classes is not None else "class, by rank", fontsize=10)
     return figure
 
 
@@ -153,5 +157,6 @@ def _put_counts(axes: Axes, numbers: Int64[np.ndarray, " class"], classes: Seque
         names = [str(c) for c in classes] if classes is not None else [str(place + 1) for place in places]
         long = max(map(len, names)) > 3
         axes.set_xticks(places, [shorten(n, room=12) for n in names], rotation=60 if long else 0, ha="right" if long else "center")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_title(name)
     axes.margins(y=0.15)

@@ -9,9 +9,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from imagestudy.figures.style import FAMILY_TITLES, FAINT, INK, QUIET, VERDICT_COLORS, Picture, drawing, palette
+from imagestudy.figures.style import (
+    FAINT,
+    FAMILY_TITLES,
+    INK,
+    QUIET,
+    SCORE_TITLES,
+    VERDICT_COLORS,
+    Picture,
+    add_legend,
+    drawing,
+    palette,
+    say_score,
+)
 
-SCORE_TITLES = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy"}
+REACH = 0.15
 LINE = 0.27
 """Inches that one line takes."""
 
@@ -44,7 +56,7 @@ def draw_intervals(
     marked = frame.assign(_bold=[True] * len(frame) if bold is None else list(bold))
     panels = _panels(marked, group)
     looks = palette([str(value) for value in frame[by]]) if by in frame else {}
-    height = LINE * len(frame) + 0.3 * len(panels) + (0.9 if len(looks) > 1 else 0.55) + (0.3 if title else 0)
+    height = LINE * len(frame) + 0.3 * len(panels) + (1.0 if len(looks) > 1 else 0.55) + (0.3 if title else 0)
     with drawing(height, title=title) as figure:
         grid = _stack(figure, panels)
         for axes, (name, rows) in zip(grid, panels.items(), strict=True):
@@ -53,9 +65,9 @@ def draw_intervals(
             _put_estimates(axes, rows, label, by, looks, start)
         low, high = _reach(marked)
         grid[0].set_xlim(low if start is None else start, high)
-        grid[-1].set_xlabel(f"{SCORE_TITLES.get(score, score)}, 95 % interval")
+        grid[-1].set_xlabel(say_score(score))
         grid[-1].xaxis.set_major_locator(MaxNLocator(6))
-        _add_legend(figure, looks)
+        add_legend(figure, {FAMILY_TITLES.get(name, name): _key(*look) for name, look in looks.items()})
     return figure
 
 
@@ -72,7 +84,7 @@ def _stack(figure: Picture, panels: dict[str, pd.DataFrame]) -> list[Axes]:
 
 
 def _reach(frame: pd.DataFrame) -> tuple[float, float]:
-    """The range of all bounds that an axis can show, and a little more; an interval over the whole range of scores does not count."""
+    """The range of all bounds, and a little more; an interval over the whole range of scores says nothing and does not count."""
     whole = (frame["high"] - frame["low"]) >= 1
     shown = frame[~whole]
     values = np.concatenate([shown["low"], shown["high"], frame["estimate"]])
@@ -91,7 +103,7 @@ def _put_estimates(
             _put_arrow(axes, place, color)
         else:
             put_interval(axes, place, (row["estimate"], row["low"], row["high"]), color, marker, filled=row["_bold"])
-        axes.text(1.02, place, f"{row['estimate']:.3f}", transform=axes.get_yaxis_transform(), va="center", fontsize=9,
+        axes.text(1.02, place, f"{row['estimate']:.3f}", transform=axes.get_yaxis_transform(), va="center", fontsize=9.5,
                   weight=_weight(row["_bold"] and not rows["_bold"].all()))  # fmt: skip
     name_lines(axes, [str(value) for value in rows[label]], bold=[b and not rows["_bold"].all() for b in rows["_bold"]])
     axes.grid(axis="x")
@@ -132,20 +144,14 @@ def name_lines(axes: Axes, names: Sequence[str], *, bold: Sequence[bool] = ()) -
     """Names of the lines at the left, the first on top."""
     axes.set_yticks(range(len(names)), names)
     for text, heavy in zip(axes.get_yticklabels(), bold, strict=False):
-        text.set_weight(_weight(heavy))
+        text.set_fontweight(_weight(heavy))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
 
 
-def _add_legend(figure: Picture, looks: dict[str, tuple[str, str]]) -> None:
-    if len(looks) < 2:
-        return
-    handles = [
-        Line2D([], [], color=color, marker=marker, linewidth=2, markersize=6, label=FAMILY_TITLES.get(name, name))
-        for name, (color, marker) in looks.items()
-    ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 3), columnspacing=1.2, handlelength=1.6)
+def _key(color: str, marker: str) -> Line2D:
+    return Line2D([], [], color=color, marker=marker, linewidth=2, markersize=6)
 
 
 def draw_differences(
@@ -156,6 +162,7 @@ def draw_differences(
     group: str | None = None,
     baseline: str = "",
     score: str = "balanced_accuracy",
+    reach: float = REACH,
     title: str = "",
 ) -> Figure:
     """Differences in points with their intervals, the band of ±margin, and the verdict of each as a word.
@@ -167,9 +174,11 @@ def draw_differences(
         group: column that makes a panel of each of its values.
         baseline: what each cell is compared with, for the axis.
         score: what is compared.
+        reach: how far the axis goes at most on either side, a share; an estimate beyond it is an arrow with its number.
         title: above everything.
     """
     panels = _panels(frame, group)
+    edge = edge_of(frame[["difference", "low", "high"]], margin, reach)
     height = LINE * len(frame) + 0.3 * len(panels) + 0.75 + (0.3 if title else 0)
     with drawing(height, title=title) as figure:
         grid = _stack(figure, panels)
@@ -177,32 +186,55 @@ def draw_differences(
             axes.set_title(name)
             put_band(axes, margin)
             for place, row in enumerate(rows.to_dict("records")):
-                put_difference(axes, place, (row["difference"], row["low"], row["high"]), row["verdict"])
+                shares = (row["difference"], row["low"], row["high"])
+                put_difference(axes, place, shares, color=VERDICT_COLORS[row["verdict"]], edge=edge)
+                put_verdict(axes, place, row["verdict"])
             name_lines(axes, [str(value) for value in rows[label]])
-        grid[0].set_xlim(*reach_of_points(frame, margin))
+            axes.set_xlim(-100 * edge, 100 * edge)
         against = f" against {baseline}" if baseline else ""
         grid[-1].set_xlabel(f"{SCORE_TITLES.get(score, score)}{against}, points\n(grey band: ±{100 * margin:g}, equivalent)")
     return figure
 
 
+def edge_of(shares: np.ndarray | pd.DataFrame, margin: float, reach: float) -> float:
+    """How far an axis of differences goes on either side: over all finite bounds, at least twice the margin, at most `reach`."""
+    values = np.abs(np.asarray(shares, dtype=np.float64))
+    values = values[np.isfinite(values)]
+    return float(min(reach, 1.05 * values.max(initial=2 * margin)))
+
+
 def put_band(axes: Axes, margin: float) -> None:
     """The band inside which a difference counts as none."""
-    axes.axvspan(-100 * margin, 100 * margin, color="#EDEDED", zorder=0, gid="margin")
+    axes.axvspan(-100 * margin, 100 * margin, color="#E9E9E9", zorder=0, gid="margin")
     axes.axvline(0, color=QUIET, linewidth=0.9, zorder=1)
     axes.grid(axis="x", color=FAINT, linewidth=0.5)
 
 
-def put_difference(axes: Axes, place: float, shares: tuple[float, float, float], verdict: str) -> None:
-    """One difference in points, in the colour of its verdict, with the word at the right."""
+def put_difference(axes: Axes, place: float, shares: tuple[float, float, float], *, color: str, edge: float) -> None:
+    """One difference in points: estimate, low, high. What lies beyond the edge ends in an arrow, an estimate there is a number."""
     estimate, low, high = (100 * share for share in shares)
-    color = VERDICT_COLORS[verdict]
-    put_interval(axes, place, (estimate, low, high), color, filled=verdict != "undecided")
-    axes.text(1.02, place, verdict, transform=axes.get_yaxis_transform(), va="center", color=color, fontsize=9)
+    edge = 100 * edge
+    if abs(estimate) <= edge:
+        put_interval(axes, place, (estimate, low, high), color)
+    else:
+        _put_far(axes, place, (estimate, low, high), color, edge)
+    for side, beyond in ((1, high > edge), (-1, low < -edge)):
+        if beyond:
+            axes.plot([side * edge], [place], ">" if side > 0 else "<", color=color, markersize=6, clip_on=False, gid="arrow")
 
 
-def reach_of_points(frame: pd.DataFrame, margin: float) -> tuple[float, float]:
-    """Range of the axis in points: all finite bounds and twice the margin on each side of zero."""
-    values = 100 * np.concatenate([frame["low"], frame["high"], frame["difference"], [-2 * margin, 2 * margin]])
-    values = values[np.isfinite(values)]
-    room = 0.04 * (values.max() - values.min())
-    return float(values.min() - room), float(values.max() + room)
+def _put_far(axes: Axes, place: float, points: tuple[float, float, float], color: str, edge: float) -> None:
+    """What can be seen of an interval whose estimate is beyond the edge, and the estimate as a number."""
+    estimate, low, high = points
+    if low < edge and high > -edge:
+        axes.plot([max(low, -edge), min(high, edge)], [place, place], color=color, linewidth=2.0, solid_capstyle="butt", gid="far")
+    text = f"{estimate:+.1f}".replace("-", "−")
+    side, anchor = (1, "right") if estimate > 0 else (-1, "left")
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+    axes.text(0.95 * side * edge, place, text, ha=anchor, va="center", color=color, fontsize=9.5, bbox=box)
+
+
+def put_verdict(axes: Axes, place: float, verdict: str, *, weight: str = "normal") -> None:
+    """The verdict as a word, at the right of its line."""
+    axes.text(1.03, place, verdict, transform=axes.get_yaxis_transform(), va="center", color=VERDICT_COLORS[verdict], fontsize=9.5,
+              weight=weight)  # fmt: skip

@@ -1,26 +1,14 @@
-"""Scores against something: remedy, group of classes, cost, class size, distance, ratio."""
-
-from collections.abc import Sequence
+"""Scores by remedy, group of classes, class size, distance and ratio."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
-from matplotlib.transforms import Bbox
 
-from imagestudy.figures.intervals import SCORE_TITLES, name_lines
-from imagestudy.figures.style import FAMILY_COLORS, FAMILY_MARKERS, FAMILY_TITLES, INK, QUIET, Picture, drawing, palette
-from imagestudy.figures.training import legend_above
+from imagestudy.figures.intervals import name_lines
+from imagestudy.figures.pareto import use_plain_log
+from imagestudy.figures.style import INK, QUIET, add_legend, drawing, named_artists, palette, say_score
 
-COSTS = {
-    "seconds": "training time, seconds",
-    "params": "trained parameters",
-    "flops": "operations an image (FLOPs)",
-    "memory_mb": "memory, MiB",
-    "latency_ms": "time for one image, milliseconds",
-}
 GROUPS = {"head": ("#0B3C5D", "s"), "middle": ("#3C8DBC", "o"), "tail": ("#C24E00", "v")}
 
 
@@ -34,19 +22,21 @@ def draw_gains(frame: pd.DataFrame, *, rows: str = "remedy", columns: str = "mod
         title: above everything.
     """
     index, names = (list(dict.fromkeys(frame[axis])) for axis in (rows, columns))
-    table = np.full((len(index), len(names)), np.nan)
+    table, shade = np.full((2, len(index), len(names)), np.nan)
     for row in frame.to_dict("records"):
-        table[index.index(row[rows]), names.index(row[columns])] = 100 * row["difference"]
+        place = index.index(row[rows]), names.index(row[columns])
+        table[place], shade[place] = 100 * row["difference"], 0.25 if row["verdict"] == "undecided" else 1.0
+    shade = np.nan_to_num(shade)
     edge = float(np.nanmax(np.abs(table))) or 1.0
     with drawing(0.33 * len(index) + 1.1 + (0.3 if title else 0), title=title) as figure:
         axes = figure.subplots()
-        axes.imshow(np.ma.masked_invalid(table), cmap="RdBu", vmin=-1.6 * edge, vmax=1.6 * edge, aspect="auto")
+        axes.imshow(np.ma.masked_invalid(table), alpha=shade, cmap="RdBu", vmin=-1.6 * edge, vmax=1.6 * edge, aspect="auto")
         for row in frame.to_dict("records"):
             _put_gain(axes, names.index(row[columns]), index.index(row[rows]), row)
         axes.set_xticks(range(len(names)), [str(n) for n in names])
         axes.set_yticks(range(len(index)), [str(n) for n in index])
         axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
-        axes.set_xlabel("gain in points; bold: higher or lower; plain with =: equivalent; grey with ?: undecided", fontsize=8.5)
+        figure.supxlabel("gain in points; bold: higher or lower, =: equivalent, ?: undecided", x=0.01, ha="left", fontsize=9)
         for spine in axes.spines.values():
             spine.set_visible(False)
     return figure
@@ -79,7 +69,7 @@ def draw_groups(frame: pd.DataFrame, *, label: str = "remedy", group: str | None
             axes.set_title(name)
             name_lines(axes, [str(value) for value in rows[label]])
         grid[-1].set_xlabel("recall, mean over the classes of the group")
-        legend_above(figure, grid[0])
+        add_legend(figure, named_artists(grid[0]))
     return figure
 
 
@@ -91,117 +81,6 @@ def _put_groups(axes: Axes, rows: pd.DataFrame) -> None:
         color, marker = GROUPS[name]
         axes.plot(rows[name], places, marker, color=color, markersize=7, label=name)
     axes.grid(axis="x")
-
-
-def draw_pareto(
-    frame: pd.DataFrame,
-    *,
-    cost: str = "seconds",
-    label: str = "model",
-    score: str = "balanced_accuracy",
-    start: float | None = None,
-    title: str = "",
-) -> Figure:
-    """Score against cost, with the frontier of those that nothing cheaper beats.
-
-    Args:
-        frame: with the columns `estimate`, `low`, `high`, `family`, `label` and `cost`; rows without a cost are left out.
-        cost: column of the cost.
-        label: column of the names beside the points.
-        score: what `frame` holds.
-        start: where the axis of the score begins; points below are left out and named under the axis. None shows all.
-        title: above everything.
-    """
-    known = frame[frame[cost] > 0]
-    shown = known if start is None else known[known["estimate"] >= start]
-    with drawing(4.2 + (0.3 if title else 0), title=title) as figure:
-        axes = figure.subplots()
-        for row in shown.to_dict("records"):
-            color, marker = FAMILY_COLORS[row["family"]], FAMILY_MARKERS[row["family"]]
-            low, high = max(row["low"], -1.0), min(row["high"], 2.0)
-            axes.plot([row[cost]] * 2, [low, high], color=color, linewidth=1.2, alpha=0.6, gid="interval")
-            axes.plot(row[cost], row["estimate"], marker, color=color, markersize=8, zorder=3, gid="estimate",
-                      label=FAMILY_TITLES[row["family"]])  # fmt: skip
-        _put_frontier(axes, shown, cost)
-        axes.set_xscale("log")
-        _plain_log(axes)
-        axes.margins(x=0.12, y=0.08)
-        left_out = sorted(set(known[label]) - set(shown[label]))
-        below = f"\nbelow the axis: {', '.join(left_out)}" if left_out else ""
-        axes.set_xlabel(f"{COSTS.get(cost, cost)} (log scale){below}")
-        axes.set_ylabel(f"{SCORE_TITLES.get(score, score)}, 95 % interval")
-        axes.grid(axis="y")
-        _legend_once(figure, axes)
-        if start is not None:
-            axes.set_ylim(bottom=start)
-        _name_points(figure, axes, shown, cost, label)
-    return figure
-
-
-def _put_frontier(axes: Axes, frame: pd.DataFrame, cost: str) -> None:
-    """From the cheapest on, a step up at each point that is better than all cheaper ones."""
-    ordered = frame.sort_values([cost, "estimate"], ascending=[True, False])
-    best = ordered[ordered["estimate"] > ordered["estimate"].cummax().shift(fill_value=-np.inf)]
-    axes.plot(best[cost], best["estimate"], color=QUIET, linewidth=1.1, linestyle="--", drawstyle="steps-post", zorder=1, gid="frontier")
-
-
-def _plain_log(axes: Axes) -> None:
-    """Plain numbers along a logarithmic axis."""
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if _decades(axes) < 3 else (1.0,)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
-
-
-def _decades(axes: Axes) -> float:
-    low, high = axes.get_xlim()
-    return float(np.log10(high / low)) if low > 0 else 9.0
-
-
-def _plain(value: float, _place: int) -> str:
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:g}{unit}"
-    return f"{value:g}"
-
-
-def _legend_once(figure: Picture, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    if len(once) > 1:
-        figure.legend(list(once.values()), list(once), loc="outside upper left", ncols=min(6, len(once)), columnspacing=0.9,
-                      handletextpad=0.2)  # fmt: skip
-
-
-PLACES = [(dx, dy) for distance in (1, 2, 3, 4) for dx, dy in (
-    (8, 0), (-8, 0), (0, 10), (0, -10), (8, 9), (-8, 9), (8, -9), (-8, -9)) for dx, dy in ((dx * distance**0.7, dy * distance),)]  # fmt: skip
-"""Where a name may stand beside its point, in units of a point (1/72 inch), the best first."""
-
-
-def _name_points(figure: Picture, axes: Axes, frame: pd.DataFrame, cost: str, label: str) -> None:
-    """A name beside each point, in the first place that is inside the axes and free of points and of other names."""
-    figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    spots = axes.transData.transform(frame[[cost, "estimate"]].to_numpy(dtype=np.float64))
-    taken = [Bbox.from_bounds(x - 9, y - 9, 18, 18) for x, y in spots]
-    inside = axes.get_window_extent(renderer)
-    for row, spot in zip(frame.to_dict("records"), spots, strict=True):
-        text = axes.annotate(str(row[label]), (row[cost], row["estimate"]), xytext=PLACES[0], textcoords="offset points", fontsize=9)
-        text.set_color(FAMILY_COLORS[row["family"]])
-        text.set_in_layout(False)
-        taken.append(_settle(text, spot, taken, inside, renderer))
-
-
-def _settle(text: Text, spot: Sequence[float], taken: list[Bbox], inside: Bbox, renderer: object) -> Bbox:
-    """Move the text to the first of `PLACES` that is free, and return the box that it takes."""
-    for dx, dy in PLACES:
-        text.set_position((dx, dy))
-        text.set_horizontalalignment("left" if dx > 0 else "right" if dx < 0 else "center")
-        text.set_verticalalignment("center" if dy == 0 else "bottom" if dy > 0 else "top")
-        box = text.get_window_extent(renderer)  # type: ignore[arg-type]
-        free = not any(box.overlaps(other) for other in taken)
-        if free and inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1:
-            break
-    return box
 
 
 def draw_by_count(frame: pd.DataFrame, *, by: str = "remedy", title: str = "") -> Figure:
@@ -220,11 +99,11 @@ def draw_by_count(frame: pd.DataFrame, *, by: str = "remedy", title: str = "") -
             mean = rows.groupby("count")["recall"].mean()
             axes.plot(mean.index, mean, color=color, marker=marker, markersize=5.5, label=name)
         axes.set_xscale("log")
-        _plain_log(axes)
+        use_plain_log(axes)
         axes.set_xlabel("training images of the class (log scale)")
         axes.set_ylabel("recall of the class")
         axes.grid(axis="y")
-        legend_above(figure, axes)
+        add_legend(figure, named_artists(axes))
     return figure
 
 
@@ -237,7 +116,9 @@ def draw_distance(frame: pd.DataFrame, *, by: str = "model", chance: float = 0.5
         chance: accuracy of guessing.
         title: above everything.
     """
-    return _draw_lines(frame, x="distance", by=by, name="distance between the marks, rows", score="accuracy", title=title, chance=chance)
+    return _draw_lines(
+        frame, x="distance", by=by, name="distance between the marks, rows", score="accuracy", title=title, chance=chance
+    )
 
 
 def draw_ratio(frame: pd.DataFrame, *, by: str = "remedy", score: str = "balanced_accuracy", title: str = "") -> Figure:
@@ -249,12 +130,10 @@ def draw_ratio(frame: pd.DataFrame, *, by: str = "remedy", score: str = "balance
         score: what `frame` holds.
         title: above everything.
     """
-    return _draw_lines(frame, x="ratio", by=by, name="largest class : smallest class (log scale)", score=score, title=title, log=True)
+    return _draw_lines(frame, x="ratio", by=by, name="largest class : smallest class", score=score, title=title)
 
 
-def _draw_lines(
-    frame: pd.DataFrame, *, x: str, by: str, name: str, score: str, title: str, chance: float | None = None, log: bool = False
-) -> Figure:
+def _draw_lines(frame: pd.DataFrame, *, x: str, by: str, name: str, score: str, title: str, chance: float | None = None) -> Figure:
     """Estimates with their intervals along x, a little apart so that none hides another."""
     looks = _looks(frame, by)
     ticks = sorted(set(frame[x]))
@@ -269,12 +148,11 @@ def _draw_lines(
             low, high = rows["low"].clip(0, 1), rows["high"].clip(0, 1)
             axes.vlines(at, low, high, color=color, linewidth=1.6, gid="interval")
             axes.plot(at, rows["estimate"], color=color, marker=marker, markersize=6, linewidth=1.2, label=value)
-        axes.xaxis.set_major_locator(FixedLocator(range(len(ticks))))
         axes.set_xticks(range(len(ticks)), [f"{tick:g}" for tick in ticks])
         axes.set_xlabel(name)
-        axes.set_ylabel(f"{SCORE_TITLES.get(score, score)}, 95 % interval")
+        axes.set_ylabel(say_score(score, lines=2))
         axes.grid(axis="y")
-        legend_above(figure, axes)
+        add_legend(figure, named_artists(axes))
     return figure
 
 

@@ -1,18 +1,19 @@
 """One look for all figures: size, fonts, colours and markers, and the closed figure that a notebook shows."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
-WIDTH = 5.4
-"""Inches. On a phone of 390 px an inch is about 65 px, so that a font of 9 points is about 8 px high there."""
+WIDTH = 5.2
+"""Inches. On a phone of 390 px an inch is about 68 px, so that a font of 9.5 points is about 9 px high there."""
 
 DPI = 144
 SCREEN_DPI = 96
@@ -27,7 +28,7 @@ FAMILY_COLORS = {
 }
 """Okabe & Ito's (2008) palette, darkened where text in it must be readable on white."""
 
-FAMILY_MARKERS = {"ann": "o", "cnn": "s", "rnn": "^", "transformer": "D", "hybrid": "P", "classical": "X"}
+FAMILY_MARKERS = {"ann": "o", "cnn": "s", "rnn": "^", "transformer": "D", "hybrid": "P", "classical": "v"}
 FAMILY_TITLES = {
     "ann": "ANN",
     "cnn": "CNN",
@@ -46,9 +47,11 @@ VERDICT_COLORS = {
     "undecided": "#666666",
 }
 
+SCORE_TITLES = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy"}
+
 INK, QUIET, FAINT = "#1A1A1A", "#5F5F5F", "#D9D9D9"
 CYCLE = ("#0072B2", "#C24E00", "#009E73", "#B0569A", "#9A7400", "#5A5A5A", "#56B4E9", "#1A1A1A")
-CYCLE_MARKERS = ("o", "s", "^", "D", "P", "X", "v", "*")
+CYCLE_MARKERS = ("o", "s", "^", "D", "P", "v", "X", "*")
 
 FALLBACK_FONTS = ("Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Zen Hei", "Arial Unicode MS")
 """For class names that the default font cannot write, where one of these is installed."""
@@ -64,17 +67,17 @@ class Picture(Figure):
         return buffer.getvalue(), {"width": width, "height": height}
 
 
-def _settings() -> dict[str, Any]:
+def _settings() -> Any:
     installed = {font.name for font in fontManager.ttflist}
     return {
         "font.family": ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in installed)],
-        "font.size": 9.5,
-        "axes.titlesize": 10,
+        "font.size": 10,
+        "axes.titlesize": 10.5,
         "axes.titlelocation": "left",
-        "axes.labelsize": 9.5,
-        "xtick.labelsize": 9,
-        "ytick.labelsize": 9,
-        "legend.fontsize": 9,
+        "axes.labelsize": 10,
+        "xtick.labelsize": 9.5,
+        "ytick.labelsize": 9.5,
+        "legend.fontsize": 9.5,
         "legend.frameon": False,
         "figure.titlesize": 11,
         "axes.spines.top": False,
@@ -96,19 +99,22 @@ def _settings() -> dict[str, Any]:
 
 
 @contextmanager
-def drawing(height: float, *, width: float = WIDTH, title: str = "") -> Iterator[Picture]:
+def drawing(height: float, *, title: str = "", tight: bool = False) -> Iterator[Picture]:
     """A new figure in the style; on leaving, everything in it is laid out once.
 
     Names may hold `$` or `_`: no text is read as a formula.
 
     Args:
-        height, width: inches.
+        height: inches.
         title: above everything; may be empty.
+        tight: with little room between panels, as for images.
     """
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_settings())
-        figure = Picture(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+        figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
+        if tight:
+            figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
         FigureCanvasAgg(figure)
         if title:
             figure.suptitle(title, x=0.01, ha="left", weight="bold")
@@ -125,9 +131,29 @@ def palette(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {name: (CYCLE[color], CYCLE_MARKERS[marker]) for name, (color, marker) in zip(names, rounds, strict=True)}
 
 
+def say_score(score: str, *, lines: int = 1) -> str:
+    """What stands along the axis of a score, on one or two lines."""
+    return f"{SCORE_TITLES.get(score, score)}{', ' if lines == 1 else chr(10)}95 % interval"
+
+
 def shorten(name: str, *, room: int) -> str:
     """The name, cut to so many characters."""
     return name if len(name) <= room else name[: max(1, room - 1)] + "…"
+
+
+def add_legend(figure: Picture, named: Mapping[str, Artist]) -> None:
+    """One legend for all panels, below them, in as many columns as have room; none for a single name."""
+    if len(named) < 2:
+        return
+    columns = max(1, min(len(named), int(WIDTH / (0.085 * max(map(len, named)) + 0.45))))
+    handles, names = list(named.values()), list(named)
+    figure.legend(handles, names, loc="outside lower left", ncols=columns, columnspacing=1.2, handlelength=1.6)
+
+
+def named_artists(axes: Axes) -> dict[str, Artist]:
+    """What a legend of the axes would list, each name once."""
+    handles, names = axes.get_legend_handles_labels()
+    return dict(zip(names, handles, strict=True))
 
 
 def hide_frame(axes: Axes) -> None:

@@ -10,7 +10,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from imagestudy.figures.style import INK, WIDTH, Picture, drawing, palette, shorten
+from imagestudy.figures.style import INK, WIDTH, add_legend, drawing, named_artists, palette, shorten
 from imagestudy.models import models
 from imagestudy.store import Record
 
@@ -30,7 +30,7 @@ def draw_curves(cells: dict[str, Iterable[Record]], *, title: str = "") -> Figur
     looks = _looks(runs)
     with drawing(4.6 + (0.3 if title else 0), title=title) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True)
-        for axes, column, name in ((upper, LOSS, "training loss, nats"), (lower, WATCHED, "validation balanced accuracy")):
+        for axes, column, name in ((upper, LOSS, "training loss,\nnats"), (lower, WATCHED, "validation\nbalanced accuracy")):
             for label, records in runs.items():
                 _put_runs(axes, [record.arrays["curve"] for record in records], column, label, looks[label])
             axes.set_ylabel(name)
@@ -38,7 +38,7 @@ def draw_curves(cells: dict[str, Iterable[Record]], *, title: str = "") -> Figur
         lower.set_xlabel("training images seen")
         lower.xaxis.set_major_locator(MaxNLocator(5))
         lower.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        legend_above(figure, upper)
+        add_legend(figure, named_artists(upper))
     return figure
 
 
@@ -57,15 +57,6 @@ def _put_runs(axes: Axes, curves: list[np.ndarray], column: int, label: str, loo
     if len({curve.shape for curve in curves}) == 1:
         mean = np.mean(curves, axis=0)
         axes.plot(mean[:, 0], mean[:, column], color=look[0], linewidth=2.2, label=label)
-
-
-def legend_above(figure: Picture, axes: Axes) -> None:
-    """One legend for all panels, above them, in as many columns as have room; none for a single unnamed line."""
-    handles, labels = axes.get_legend_handles_labels()
-    if len(labels) < 2:
-        return
-    columns = max(1, min(len(labels), int(WIDTH / (0.085 * max(map(len, labels)) + 0.5))))
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns, columnspacing=1.2, handlelength=1.6)
 
 
 def draw_confusion(matrix: Shaped[np.ndarray, "class class"], classes: Sequence[str], *, title: str = "") -> Figure:
@@ -129,7 +120,7 @@ def draw_recall(frame: pd.DataFrame, *, by: str = "model", classes: Sequence[str
         axes.set_xlabel("class (below: its training images)" if counted else "class")
         axes.set_ylabel("recall")
         axes.grid(axis="y")
-        legend_above(figure, axes)
+        add_legend(figure, named_artists(axes))
     return figure
 
 

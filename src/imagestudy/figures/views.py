@@ -1,5 +1,7 @@
 """One image as each family of models sees it."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import UInt8
 from matplotlib.axes import Axes
@@ -21,8 +23,10 @@ TITLES = {
 }
 FAMILIES = {"vector": "ann", "grid": "cnn", "rows": "rnn", "patches": "transformer"}
 WINDOW = 3
-FEW = 32
+FEW = 16
 """Steps or patches up to which each is numbered."""
+FEW_PIXELS = 256
+SHARP: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
 
 
 def draw_view(image: Image, view: str, *, title: str = "") -> Figure:
@@ -38,7 +42,7 @@ def draw_view(image: Image, view: str, *, title: str = "") -> Figure:
     """
     require_known(view, tuple(TITLES), what="view", where="draw_view")
     with drawing(2.75 + (0.3 if title else 0), title=title) as figure:
-        left, right = figure.subplots(1, 2)
+        left, right = figure.subplots(1, 2, width_ratios=(1, 2 if view == "vector" else 1.15))
         put_image(left, image)
         left.set_title("the image")
         _put(right, image, view)
@@ -59,19 +63,20 @@ def _put(axes: Axes, image: Image, view: str) -> None:
 
 
 def _put_vector(axes: Axes, image: Image) -> None:
-    """All pixels in one row, as `models.views.vector` makes it of one channel: row after row."""
+    """All pixels in one row, as `models.views.vector` orders them: channel after channel, row after row."""
     height, width, channels = image.shape
-    axes.imshow(
-        image.reshape(1, height * width, channels)[..., 0] if channels == 1 else image.reshape(1, height * width, channels),
-        cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto", extent=(0, height * width, 0.42, 0.58),
-    )  # fmt: skip
-    if height <= 16:
-        for row in range(1, height):
-            axes.plot([row * width] * 2, [0.40, 0.60], color=CYCLE[0], linewidth=0.8)
-    axes.set_ylim(0, 1)
-    axes.text(0.5, 0.64, f"{height} rows, one behind the other", ha="center", transform=axes.transAxes, fontsize=9)
+    strip = image.transpose(2, 0, 1).reshape(1, -1)
+    axes.imshow(strip, **SHARP, aspect="auto", extent=(0, image.size, 0.42, 0.58))
+    stretch = width if image.size <= FEW_PIXELS else width * height
+    for end in range(stretch, image.size, stretch):
+        axes.plot([end] * 2, [0.39, 0.61], color=CYCLE[0], linewidth=1.0)
+    rows = f"{height} rows, one behind the other"
+    axes.text(
+        0.5, 0.64, rows if channels == 1 else f"{channels} channels, each {rows}", ha="center", transform=axes.transAxes, size=9.5
+    )
     axes.text(0.5, 0.30, f"{height} × {width} × {channels} = {image.size:,} numbers", ha="center", transform=axes.transAxes)
-    axes.set_xlim(0, height * width)
+    axes.set_xlim(0, image.size)
+    axes.set_ylim(0, 1)
     hide_frame(axes)
 
 
@@ -98,8 +103,8 @@ def _put_rows(axes: Axes, image: Image) -> None:
     for step in range(steps):
         top = step * (band + gap)
         _put_piece(axes, _cut(image, step, 0, band, width), left=0, top=top)
-        if steps <= FEW:
-            axes.text(-0.03 * width, top + band / 2, f"t = {step + 1}", ha="right", va="center", fontsize=min(9, 150 / steps))
+        if steps <= FEW or step % 4 == 0:
+            axes.text(-0.03 * width, top + band / 2, f"t = {step + 1}", ha="right", va="center", fontsize=9)
     bottom = steps * (band + gap) - gap
     axes.annotate("", (1.08 * width, bottom), (1.08 * width, 0), arrowprops={"arrowstyle": "-|>", "color": QUIET})
     axes.text(1.12 * width, bottom / 2, "time", rotation=90, va="center", ha="left", fontsize=9, color=QUIET)
@@ -131,8 +136,9 @@ def _put_piece(axes: Axes, piece: Image, *, left: float, top: float) -> None:
     tall, wide, channels = piece.shape
     axes.imshow(
         piece[..., 0] if channels == 1 else piece,
-        cmap="gray", vmin=0, vmax=255, interpolation="nearest", extent=(left, left + wide, top + tall, top),
-    )  # fmt: skip
+        **SHARP,
+        extent=(left, left + wide, top + tall, top),
+    )
 
 
 def _frame(axes: Axes, *, right: float, bottom: float, left: float = 0, top: float = 0) -> None:

@@ -13,6 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
+from sklearn.utils.validation import has_fit_parameter
 
 from imagestudy.errors import InputError
 from imagestudy.models.hog import hog
@@ -82,8 +83,8 @@ class Pixels(Classical):
         self.pipeline = pipeline
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None) -> None:
-        last = self.pipeline.steps[-1][0]
-        weights = {} if sample_weight is None else {f"{last}__sample_weight": sample_weight}
+        takers = [name for name, step in self.pipeline.steps if has_fit_parameter(step, "sample_weight")]
+        weights = {} if sample_weight is None else {f"{name}__sample_weight": sample_weight for name in takers}
         self.pipeline.fit(images, labels, **weights)
 
     def decision(self, images: UInt8[np.ndarray, "n height width channel"]) -> Float[np.ndarray, "n class"]:

@@ -38,10 +38,8 @@ def describe(network: Network, shape: Shape) -> list[Layer]:
 
     def note(module: nn.Module, _inputs: tuple, output: Any) -> None:
         first = output[0] if isinstance(output, tuple) else output
-        batch_axis = 1 if isinstance(module, nn.RNNBase) else 0
-        size = tuple(n for axis, n in enumerate(first.shape) if axis != batch_axis)
         own = sum(p.numel() for p in module.parameters() if p.requires_grad)
-        rows.append(Layer(parts[module], type(module).__name__, size, own))
+        rows.append(Layer(parts[module], type(module).__name__, tuple(first.shape[1:]), own))
 
     _pass_one_image(network, shape, list(parts), note)
     return rows
@@ -87,7 +85,7 @@ def _products(module: nn.Module, given: torch.Tensor, output: Any) -> int:
     if isinstance(module, nn.Conv2d):
         return output.numel() * module.weight[0].numel()
     if isinstance(module, nn.RNNBase):
-        return len(given) * sum(w.numel() for name, w in module.named_parameters() if name.startswith("weight"))
+        return given.shape[1] * sum(w.numel() for name, w in module.named_parameters() if name.startswith("weight"))
     _, tokens, dim = given.shape
     return 2 * tokens * tokens * dim
 

@@ -20,18 +20,22 @@ class ConvolutionThenRows(nn.Module):
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows 1"]:
         """Read the rows of the grid, give the state after each."""
         grid = self.convolutions(images.contiguous(memory_format=torch.channels_last))
-        states, _ = self.rnn(rearrange(grid, "batch dim row column -> row batch (column dim)"))
-        return rearrange(states, "time batch dim -> batch dim time 1")
+        states, _ = self.rnn(rearrange(grid, "batch dim row column -> batch row (column dim)"))
+        return rearrange(states, "batch row dim -> batch dim row 1")
 
 
 @models.register("crnn", family="hybrid", era="modern", kind="neural", step=1)
-def crnn(shape: Shape, classes: int, *, width: Width = 16) -> Network:
-    """Convolution then recurrence (after Shi et al. 2017): two 3×3 convolutions, then a bidirectional LSTM over the rows."""
+def crnn(shape: Shape, classes: int, *, width: Width = 30) -> Network:
+    """Convolution then recurrence (after Shi et al. 2017): two convolutions, then a bidirectional LSTM over the rows of their grid.
+
+    `width` is the LSTM's size a direction and the second convolution's number of filters; the first has half as many.
+    """
     channels, height, columns = shape
     first, (second, third) = strides(height, columns, stages=2)
-    convolutions = nn.Sequential(stem(channels, width, (first[0] * second[0], first[1] * second[1])), stem(width, 2 * width, third))
+    half = (width + 1) // 2
+    convolutions = nn.Sequential(stem(channels, half, (first[0] * second[0], first[1] * second[1])), stem(half, width, third))
     draw_he(convolutions)
-    rnn = nn.LSTM(2 * width * grid_size(height, columns)[1], 2 * width, bidirectional=True)
+    rnn = nn.LSTM(width * grid_size(height, columns)[1], width, bidirectional=True, batch_first=True)
     draw_recurrent(rnn)
-    network = Network(ConvolutionThenRows(convolutions, rnn), MeanPool(), nn.Linear(4 * width, classes))
+    network = Network(ConvolutionThenRows(convolutions, rnn), MeanPool(), nn.Linear(2 * width, classes))
     return network.to(memory_format=torch.channels_last)

@@ -39,10 +39,6 @@ class Network(nn.Module):
         """The logits."""
         return self.head(self.pool(self.features(images)))
 
-    def embed(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim"]:
-        """The pooled features, which the head sees: for class means, τ-norm and re-trained heads."""
-        return self.pool(self.features(images))
-
 
 class MeanPool(nn.Module):
     """The mean over all positions."""

@@ -22,8 +22,8 @@ class RowFeatures(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows 1"]:
         """Read the rows, give the state after each."""
-        states, _ = self.rnn(views.rows(images, height=self.band).transpose(0, 1))
-        return rearrange(self.norm(states), "time batch dim -> batch dim time 1")
+        states, _ = self.rnn(views.rows(images, height=self.band))
+        return rearrange(self.norm(states), "batch time dim -> batch dim time 1")
 
 
 class LastState(nn.Module):
@@ -46,7 +46,7 @@ def elman(shape: Shape, classes: int) -> Network:
     """A simple recurrent network (Elman 1990): 192 tanh units with a connection to themselves; the last state is classified."""
     channels, height, width = shape
     hidden, band = 192, views.band(height)
-    rnn = nn.RNN(channels * band * width, hidden)
+    rnn = nn.RNN(channels * band * width, hidden, batch_first=True)
     draw_recurrent(rnn)
     return Network(RowFeatures(rnn, norm=nn.Identity(), band=band), LastState(bidirectional=False), nn.Linear(hidden, classes))
 
@@ -61,7 +61,7 @@ def bilstm(
     """
     channels, height, columns = shape
     band = views.band(height)
-    rnn = nn.LSTM(channels * band * columns, width, bidirectional=bidirectional)
+    rnn = nn.LSTM(channels * band * columns, width, bidirectional=bidirectional, batch_first=True)
     draw_recurrent(rnn)
     dim = 2 * width if bidirectional else width
     features = RowFeatures(rnn, norm=nn.LayerNorm(dim), band=band)

@@ -1,7 +1,7 @@
 """Fit or load: the records of runs, trained where they are missing. No other package touches test labels.
 
-A *derived* run (a post-hoc remedy) is computed from its parent's stored log-probabilities. A *tuned* run is trained with the settings
-that did best, on validation, among its trials.
+A *derived* run (a post-hoc remedy) is computed from its parent's stored log-probabilities. A *tuned* run is trained with the
+settings that did best, on validation, among its trials.
 """
 
 import os
@@ -109,11 +109,10 @@ def _outcomes(mine: Sequence[RunSpec], store: RunStore, executor: Executor) -> I
     records = store.load(parent.run_id for spec in mine for parent in parents(spec))
     tasks = []
     for spec in mine:
-        if lost := [p for p in parents(spec) if p.run_id not in records]:
-            if is_derived(spec) or len(lost) == len(parents(spec)):
-                yield Failure(spec, f"what it is computed from failed: {lost[0].key()}")
-                continue
-        if is_derived(spec):
+        lost = [p for p in parents(spec) if p.run_id not in records]
+        if lost and (is_derived(spec) or len(lost) == len(parents(spec))):
+            yield Failure(spec, f"what it is computed from failed: {lost[0].key()}")
+        elif is_derived(spec):
             yield derive(spec, records[parents(spec)[0].run_id], store.load_arrays(labels_key(spec.dataset)))
         else:
             tasks.append(task(spec, records))

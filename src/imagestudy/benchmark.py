@@ -1,0 +1,130 @@
+"""Training speed as ratios within one run: against the usual loop (PIL, torchvision transforms, DataLoader), and against the processor.
+
+Both loops train the same network with the same optimiser on the same images, one thread each, and take turns, so that whatever else the
+machine does meets both alike.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from imagestudy.learners import TorchLearner
+from imagestudy.models import build, cost
+from imagestudy.specs import Choice, ModelSpec, RunSpec, TrainingSpec
+
+SIDE, CHANNELS, CLASSES, BATCH, ROUNDS = 32, 3, 10, 64, 3
+MATRIX_SIDE = 1_024
+BENCHED = {"mlp": 290_000, "resnet": 290_000, "bilstm": 290_000, "vit": 290_000}
+
+Images = UInt8[np.ndarray, "n height width channel"]
+Labels = Int64[np.ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One model's speed: images a second here and in the usual loop, and the billions of operations a second that ours makes of it."""
+
+    model: str
+    ours: float
+    usual: float
+    gflops: float
+
+
+class _Pictures(Dataset):
+    """Images as the usual loop has them: one PIL image at a time, transformed when asked for."""
+
+    def __init__(self, images: Images, labels: Labels):
+        from PIL import Image
+        from torchvision.transforms import v2
+
+        self.images = [Image.fromarray(image) for image in images]
+        self.labels = labels.tolist()
+        half = [0.5] * CHANNELS
+        self.transform = v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(half, half)])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.transform(self.images[index]), self.labels[index]
+
+
+def _draw_images(number: int) -> tuple[Images, Labels]:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (number, SIDE, SIDE, CHANNELS), dtype=np.uint8)
+    return images, rng.integers(0, CLASSES, number)
+
+
+def _train_usual(spec: ModelSpec, images: Images, labels: Labels) -> float:
+    """Images a second of the usual loop over all images once."""
+    torch.manual_seed(0)
+    network = build(spec, shape=(CHANNELS, SIDE, SIDE), classes=CLASSES)
+    assert isinstance(network, nn.Module)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    loader = DataLoader(_Pictures(images, labels), batch_size=BATCH, shuffle=True, drop_last=True)
+    network.train()
+    started = time.perf_counter()
+    seen = 0
+    for batch, target in loader:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(network(batch), target)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        loss.item()
+        seen += len(batch)
+    return seen / (time.perf_counter() - started)
+
+
+def _train_ours(spec: ModelSpec, images: Images, labels: Labels) -> tuple[float, TorchLearner]:
+    seen = len(images) // BATCH * BATCH
+    run = RunSpec(dataset=Choice(name="digits"), model=spec, training=TrainingSpec(images_seen=seen, batch=BATCH))
+    learner = TorchLearner(run, CLASSES).fit(images, labels)
+    return seen / learner.seconds, learner
+
+
+def _multiply(seconds: float) -> float:
+    """GFLOP/s of a plain matrix product in one thread."""
+    a, b = torch.rand(MATRIX_SIDE, MATRIX_SIDE), torch.rand(MATRIX_SIDE, MATRIX_SIDE)
+    out = torch.mm(a, b)
+    products, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        torch.mm(a, b, out=out)
+        products += 1
+    return 2e-9 * MATRIX_SIDE**3 * products / (time.perf_counter() - started)
+
+
+def _rounds(seconds: float, *, model: str) -> Iterator[Speed]:
+    spec = ModelSpec(name=model, params=BENCHED[model])
+    images, labels = _draw_images(16 * BATCH)
+    rate, learner = _train_ours(spec, images, labels)
+    number = max(16, round(rate * seconds / BATCH)) * BATCH
+    images, labels = _draw_images(min(number, 32_768))
+    operations = 3e-9 * cost.count_flops(learner.network, (CHANNELS, SIDE, SIDE))
+    for _ in range(ROUNDS):
+        ours, _ = _train_ours(spec, images, labels)
+        yield Speed(model, ours, _train_usual(spec, images, labels), ours * operations)
+
+
+def measure(*, seconds: float, say: Callable[[str], None] = print) -> None:
+    """Measure every benched model and say the ratios, the median of three rounds.
+
+    Args:
+        seconds: of each measurement of our loop.
+        say: what is done with each line.
+    """
+    torch.set_num_threads(1)
+    say(f"{SIDE}×{SIDE}×{CHANNELS} images, batches of {BATCH}, one thread, median of {ROUNDS} rounds, each loop in turn")
+    for model in BENCHED:
+        speeds = list(_rounds(seconds, model=model))
+        product = _multiply(seconds / 2)
+        ratio = statistics.median(s.ours / s.usual for s in speeds)
+        share = statistics.median(s.gflops for s in speeds) / product
+        say(f"{model:8} {ratio:5.1f}× the DataLoader loop; {share:4.0%} of a matrix product's operations a second")

@@ -1,0 +1,146 @@
+"""Score against cost."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.path import Path
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.transforms import Bbox
+
+from imagestudy.figures.style import (
+    FAMILY_COLORS,
+    FAMILY_MARKERS,
+    FAMILY_TITLES,
+    QUIET,
+    Picture,
+    add_legend,
+    drawing,
+    named_artists,
+    say_score,
+)
+
+COSTS = {
+    "seconds": "training time, seconds",
+    "params": "trained parameters",
+    "flops": "operations an image (FLOPs)",
+    "memory_mb": "memory, MiB",
+    "latency_ms": "time for one image, milliseconds",
+}
+
+
+def draw_pareto(
+    frame: pd.DataFrame,
+    *,
+    cost: str = "seconds",
+    label: str = "model",
+    score: str = "balanced_accuracy",
+    start: float | None = None,
+    title: str = "",
+) -> Figure:
+    """Score against cost, with the frontier of those that nothing cheaper beats.
+
+    Args:
+        frame: with the columns `estimate`, `low`, `high`, `family`, `label` and `cost`; rows without a cost are left out.
+        cost: column of the cost.
+        label: column of the names beside the points.
+        score: what `frame` holds.
+        start: where the axis of the score begins; points below are left out and named under the axis. None shows all.
+        title: above everything.
+    """
+    known = frame[frame[cost] > 0]
+    shown = known if start is None else known[known["estimate"] >= start]
+    with drawing(4.2 + (0.3 if title else 0), title=title) as figure:
+        axes = figure.subplots()
+        for row in shown.to_dict("records"):
+            color, marker = FAMILY_COLORS[row["family"]], FAMILY_MARKERS[row["family"]]
+            low, high = max(row["low"], -1.0), min(row["high"], 2.0)
+            axes.plot([row[cost]] * 2, [low, high], color=color, linewidth=1.2, alpha=0.6, gid="interval")
+            axes.plot(row[cost], row["estimate"], marker, color=color, markersize=8, zorder=3, gid="estimate",
+                      label=FAMILY_TITLES[row["family"]])  # fmt: skip
+        _put_frontier(axes, shown, cost)
+        axes.set_xscale("log")
+        use_plain_log(axes)
+        axes.margins(x=0.12, y=0.08)
+        left_out = sorted(set(known[label]) - set(shown[label]))
+        below = f"\nbelow the axis: {', '.join(left_out)}" if left_out else ""
+        axes.set_xlabel(f"{COSTS.get(cost, cost)} (log scale){below}")
+        axes.set_ylabel(say_score(score))
+        axes.grid(axis="y")
+        add_legend(figure, named_artists(axes))
+        if start is not None:
+            axes.set_ylim(bottom=start)
+        _name_points(figure, axes, shown, cost, label)
+    return figure
+
+
+def _put_frontier(axes: Axes, frame: pd.DataFrame, cost: str) -> None:
+    """From the cheapest on, a step up at each point that is better than all cheaper ones."""
+    ordered = frame.sort_values([cost, "estimate"], ascending=[True, False])
+    best = ordered[ordered["estimate"] > ordered["estimate"].cummax().shift(fill_value=-np.inf)]
+    axes.plot(
+        best[cost], best["estimate"], color=QUIET, linewidth=1.1, linestyle="--", drawstyle="steps-post", zorder=1, gid="frontier"
+    )
+
+
+def use_plain_log(axes: Axes) -> None:
+    """Plain numbers along a logarithmic axis."""
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if _decades(axes) < 3 else (1.0,)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+
+
+def _decades(axes: Axes) -> float:
+    low, high = axes.get_xlim()
+    return float(np.log10(high / low)) if low > 0 else 9.0
+
+
+def _plain(value: float, _place: int) -> str:
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
+
+
+PLACES = [
+    (distance * dx, distance * dy)
+    for distance in (1.0, 1.5, 2.2, 3.0, 4.0)
+    for dx, dy in ((8, 0), (-8, 0), (0, 9), (0, -9), (7, 7), (-7, 7), (7, -7), (-7, -7))
+]
+"""Where a name may stand beside its point, in units of 1/72 inch, the best first."""
+
+
+def _name_points(figure: Picture, axes: Axes, frame: pd.DataFrame, cost: str, label: str) -> None:
+    """A name beside each point: inside the axes, on no point and no other name, and across as few lines as may be."""
+    figure.draw_without_rendering()
+    spots = axes.transData.transform(frame[[cost, "estimate"]].to_numpy(dtype=np.float64))
+    taken = [Bbox.from_bounds(x - 9, y - 9, 18, 18) for x, y in spots]
+    lines = [
+        line.get_transform().transform_path(line.get_path()) for line in axes.lines if line.get_gid() in ("interval", "frontier")
+    ]
+    for row in frame.to_dict("records"):
+        text = axes.annotate(
+            str(row[label]), (row[cost], row["estimate"]), (0, 0), textcoords="offset points", fontsize=9.5, zorder=5
+        )
+        text.set(color=FAMILY_COLORS[row["family"]], in_layout=False, path_effects=[withStroke(linewidth=2.5, foreground="white")])
+        taken.append(_settle(text, taken, lines, axes.get_window_extent()))
+
+
+def _settle(text: Text, taken: list[Bbox], lines: list[Path], inside: Bbox) -> Bbox:
+    """Move the text to the place where it is least in the way, and return the box that it takes."""
+
+    def move(place: tuple[float, float]) -> Bbox:
+        dx, dy = place
+        text.set_position(place)
+        text.set_horizontalalignment("left" if dx > 0 else "right" if dx < 0 else "center")
+        text.set_verticalalignment("center" if dy == 0 else "bottom" if dy > 0 else "top")
+        return text.get_window_extent()
+
+    def faults(place: tuple[float, float]) -> tuple[int, int]:
+        box = move(place)
+        outside = not (inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1)
+        return outside + sum(box.overlaps(other) for other in taken), sum(path.intersects_bbox(box, filled=False) for path in lines)
+
+    return move(min(PLACES, key=faults))
