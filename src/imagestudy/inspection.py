@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64, UInt8
 
-from imagestudy import compare, data, grids, metrics, stats
+from imagestudy import claims, compare, data, grids, metrics, stats
+from imagestudy.claims import Finding
 from imagestudy.compare import Effect
 from imagestudy.errors import InputError, require_known
 from imagestudy.grids import ABLATIONS, DECIDING, TRADITIONAL, Plan
@@ -27,12 +28,15 @@ PARTS = {
     "normalise=False": "no batch norm",
     "dropout=0.0": "no dropout",
     "shortcut=False": "no shortcuts",
-    "bidirectional=False": "downwards only",
-    "pool=last": "last state, no mean",
+    "bidirectional=False": "one direction",
+    "pool=last": "the last state alone",
     "positions=False": "no positions",
     "depth=1": "one layer",
 }
-"""What an option takes away, in words."""
+"""What an option leaves of a model, in words that follow "with"."""
+
+CLAIMS = {"cnn": "A3", "rnn": "A4", "ann": "A5"}
+"""Family → the claim that its modern member is more accurate than the traditional one."""
 
 
 def check(plan: Plan, family: str, *, model: str, curves: Sequence[str], example: int, errors_shown: int) -> None:
@@ -143,7 +147,7 @@ def say_size(frame: pd.DataFrame, model: str) -> str:
     """How many parameters a model has, and where most of them are."""
     total, largest = int(frame["parameters"].sum()), _extreme(frame, "parameters")
     share = largest["parameters"] / total
-    return f"`{model}` has {total:,} trained parameters; the layer with the most, `{largest['layer']}`, holds {share:.0%} of them."
+    return f"{model} has {total:,} trained parameters; the layer with the most, {largest['layer']}, holds {share:.0%} of them."
 
 
 def say_sharing(plan: Plan, frame: pd.DataFrame) -> str:
@@ -174,11 +178,11 @@ def sizes(plan: Plan, members: dict[str, Records]) -> pd.DataFrame:
 def say_overfit(cell: Records, model: str) -> str:
     """Whether a model learned a handful of images by heart, from the record of that run."""
     if not len(cell):
-        return f"The run in which `{model}` should learn one batch by heart failed: the model is broken."
+        return f"The run in which {model} should learn one batch by heart failed: the model is broken."
     record = cell.records[0]
     images = sum(record.facts["counts"])
     right = round(record.facts["train_accuracy"] * images)
-    by_heart = f"`{model}` names {right} of its {images} training images rightly after {record.cost['images_seen']:,} images seen"
+    by_heart = f"{model} names {right} of its {images} training images rightly after {record.cost['images_seen']:,} images seen"
     verdict = "it can overfit one batch" if right == images else "it cannot overfit one batch, and nothing below is to be trusted"
     elsewhere = f"On validation, the same network has a balanced accuracy of {record.validation['balanced_accuracy']:.3f}"
     return f"{by_heart}: {verdict}. {elsewhere}."
@@ -206,13 +210,13 @@ def say_learned(frame: pd.DataFrame) -> str:
     first, last, widest = _extreme(frame, "settled", least=True), _extreme(frame, "settled"), _extreme(frame, "gap")
     gap = f"{100 * widest['gap']:+.1f}".replace("-", "−")
     if len(frame) == 1:
-        return f"`{first['model']}` settles after {first['settled']:,} images; training − validation at the end: {gap} points."
+        return f"{first['model']} settles after {first['settled']:,} images; training − validation at the end: {gap} points."
     if first["settled"] == last["settled"]:
         speed = f"All settle at the same point, after {first['settled']:,} images"
     else:
-        speed = f"`{first['model']}` settles first, after {first['settled']:,} images"
-        speed += f", `{last['model']}` last, after {last['settled']:,}"
-    return f"{speed}. Training − validation at the end is largest for `{widest['model']}`: {gap} points."
+        speed = f"{first['model']} settles first, after {first['settled']:,} images"
+        speed += f", {last['model']} last, after {last['settled']:,}"
+    return f"{speed}. Training − validation at the end is largest for {widest['model']}: {gap} points."
 
 
 # --- right and wrong ------------------------------------------------------------------------------------------------------------
@@ -256,7 +260,7 @@ def say_per_class(frame: pd.DataFrame) -> str:
     interval = f"{worst['estimate']:.3f} [{worst['low']:.3f}, {worst['high']:.3f}]"
     counted = [f"{n} {verdict}" for verdict, n in frame["verdict"].value_counts(sort=False).items()]
     return (
-        f"Class {worst['class']} has the lowest recall: {interval}, n = {worst['runs']} runs × {worst['images']} of its test images. "
+        f"Class {worst['class']} has the lowest recall: {interval}, n = {worst['runs']} runs × {worst['images']} test images. "
         f"Of the {len(frame)} classes, each against the mean of all others: {', '.join(counted)}."
     )
 
@@ -318,22 +322,32 @@ def say_errors(found: Errors) -> str:
 def ablation(plan: Plan, records: Records, family: str) -> pd.DataFrame:
     """The family's deciding member with one part at a time taken away, against the whole: `compare.against` in accuracy.
 
-    The width is set anew each time, so that all have about the same number of parameters. Two columns more are `part` and
-    `parameters`. Cells whose runs all failed are left out.
+    The width is set anew each time, so that all have about the same number of parameters. Cells whose runs all failed are left out.
+
+    Returns:
+        Columns as in `compare.against`, `model` being the sentence's subject, and `part` and `parameters`.
     """
     name = DECIDING[family]
     specs = [grids.model_spec(plan, name, **options) for options in ABLATIONS[name]]
     whole = records.of(grids.cell(plan, name))
     without = records.of(spec for options in ABLATIONS[name] for spec in grids.cell(plan, name, options=options))
     frame = compare.against(without, whole, margin=plan.study.margin, comparisons=len(specs), score=SCORE)
-    parts = {spec.label: _say_part(ABLATIONS[name][i]) for i, spec in enumerate(specs)}
-    counts = {spec.label: _size(plan, spec) for spec in specs}
-    return frame.assign(part=frame["model"].map(parts), parameters=frame["model"].map(counts))
+    parts = frame["model"].map({spec.label: _say_part(options) for spec, options in zip(specs, ABLATIONS[name], strict=True)})
+    counts = frame["model"].map({spec.label: _size(plan, spec) for spec in specs})
+    return frame.assign(model=f"{name} with " + parts, part=parts, parameters=counts)
 
 
 def _say_part(options: dict[str, Any]) -> str:
     said = [f"{name}={value}" for name, value in options.items()]
     return ", ".join(PARTS.get(one, one) for one in said)
+
+
+def say_parts(frame: pd.DataFrame, model: str) -> str:
+    """The verdicts of `ablation` in one sentence: what a model with a part less is, against the whole."""
+    said = [
+        f"with {part} it {compare.VERBS[verdict]} the whole" for part, verdict in zip(frame["part"], frame["verdict"], strict=True)
+    ]
+    return f"The parts of {model}, in {SCORE}: {'; '.join(said)}."
 
 
 def against_others(plan: Plan, records: Records, family: str) -> pd.DataFrame:
@@ -344,34 +358,37 @@ def against_others(plan: Plan, records: Records, family: str) -> pd.DataFrame:
     return compare.against(theirs, ours, margin=plan.study.margin, comparisons=len(others), score=SCORE)
 
 
-def say_differences(frame: pd.DataFrame, baseline: str, *, label: str = "model") -> list[str]:
+def say_differences(frame: pd.DataFrame, baseline: str) -> list[str]:
     """One sentence a row of `compare.against`, its verb from the verdict."""
-    return [_say_difference(row, str(row[label]), baseline) for row in frame.to_dict("records")]
+    return [_say_difference(row, baseline) for row in frame.to_dict("records")]
 
 
-def _say_difference(row: dict, name: str, baseline: str) -> str:
+def _say_difference(row: dict, baseline: str) -> str:
     level = stats.corrected_level(row["comparisons"])
     interval = stats.Interval(row["difference"], row["low"], row["high"], level, row["runs"], row["images"])
     needed = f"; {row['needed']} would decide it" if row["needed"] else ""
     said = f"{compare.say_points(interval)}, {compare.say_n(interval)}"
-    return f"{name} {compare.VERBS[row['verdict']]} {baseline} in {SCORE}: {said}{needed}."
+    return f"{row['model']} {compare.VERBS[row['verdict']]} {baseline} in {SCORE}: {said}{needed}."
 
 
 def say_level(cell: Records, model: str) -> str:
     """A model's accuracy with its interval."""
     interval = compare.level_of(cell, score=SCORE).interval(limits=(0.0, 1.0))
-    return f"`{model}` has an {SCORE} of {compare.say_share(interval)}, {compare.say_n(interval)}."
+    return f"{model} has an {SCORE} of {compare.say_share(interval)}, {compare.say_n(interval)}."
 
 
-def say_findings(frame: pd.DataFrame) -> list[str]:
-    """One sentence a row of `claims.table`: claim, verdict, what was measured, what would decide it."""
-    return [_say_finding(row) for row in frame.to_dict("records")]
+def modern_finding(plan: Plan, records: Records, family: str) -> Finding:
+    """The finding on the claim that the family's modern member is more accurate than its traditional one."""
+    return next(finding for finding in claims.modern_is_more_accurate(plan, records) if finding.claim == CLAIMS[family])
 
 
-def _say_finding(row: dict) -> str:
-    measured = f"{row['effect']}: {row['points']}, {row['n']}" if row["points"] else f"{row['effect']} ({row['n']})"
-    needed = f"; {row['would decide it']} would decide it" if row["would decide it"] else ""
-    return f"{row['claim']}, \u201c{row['says']}\u201d, is **{row['verdict']}**. {measured}{needed}."
+def say_finding(finding: Finding) -> str:
+    """Claim, verdict, what was measured, and what would decide it."""
+    said = [f"{name}: {compare.say_points(j.interval)}" for name, j in finding.judged] or [finding.effect]
+    needed = [compare.say_needed(j.needed) for _, j in finding.judged if finding.verdict == j.verdict == "undecided"]
+    measured = f"{'; '.join(said)} ({compare.say_n(finding.judged[0][1].interval) if finding.judged else 'structure alone'})"
+    enough = f"; {' and '.join(dict.fromkeys(needed))} would decide it" if any(needed) else ""
+    return f"{finding.claim}, “{finding.says}”, is {finding.verdict}. {measured}{enough}."
 
 
 def by_distance(plan: Plan, records: Records) -> pd.DataFrame:

@@ -153,8 +153,9 @@ def measure_normalisation(plan: Plan) -> pd.DataFrame:
         for channel in range(len(mean)):
             name = part if len(mean) == 1 else f"{part}, channel {channel}"
             row = {"images": name, "mean": values[..., channel].mean(), "deviation": values[..., channel].std()}
-            rows.append(row | {"mean after": after[..., channel].mean(), "deviation after": after[..., channel].std()})
-    return pd.DataFrame(rows).round(6)
+            made = {"mean after": after[..., channel].mean(), "deviation after": after[..., channel].std()}
+            rows.append(row | {name: round(value, 6) + 0.0 for name, value in made.items()})
+    return pd.DataFrame(rows)
 
 
 def measure_errors(plan: Plan, chosen: dict[str, Choice], *, seed: int) -> pd.DataFrame:
@@ -261,7 +262,7 @@ def conclude(findings: pd.DataFrame) -> str:
     """What is worth doing before training, from the verdicts on A11 (`claims.table`)."""
     rows = [row | {"what": f"{row['claim'].removeprefix('A11 ')} images"} for row in findings.to_dict("records")]
     named = {verdict: [row["what"] for row in rows if row["verdict"] == verdict] for verdict in SAID}
-    told = "; ".join(f"{_join(what)} {SAID[verdict]}" for verdict, what in named.items() if what)
+    told = "; ".join(f"{_join(what, all_=len(what) == len(rows))} {SAID[verdict]}" for verdict, what in named.items() if what)
     lines = [f"- *{row['what']}*: **{row['verdict']}**, {row['points']}{_say_needed(row)}." for row in rows]
     return "\n".join([f"Was it worth doing before training (A11)? Of {len(rows)} comparisons: {told}.", "", *lines])
 
@@ -270,6 +271,6 @@ def _say_needed(row: dict) -> str:
     return f"; {row['would decide it']} would decide it" if row["would decide it"] else ""
 
 
-def _join(names: Sequence[str]) -> str:
-    quoted = [f"*{name}*" for name in names]
+def _join(names: Sequence[str], *, all_: bool) -> str:
+    quoted = ["all"] if all_ else [f"*{name}*" for name in names]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

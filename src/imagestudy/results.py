@@ -33,7 +33,7 @@ class Tables:
     verdicts: pd.DataFrame
 
 
-def tabulate(plan: Plan, records: Records, findings: Sequence[Finding]) -> Tables:
+def tabulate(records: Records, findings: Sequence[Finding]) -> Tables:
     """The tables of a study; a cell's name is the hash of everything but its seed, so that equal names mean equal cells."""
     scored = Records(tuple(record for record in records if record.scores), records.labels)
     cells = compare.summarize(scored).drop(columns="seconds")
@@ -53,7 +53,7 @@ def write(plan: Plan, folder: Path) -> str:
     """Write tables and figures of a study's recorded runs under a folder; return the Markdown of the report's first page."""
     records = runs.obtain(grids.everything(plan), study=plan.name)
     findings = claims.decide(plan, records)
-    tables = tabulate(plan, records, findings)
+    tables = tabulate(records, findings)
     for part in ("tables", "figures"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for name in ("cells", "verdicts"):
@@ -110,7 +110,7 @@ def _share(cell: Records) -> str:
 
 
 def say_agreement(study: str) -> str:
-    """How far this machine's own tables agree with the published ones: cells whose intervals overlap, equal verdicts, and the rest."""
+    """How far this machine's tables agree with the published ones: overlapping intervals, equal verdicts, and what is apart."""
     own, published = (folder / "tables" for folder in (paths.study_results(study), paths.published_results(study)))
     if not (published / "cells.csv").is_file():
         return f"Nothing is published of study {study} to hold these numbers to."
@@ -217,8 +217,8 @@ def readme_part(plan: Plan, records: Records) -> str:
             headline(plan, records),
             f"![What each remedy gains over plain training, by model]({place}/gains.png)",
             f"![The verdicts on the article's claims]({place}/verdicts.png)",
-            f"{made['runs']:,} runs on {made['cores']} cores of {made['processor']}, Python {made['python']}, {versions}; {made['date']}. "
-            f"Dataset: {data.title(plan.study.dataset)}.",
+            f"{made['runs']:,} runs on {made['cores']} cores of {made['processor']}; Python {made['python']}, {versions}; "
+            f"{made['date']}. Dataset: {data.title(plan.study.dataset)}.",
             "",
         ]
     )

@@ -5,11 +5,10 @@ from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from imagestudy.compare import Judged
 from imagestudy.figures.intervals import REACH, edge_of, name_lines, put_band, put_difference, put_verdict
-from imagestudy.figures.style import QUIET, VERDICT_COLORS, drawing, shorten
+from imagestudy.figures.style import QUIET, VERDICT_COLORS, Picture, drawing, shorten
 
 LINE = 0.47
 ROOM = 76
@@ -36,7 +35,7 @@ class Finding(Protocol):
         """The comparisons behind it, each named."""
 
 
-def draw_verdicts(findings: Sequence[Finding], *, margin: float, reach: float = REACH, title: str = "") -> Figure:
+def draw_verdicts(findings: Sequence[Finding], *, margin: float, reach: float = REACH, title: str = "") -> Picture:
     """Every finding with its verdict as a word and the intervals that decided it, in points; structure alone has no interval.
 
     Args:

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from imagestudy.figures.style import CYCLE, QUIET, WIDTH, drawing, hide_frame, shorten
+from imagestudy.figures.style import CYCLE, QUIET, WIDTH, Picture, drawing, hide_frame, shorten
 
 Images = UInt8[np.ndarray, "n height width channel"]
 
@@ -30,7 +29,7 @@ def show_images(
     classes: Sequence[str] | None = None,
     columns: int = 10,
     title: str = "",
-) -> Figure:
+) -> Picture:
     """Images side by side, each under the name of its class.
 
     Args:
@@ -44,7 +43,7 @@ def show_images(
     return _tile(images, names, columns=columns, title=title)
 
 
-def _tile(images: Images, captions: Sequence[str], *, columns: int, title: str) -> Figure:
+def _tile(images: Images, captions: Sequence[str], *, columns: int, title: str) -> Picture:
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     side = WIDTH / columns * images.shape[1] / images.shape[2]
@@ -61,7 +60,7 @@ def _tile(images: Images, captions: Sequence[str], *, columns: int, title: str) 
     return figure
 
 
-def show_steps(images: Images, steps: dict[str, Images], *, title: str = "", first: str = "original") -> Figure:
+def show_steps(images: Images, steps: dict[str, Images], *, title: str = "", first: str = "original") -> Picture:
     """The same images before and after steps of preprocessing: one row a step, one column an image.
 
     Args:
@@ -94,7 +93,7 @@ def show_errors(
     count: int = 12,
     columns: int = 6,
     title: str = "",
-) -> Figure:
+) -> Picture:
     """The images that a model names wrongly, those first of which it is most sure: true class, what it said, how sure it was.
 
     Args:
@@ -116,7 +115,7 @@ def show_errors(
     return _tile(images[shown], captions, columns=columns, title=title)
 
 
-def _sentence(text: str, *, title: str) -> Figure:
+def _sentence(text: str, *, title: str) -> Picture:
     with drawing(1.0, title=title) as figure:
         axes = figure.subplots()
         hide_frame(axes)
@@ -126,7 +125,7 @@ def _sentence(text: str, *, title: str) -> Figure:
 
 def draw_counts(
     counts: dict[str, Int64[np.ndarray, " class"]], *, classes: Sequence[str] | None = None, columns: int = 2, title: str = ""
-) -> Figure:
+) -> Picture:
     """Training images of each class under each profile, one panel a profile.
 
     Args:

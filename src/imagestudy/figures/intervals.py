@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -39,7 +38,7 @@ def draw_intervals(
     start: float | None = None,
     sort: bool = True,
     title: str = "",
-) -> Figure:
+) -> Picture:
     """Each cell's score with its 95 % interval; the number stands at the right.
 
     Args:
@@ -146,7 +145,7 @@ def name_lines(axes: Axes, names: Sequence[str], *, bold: Sequence[bool] = ()) -
     for text, heavy in zip(axes.get_yticklabels(), bold, strict=False):
         text.set_fontweight(_weight(heavy))
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=7)
     axes.spines["left"].set_visible(False)
 
 
@@ -164,7 +163,7 @@ def draw_differences(
     score: str = "balanced_accuracy",
     reach: float = REACH,
     title: str = "",
-) -> Figure:
+) -> Picture:
     """Differences in points with their intervals, the band of ±margin, and the verdict of each as a word.
 
     Args:
@@ -214,7 +213,7 @@ def put_difference(axes: Axes, place: float, shares: tuple[float, float, float],
     """One difference in points: estimate, low, high. What lies beyond the edge ends in an arrow, an estimate there is a number."""
     estimate, low, high = (100 * share for share in shares)
     edge = 100 * edge
-    if abs(estimate) <= edge:
+    if abs(estimate) < 0.97 * edge:
         put_interval(axes, place, (estimate, low, high), color)
     else:
         _put_far(axes, place, (estimate, low, high), color, edge)

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
@@ -39,7 +40,7 @@ def draw_pareto(
     score: str = "balanced_accuracy",
     start: float | None = None,
     title: str = "",
-) -> Figure:
+) -> Picture:
     """Score against cost, with the frontier of those that nothing cheaper beats.
 
     Args:
@@ -105,30 +106,41 @@ def _plain(value: float, _place: int) -> str:
 
 
 PLACES = [
-    (distance * dx, distance * dy)
-    for distance in (1.0, 1.5, 2.2, 3.0, 4.0)
+    (ring, (distance * dx, distance * dy))
+    for ring, distance in enumerate((1.0, 1.5, 2.2, 3.0, 4.0))
     for dx, dy in ((8, 0), (-8, 0), (0, 9), (0, -9), (7, 7), (-7, 7), (7, -7), (-7, -7))
 ]
-"""Where a name may stand beside its point, in units of 1/72 inch, the best first."""
+"""Where a name may stand beside its point, in units of 1/72 inch, ring by ring."""
+
+LEADER_RING = 2
+"""From this ring on, a thin line leads from the name to its point."""
 
 
 def _name_points(figure: Picture, axes: Axes, frame: pd.DataFrame, cost: str, label: str) -> None:
-    """A name beside each point: inside the axes, on no point and no other name, and across as few lines as may be."""
+    """A name beside each point: inside the axes, on no point and no other name, near, and across few lines."""
     figure.draw_without_rendering()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     spots = axes.transData.transform(frame[[cost, "estimate"]].to_numpy(dtype=np.float64))
     taken = [Bbox.from_bounds(x - 9, y - 9, 18, 18) for x, y in spots]
     lines = [
         line.get_transform().transform_path(line.get_path()) for line in axes.lines if line.get_gid() in ("interval", "frontier")
     ]
     for row in frame.to_dict("records"):
+        leader = {"arrowstyle": "-", "color": FAMILY_COLORS[row["family"]], "linewidth": 0.7, "shrinkA": 0, "shrinkB": 5}
         text = axes.annotate(
-            str(row[label]), (row[cost], row["estimate"]), (0, 0), textcoords="offset points", fontsize=9.5, zorder=5
+            str(row[label]),
+            (row[cost], row["estimate"]),
+            (0, 0),
+            textcoords="offset points",
+            fontsize=9.5,
+            zorder=5,
+            arrowprops=leader,
         )
         text.set(color=FAMILY_COLORS[row["family"]], in_layout=False, path_effects=[withStroke(linewidth=2.5, foreground="white")])
-        taken.append(_settle(text, taken, lines, axes.get_window_extent()))
+        taken.append(_settle(text, taken, lines, axes.get_window_extent(), renderer))
 
 
-def _settle(text: Text, taken: list[Bbox], lines: list[Path], inside: Bbox) -> Bbox:
+def _settle(text: Annotation, taken: list[Bbox], lines: list[Path], inside: Bbox, renderer: RendererBase) -> Bbox:
     """Move the text to the place where it is least in the way, and return the box that it takes."""
 
     def move(place: tuple[float, float]) -> Bbox:
@@ -136,11 +148,17 @@ def _settle(text: Text, taken: list[Bbox], lines: list[Path], inside: Bbox) -> B
         text.set_position(place)
         text.set_horizontalalignment("left" if dx > 0 else "right" if dx < 0 else "center")
         text.set_verticalalignment("center" if dy == 0 else "bottom" if dy > 0 else "top")
-        return text.get_window_extent()
+        text.update_positions(renderer)
+        return Text.get_window_extent(text, renderer)
 
-    def faults(place: tuple[float, float]) -> tuple[int, int]:
+    def faults(ring_and_place: tuple[int, tuple[float, float]]) -> tuple[int, int]:
+        ring, place = ring_and_place
         box = move(place)
         outside = not (inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1)
-        return outside + sum(box.overlaps(other) for other in taken), sum(path.intersects_bbox(box, filled=False) for path in lines)
+        crossed = sum(path.intersects_bbox(box, filled=False) for path in lines)
+        return outside + sum(box.overlaps(other) for other in taken), 2 * ring + crossed
 
-    return move(min(PLACES, key=faults))
+    ring, best = min(PLACES, key=faults)
+    if text.arrow_patch is not None:
+        text.arrow_patch.set_visible(ring >= LEADER_RING)
+    return move(best)

@@ -3,16 +3,15 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from imagestudy.figures.intervals import name_lines
 from imagestudy.figures.pareto import use_plain_log
-from imagestudy.figures.style import INK, QUIET, add_legend, drawing, named_artists, palette, say_score
+from imagestudy.figures.style import INK, QUIET, Picture, add_legend, drawing, named_artists, palette, say_score
 
 GROUPS = {"head": ("#0B3C5D", "s"), "middle": ("#3C8DBC", "o"), "tail": ("#C24E00", "v")}
 
 
-def draw_gains(frame: pd.DataFrame, *, rows: str = "remedy", columns: str = "model", title: str = "") -> Figure:
+def draw_gains(frame: pd.DataFrame, *, rows: str = "remedy", columns: str = "model", title: str = "") -> Picture:
     """Gains in points over the baseline, as a shaded table; undecided ones are grey with a question mark.
 
     Args:
@@ -51,7 +50,7 @@ def _put_gain(axes: Axes, column: int, row: int, cell: dict) -> None:
               color=QUIET if verdict == "undecided" else INK, style="italic" if verdict == "undecided" else "normal")  # fmt: skip
 
 
-def draw_groups(frame: pd.DataFrame, *, label: str = "remedy", group: str | None = None, title: str = "") -> Figure:
+def draw_groups(frame: pd.DataFrame, *, label: str = "remedy", group: str | None = None, title: str = "") -> Picture:
     """Mean recall of the head, middle and tail classes, one line a cell.
 
     Args:
@@ -83,7 +82,7 @@ def _put_groups(axes: Axes, rows: pd.DataFrame) -> None:
     axes.grid(axis="x")
 
 
-def draw_by_count(frame: pd.DataFrame, *, by: str = "remedy", title: str = "") -> Figure:
+def draw_by_count(frame: pd.DataFrame, *, by: str = "remedy", title: str = "") -> Picture:
     """Recall of a class against the number of its training images: every class of every run a small dot, their mean a line.
 
     Args:
@@ -107,7 +106,7 @@ def draw_by_count(frame: pd.DataFrame, *, by: str = "remedy", title: str = "") -
     return figure
 
 
-def draw_distance(frame: pd.DataFrame, *, by: str = "model", chance: float = 0.5, title: str = "") -> Figure:
+def draw_distance(frame: pd.DataFrame, *, by: str = "model", chance: float = 0.5, title: str = "") -> Picture:
     """Accuracy on the long-range probe against the distance of its marks, with the line of chance.
 
     Args:
@@ -121,7 +120,7 @@ def draw_distance(frame: pd.DataFrame, *, by: str = "model", chance: float = 0.5
     )
 
 
-def draw_ratio(frame: pd.DataFrame, *, by: str = "remedy", score: str = "balanced_accuracy", title: str = "") -> Figure:
+def draw_ratio(frame: pd.DataFrame, *, by: str = "remedy", score: str = "balanced_accuracy", title: str = "") -> Picture:
     """Score against the ratio of the largest to the smallest class.
 
     Args:
@@ -133,7 +132,7 @@ def draw_ratio(frame: pd.DataFrame, *, by: str = "remedy", score: str = "balance
     return _draw_lines(frame, x="ratio", by=by, name="largest class : smallest class", score=score, title=title)
 
 
-def _draw_lines(frame: pd.DataFrame, *, x: str, by: str, name: str, score: str, title: str, chance: float | None = None) -> Figure:
+def _draw_lines(frame: pd.DataFrame, *, x: str, by: str, name: str, score: str, title: str, chance: float | None = None) -> Picture:
     """Estimates with their intervals along x, a little apart so that none hides another."""
     looks = _looks(frame, by)
     ticks = sorted(set(frame[x]))

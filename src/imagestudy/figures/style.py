@@ -8,7 +8,6 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
@@ -115,7 +114,6 @@ def drawing(height: float, *, title: str = "", tight: bool = False) -> Iterator[
         figure = Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
         if tight:
             figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
-        FigureCanvasAgg(figure)
         if title:
             figure.suptitle(title, x=0.01, ha="left", weight="bold")
         yield figure

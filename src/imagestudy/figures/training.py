@@ -7,10 +7,9 @@ import pandas as pd
 from jaxtyping import Shaped
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from imagestudy.figures.style import INK, WIDTH, add_legend, drawing, named_artists, palette, shorten
+from imagestudy.figures.style import INK, WIDTH, Picture, add_legend, drawing, named_artists, palette, shorten
 from imagestudy.models import models
 from imagestudy.store import Record
 
@@ -18,7 +17,7 @@ LOSS, WATCHED = 1, 3
 """Columns of a record's curve: images seen, mean loss, accuracy on the batches, balanced accuracy on validation."""
 
 
-def draw_curves(cells: dict[str, Iterable[Record]], *, title: str = "") -> Figure:
+def draw_curves(cells: dict[str, Iterable[Record]], *, title: str = "") -> Picture:
     """Training loss, and balanced accuracy on validation, against images seen: each run thin, their mean thick.
 
     Args:
@@ -30,7 +29,7 @@ def draw_curves(cells: dict[str, Iterable[Record]], *, title: str = "") -> Figur
     looks = _looks(runs)
     with drawing(4.6 + (0.3 if title else 0), title=title) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True)
-        for axes, column, name in ((upper, LOSS, "training loss,\nnats"), (lower, WATCHED, "validation\nbalanced accuracy")):
+        for axes, column, name in ((upper, LOSS, "training loss\n(nats)"), (lower, WATCHED, "validation\nbalanced accuracy")):
             for label, records in runs.items():
                 _put_runs(axes, [record.arrays["curve"] for record in records], column, label, looks[label])
             axes.set_ylabel(name)
@@ -59,7 +58,7 @@ def _put_runs(axes: Axes, curves: list[np.ndarray], column: int, label: str, loo
         axes.plot(mean[:, 0], mean[:, column], color=look[0], linewidth=2.2, label=label)
 
 
-def draw_confusion(matrix: Shaped[np.ndarray, "class class"], classes: Sequence[str], *, title: str = "") -> Figure:
+def draw_confusion(matrix: Shaped[np.ndarray, "class class"], classes: Sequence[str], *, title: str = "") -> Picture:
     """How often images of a class (row) are given each class (column); the shade is the share of the row, a 0 is left blank.
 
     Args:
@@ -91,12 +90,12 @@ def _put_numbers(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
             axes.text(column, row, f"{number:.0f}" if whole else f"{number:.1f}", ha="center", va="center", color=color, size=size)
 
 
-def draw_recall(frame: pd.DataFrame, *, by: str = "model", classes: Sequence[str] | None = None, title: str = "") -> Figure:
+def draw_recall(frame: pd.DataFrame, *, by: str = "model", classes: Sequence[str] | None = None, title: str = "") -> Picture:
     """Recall of each class: every run a small dot, their mean a large one.
 
     Args:
         frame: one row a run and class, with the columns `class` (its number), `recall` and `by`; with `count`, the class's
-            training images stand under its name where they are the same in all rows.
+            training images stand beside its name where they are the same in all rows.
         by: column whose values are told apart by colour.
         classes: names of the classes.
         title: above everything.
@@ -113,18 +112,18 @@ def draw_recall(frame: pd.DataFrame, *, by: str = "model", classes: Sequence[str
             axes.plot(rows["class"] + shift, rows["recall"], ".", color=color, alpha=0.35, markersize=4)
             mean = rows.groupby("class")["recall"].mean()
             axes.plot(mean.index + shift, mean, marker, color=color, markersize=6, label=str(group))
-        names = [_name(frame, number, classes) for number in numbers]
-        long = max(len(name.split("\n")[0]) for name in names) > 4
-        axes.set_xticks(numbers, names, rotation=60 if long else 0, ha="right" if long else "center")
-        counted = any("\n" in name for name in names)
-        axes.set_xlabel("class (below: its training images)" if counted else "class")
+        names = [str(number) if classes is None else shorten(classes[number], room=12) for number in numbers]
+        long = max(map(len, names)) > 4
+        named = [_with_count(frame, number, name, " (%s)" if long else "\n%s") for number, name in zip(numbers, names, strict=True)]
+        axes.set_xticks(numbers, named, rotation=60 if long else 0, ha="right" if long else "center")
+        axes.set_xlabel("class" if named == names else "class and its training images")
         axes.set_ylabel("recall")
         axes.grid(axis="y")
         add_legend(figure, named_artists(axes))
     return figure
 
 
-def _name(frame: pd.DataFrame, number: int, classes: Sequence[str] | None) -> str:
-    name = str(number) if classes is None else shorten(classes[number], room=12)
+def _with_count(frame: pd.DataFrame, number: int, name: str, form: str) -> str:
+    """The name of a class with its training images, if they are the same in all rows."""
     counts = set(frame.loc[frame["class"] == number, "count"]) if "count" in frame else set()
-    return f"{name}\n{counts.pop():,}" if len(counts) == 1 else name
+    return name + form % f"{counts.pop():,}" if len(counts) == 1 else name

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from imagestudy.errors import require_known
 from imagestudy.figures.images import put_image
-from imagestudy.figures.style import CYCLE, FAMILY_COLORS, QUIET, drawing, hide_frame
+from imagestudy.figures.style import CYCLE, FAMILY_COLORS, QUIET, Picture, drawing, hide_frame
 from imagestudy.models import views
 
 Image = UInt8[np.ndarray, "height width channel"]
@@ -29,7 +28,7 @@ FEW_PIXELS = 256
 SHARP: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
 
 
-def draw_view(image: Image, view: str, *, title: str = "") -> Figure:
+def draw_view(image: Image, view: str, *, title: str = "") -> Picture:
     """An image, and beside it what a family sees of it.
 
     Args:
@@ -49,7 +48,7 @@ def draw_view(image: Image, view: str, *, title: str = "") -> Figure:
     return figure
 
 
-def draw_views(image: Image, *, title: str = "") -> Figure:
+def draw_views(image: Image, *, title: str = "") -> Picture:
     """An image as all four families see it."""
     with drawing(5.3 + (0.3 if title else 0), title=title) as figure:
         for axes, view in zip(figure.subplots(2, 2).flat, TITLES, strict=True):
@@ -70,11 +69,9 @@ def _put_vector(axes: Axes, image: Image) -> None:
     stretch = width if image.size <= FEW_PIXELS else width * height
     for end in range(stretch, image.size, stretch):
         axes.plot([end] * 2, [0.39, 0.61], color=CYCLE[0], linewidth=1.0)
-    rows = f"{height} rows, one behind the other"
-    axes.text(
-        0.5, 0.64, rows if channels == 1 else f"{channels} channels, each {rows}", ha="center", transform=axes.transAxes, size=9.5
-    )
-    axes.text(0.5, 0.30, f"{height} × {width} × {channels} = {image.size:,} numbers", ha="center", transform=axes.transAxes)
+    rows = f"{height} rows in one line" if channels == 1 else f"{channels} channels × {height} rows in one line"
+    for place, words in ((0.64, rows), (0.30, f"{height} × {width} × {channels} = {image.size:,} numbers")):
+        axes.text(0.5, place, words, ha="center", transform=axes.transAxes, fontsize=9.5).set_in_layout(False)
     axes.set_xlim(0, image.size)
     axes.set_ylim(0, 1)
     hide_frame(axes)
@@ -91,7 +88,7 @@ def _put_grid(axes: Axes, image: Image) -> None:
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), WINDOW, WINDOW, fill=False, edgecolor=CYCLE[1], linewidth=2, linestyle=style))
     start, end = (WINDOW - 0.5, WINDOW / 2 - 0.5), (width - WINDOW / 2 - 0.5, height - WINDOW - 0.5)
     axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color=CYCLE[1], linewidth=1.4, shrinkA=14))
-    axes.set_xlabel(f"the same {WINDOW}×{WINDOW} weights everywhere", fontsize=9)
+    axes.set_xlabel(f"{WINDOW}×{WINDOW} weights, the same everywhere", fontsize=9)
 
 
 def _put_rows(axes: Axes, image: Image) -> None:
