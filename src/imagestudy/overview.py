@@ -1,6 +1,6 @@
 """All models on balanced training data: who leads, who cannot be told from whom, what they miss, what they cost.
 
-Everything is computed from records; the test images themselves are only looked at.
+Everything is computed from records. Test images are only scored; the images that are shown are those of validation.
 """
 
 from collections.abc import Sequence
@@ -158,7 +158,7 @@ def say_other_scores(ranked: pd.DataFrame) -> str:
 
 @dataclass(frozen=True)
 class Hardest:
-    """Test images that the models miss most often, the hardest first.
+    """Validation images that the models miss most often, the hardest first.
 
     Args:
         images: as the models saw them.
@@ -199,15 +199,15 @@ def count_agreement(records: Records) -> pd.DataFrame:
 
 
 def find_hardest(records: Records, *, number: int) -> Hardest:
-    """The test images that most runs of the contenders miss. They are shown; nothing is chosen by them."""
+    """The validation images that most of the contenders' runs miss: no model was trained on them, and no test image is shown."""
     runs = contenders(records)
-    spec, labels = runs.records[0].spec, runs.test_labels()
-    predicted = np.stack([record.arrays["test"].argmax(axis=1) for record in runs])
-    wrong = (predicted != labels).mean(axis=0)
+    validation = data.prepare(runs.records[0].spec).validation
+    predicted = np.stack([record.arrays["validation"].argmax(axis=1) for record in runs])
+    wrong = (predicted != validation.labels).mean(axis=0)
     hardest = np.argsort(-wrong, kind="stable")[:number]
-    classes = data.sources.load(spec.dataset).classes
-    captions = [_caption(classes, labels[i], wrong[i], predicted[:, i]) for i in hardest]
-    return Hardest(data.test_part(spec).images[hardest], tuple(captions))
+    classes = data.sources.load(runs.records[0].spec.dataset).classes
+    captions = [_caption(classes, int(validation.labels[i]), float(wrong[i]), predicted[:, i]) for i in hardest]
+    return Hardest(validation.images[hardest], tuple(captions))
 
 
 def _caption(classes: Sequence[str], label: int, wrong: float, predicted: Int64[np.ndarray, " run"]) -> str:
@@ -264,21 +264,27 @@ def say_costs(priced: pd.DataFrame) -> str:
 
 
 def measure_spread(records: Records, *, score: str) -> pd.DataFrame:
-    """How far one run's score moves with another training and with another test set, as standard deviations in shares.
+    """How far one run's score moves with another training and with another test set: standard deviations, in points.
 
-    `training`: on an endless test set. `test_set`: the same trained model on another test set of this size, what all runs have in
-    common and what is this run's own together. `seen`: between the recorded runs, on one test set. `test_share`: of the variance.
+    Returns:
+        One row a model but the majority class. `seen`: between the recorded runs, on one test set. `training`: on an endless test
+        set. `test_set`: the same trained model on another test set of this size, what its runs have in common and what is one run's
+        own taken together. `test_share`: of the variance of the two.
     """
     rows = []
     for cell in contenders(records).cells().values():
-        effect = compare.level_of(cell, score=score)
-        spread = stats.measure_spread(effect.values, weights=effect.weights, strata=effect.strata)
+        spread = _spread(cell, score=score)
         test_set = spread.sampling + spread.residual
         whole = spread.training + test_set
-        row = {"model": cell.records[0].spec.model.label, "runs": spread.runs, "images": spread.images}
-        row |= {"seen": np.sqrt(spread.between_runs), "training": np.sqrt(spread.training), "test_set": np.sqrt(test_set)}
+        row = {"model": cell.records[0].spec.model.label, "runs": spread.runs, "seen": 100 * np.sqrt(spread.between_runs)}
+        row |= {"training": 100 * np.sqrt(spread.training), "test_set": 100 * np.sqrt(test_set)}
         rows.append(row | {"test_share": test_set / whole if whole > 0 else float("nan")})
     return pd.DataFrame(rows)
+
+
+def _spread(cell: Records, *, score: str) -> stats.Spread:
+    effect = compare.level_of(cell, score=score)
+    return stats.measure_spread(effect.values, weights=effect.weights, strata=effect.strata)
 
 
 def say_spread(spread: pd.DataFrame) -> str:
@@ -295,8 +301,7 @@ def say_spread(spread: pd.DataFrame) -> str:
 
 def project(records: Records, *, score: str, model: str) -> pd.DataFrame:
     """Half the width of one model's 95 % interval: as recorded, with more runs, with more test images, with both."""
-    effect = compare.level_of(records.where(model=model), score=score)
-    spread = stats.measure_spread(effect.values, weights=effect.weights, strata=effect.strata)
+    spread = _spread(records.where(model=model), score=score)
     rows = []
     for words, runs, images in (
         ("as recorded", 1, 1),

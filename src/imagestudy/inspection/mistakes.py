@@ -1,0 +1,112 @@
+"""What a model gets right and wrong, class by class and image by image.
+
+Test images are only scored: the images shown as errors are those of validation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int64, UInt8
+
+from imagestudy import compare, data, metrics
+from imagestudy.compare import Effect
+from imagestudy.grids import Plan
+from imagestudy.inspection.choices import class_names
+from imagestudy.inspection.structure import find_extreme
+from imagestudy.records import Records
+
+
+def confusion(cell: Records) -> Float[np.ndarray, "class class"]:
+    """Test images by true (row) and predicted class (column), mean over the runs."""
+    labels = cell.test_labels()
+    total = np.zeros((len(cell.records[0].facts["counts"]),) * 2)
+    for record in cell:
+        np.add.at(total, (labels, record.arrays["test"].argmax(axis=1)), 1)
+    return total / len(cell)
+
+
+def per_class(plan: Plan, cell: Records) -> pd.DataFrame:
+    """One row a class: recall with its 95 % interval, and the verdict on it against the mean recall of all other classes.
+
+    The verdicts are declared together, one a class.
+
+    Returns:
+        Columns `class` (its name), `estimate`, `low`, `high`, `runs`, `images`, `verdict`.
+    """
+    labels, values, names = cell.test_labels(), cell.correct(), class_names(plan)
+    every = np.arange(len(names))
+    rows = []
+    for number, name in enumerate(names):
+        own, others = (_recall_weights(labels, members) for members in (every[[number]], np.delete(every, number)))
+        interval = Effect(values, own, labels).interval(limits=(0.0, 1.0))
+        apart = compare.judge(Effect(values, own - others, labels), margin=plan.study.margin, comparisons=len(names))
+        rows.append((name, interval.estimate, interval.low, interval.high, interval.runs, interval.images, apart.verdict))
+    return pd.DataFrame(rows, columns=["class", "estimate", "low", "high", "runs", "images", "verdict"])
+
+
+def _recall_weights(labels: Int64[np.ndarray, " n"], members: Int64[np.ndarray, " _"]) -> Float[np.ndarray, " n"]:
+    return metrics.linear_weights(labels, classes=int(labels.max()) + 1, score="balanced_accuracy", members=members)
+
+
+def say_per_class(frame: pd.DataFrame) -> str:
+    """The class of lowest recall, and what the verdict rule says of all classes."""
+    worst = find_extreme(frame, "estimate", least=True)
+    interval = f"{worst['estimate']:.3f} [{worst['low']:.3f}, {worst['high']:.3f}]"
+    counted = [f"{n} {verdict}" for verdict, n in frame["verdict"].value_counts(sort=False).items()]
+    return (
+        f"Class {worst['class']} has the lowest recall: {interval}, n = {worst['runs']} runs × {worst['images']} test images. "
+        f"Of the {len(frame)} classes, each against the mean of all others: {', '.join(counted)}."
+    )
+
+
+def say_confusion(matrix: Float[np.ndarray, "class class"], classes: Sequence[str]) -> str:
+    """The mistake that is made most often."""
+    wrong = matrix * (1 - np.eye(len(matrix)))
+    if not wrong.any():
+        return "No test image is named wrongly in any run."
+    true, said = divmod(int(wrong.argmax()), len(wrong))
+    often, images = wrong[true, said], matrix[true].sum()
+    return (
+        f"The most frequent mistake is {classes[true]} named {classes[said]}: {often:.1f} of {images:.0f} test images a run, "
+        f"{often / wrong.sum():.0%} of all mistakes."
+    )
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The validation images, and what the runs of one cell say of them.
+
+    Args:
+        images, labels: all validation images and their true classes.
+        predicted: the true class where every run is right; elsewhere the wrong class that the runs give most probability.
+        probabilities: mean over the runs.
+        misses: number of runs that name an image wrongly.
+        runs: how many there are.
+    """
+
+    images: UInt8[np.ndarray, "n height width channel"]
+    labels: Int64[np.ndarray, " n"]
+    predicted: Int64[np.ndarray, " n"]
+    probabilities: Float[np.ndarray, "n class"]
+    misses: Int64[np.ndarray, " n"]
+    runs: int
+
+
+def errors(cell: Records) -> Errors:
+    """What the runs of one cell get wrong on validation; each run's seeds leave the validation part as it is."""
+    part = data.prepare(cell.records[0].spec).validation
+    stored = [record.arrays["validation"] for record in cell]
+    probabilities = np.mean([np.exp(metrics.normalize(logs)) for logs in stored], axis=0)
+    misses = np.stack([logs.argmax(axis=1) != part.labels for logs in stored]).sum(axis=0, dtype=np.int64)
+    rivals = probabilities.copy()
+    rivals[np.arange(len(rivals)), part.labels] = -1.0
+    predicted = np.where(misses > 0, rivals.argmax(axis=1), part.labels)
+    return Errors(part.images, part.labels, predicted, probabilities, misses, len(cell))
+
+
+def say_errors(found: Errors) -> str:
+    """How many images are hard, and how many are hard for every run."""
+    images, some, every = len(found.labels), int((found.misses > 0).sum()), int((found.misses == found.runs).sum())
+    return f"Of {images} validation images, {some} are named wrongly in at least one of {found.runs} runs, {every} in every run."
