@@ -30,20 +30,25 @@ ROWS = {
     "grids": 6,
     "runs": 6,
     "compare": 7,
+    "tables": 7,
     "figures": 8,
     "claims": 8,
-    "tables": 8,
+    "overview": 8,
+    "preprocessed": 8,
+    "imbalance": 9,
+    "inspection": 9,
+    "verdicts": 9,
     "benchmark": 9,
     "report": 9,
-    "results": 9,
-    "cli": 10,
+    "results": 10,
+    "cli": 11,
 }
 """Module or package → row. A module imports from rows of a lower number, and inside its own package."""
 
 ON_THEIR_OWN = ("metrics", "stats")
 ALLOWED_TO_THOSE = {"numpy", "scipy", "jaxtyping", *sys.stdlib_module_names}
 UNSAFE = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib.load"}
-WITHOUT_TORCH = ("compare", "figures", "claims")
+WITHOUT_TORCH = ("compare", "tables", "figures", "claims", "overview", "imbalance", "verdicts")
 
 
 def imported(source: str, module: str, *, is_package: bool = False) -> set[str]:

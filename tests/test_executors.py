@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from imagestudy.executors import Executor, FreshProcesses, InProcess, Processes, available_cores, executor_for
 
@@ -24,6 +25,13 @@ def fail_at_four(number: int) -> int:
 
 def die(_number: int) -> int:
     os._exit(3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_workers() -> Iterator[None]:
+    """Workers that grew up on small tasks would pass for leaking memory once another test trains in them."""
+    yield
+    get_reusable_executor().shutdown(wait=True)
 
 
 @pytest.fixture(params=[InProcess(), Processes(2), FreshProcesses()], ids=lambda e: type(e).__name__)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from imagestudy import metrics
 from imagestudy.data import augment
-from imagestudy.models import Network, build, models
+from imagestudy.models import Classical, Network, build, models
 from imagestudy.remedies import remedy, require_classical
 from imagestudy.seeding import generator, make_torch_deterministic, torch_generator
 from imagestudy.specs import RunSpec
@@ -131,8 +131,8 @@ class TorchLearner:
         make_torch_deterministic(self.spec.seed_of("init"), "init", threads=training.threads)
         device = torch.device(training.device)
         _, height, width, channel = images.shape
-        self.network = build(self.spec.model, shape=(channel, height, width), classes=self.classes)
-        self.network.to(device=device, memory_format=torch.channels_last)
+        self.network = cast(Network, build(self.spec.model, shape=(channel, height, width), classes=self.classes))
+        self.network.to(device).to(memory_format=torch.channels_last)
         started = time.perf_counter()
         self._measure(images)
         self._train(self._to_device(images), torch.tensor(labels, device=device), labels)
@@ -260,6 +260,7 @@ class ClassicalLearner:
     spec: RunSpec
     classes: int
     watch: tuple[Images, Labels] | None = None
+    model: Classical = field(init=False)
     temperature: float = field(init=False, default=1.0)
     seconds: float = field(init=False, default=0.0)
     curve: Float[np.ndarray, "point 4"] = field(init=False)
@@ -274,7 +275,7 @@ class ClassicalLearner:
         order = generator(self.spec.seed_of("batches"), "batches")
         _, height, width, channel = images.shape
         started = time.perf_counter()
-        self.model = build(self.spec.model, shape=(channel, height, width), classes=self.classes)
+        self.model = cast(Classical, build(self.spec.model, shape=(channel, height, width), classes=self.classes))
         taken = chosen.resample(labels, rng=order)
         weights = chosen.sample_weights(np.bincount(labels, minlength=self.classes).astype(np.int64))
         self.model.fit(images[taken], labels[taken], sample_weight=None if weights is None else weights[labels[taken]])

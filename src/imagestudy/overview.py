@@ -5,11 +5,11 @@ Everything is computed from records. Test images are only scored; the images tha
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 
 from imagestudy import compare, data, stats
 from imagestudy.errors import InputError, require_known
@@ -36,8 +36,9 @@ def check(*, score: str, cost: str, missed_shown: int) -> None:
 
 
 def rank(records: Records, *, score: str) -> pd.DataFrame:
-    """`compare.summarize`, the highest first, with `near`: whether a cell cannot be told from the best."""
+    """`compare.summarize`, the highest first, with the family's `title`, and `near`: whether a cell cannot be told from the best."""
     frame = compare.summarize(records, score=score).assign(near=compare.near_best(records, score=score))
+    frame["title"] = [FAMILY_TITLES.get(family, family) for family in frame["family"]]
     return frame.sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -48,12 +49,12 @@ def baselines(ranked: pd.DataFrame) -> pd.DataFrame:
 
 def say_baselines(ranked: pd.DataFrame, *, score: str) -> str:
     """How high the baselines lie, and how much room they leave."""
-    found = {row["model"]: row for row in baselines(ranked).to_dict("records")}
-    said = [f"*{name}* reaches {row['estimate']:.3f} in {_words(score)}" for name, row in found.items()]
-    if not said:
+    found = baselines(ranked).to_dict("records")
+    if not found:
         return "This study has neither of the two baselines."
-    best = max(row["estimate"] for row in found.values())
-    return f"{'; '.join(reversed(said))}. Above the better baseline there is room for {100 * (1 - best):.1f} points."
+    said = "; ".join(f"{row['model']} reaches {row['estimate']:.3f}" for row in reversed(found))
+    room = 100 * (1 - max(row["estimate"] for row in found))
+    return f"In {_words(score)}, {said}. Above the better baseline there is room for {room:.1f} points."
 
 
 def _words(score: str) -> str:
@@ -105,32 +106,26 @@ def _say_chosen(runs: Records) -> str:
 
 
 def compare_pairs(plan: Plan, records: Records, *, score: str) -> pd.DataFrame:
-    """Every deciding member against every other, declared together: `row` minus `column`, each pair both ways round.
+    """Every deciding member against every later one, declared together.
 
     Returns:
-        Columns `row`, `column` and those of `compare.as_row`; empty where the study has fewer than two of them.
+        Columns `row` and `column`, the two members, and those of `compare.as_row`, for row minus column; empty where the study has
+        fewer than two of them.
     """
     cells = {name: cell for name in DECIDING.values() if len(cell := records.where(model=name))}
-    declared = max(1, len(cells) * (len(cells) - 1) // 2)
-    return pd.DataFrame(
-        [
-            {"row": a, "column": b} | compare.as_row(_judge(plan, cells[a], cells[b], score=score, comparisons=declared))
-            for a, b in permutations(cells, 2)
-        ]
-    )
-
-
-def _judge(plan: Plan, a: Records, b: Records, *, score: str, comparisons: int) -> compare.Judged:
-    return compare.judge(compare.difference(a, b, score=score), margin=plan.study.margin, comparisons=comparisons)
-
-
-def once_each(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Of `compare_pairs`, each pair once: the higher against the lower."""
-    return pairs[[a > 0 or (a == 0 and r < c) for a, r, c in zip(pairs["difference"], pairs["row"], pairs["column"], strict=True)]]
+    pairs = list(combinations(cells, 2))
+    rows = []
+    for a, b in pairs:
+        effect = compare.difference(cells[a], cells[b], score=score)
+        judged = compare.judge(effect, margin=plan.study.margin, comparisons=len(pairs))
+        rows.append({"row": a, "column": b} | compare.as_row(judged))
+    return pd.DataFrame(rows)
 
 
 def say_findings(findings: pd.DataFrame) -> str:
     """Each claim of `claims.table` with its verdict, effect and what would decide it, one a line."""
+    if findings.empty:
+        return "This study lacks the members that decide these claims."
     return "\n".join(_say_finding(row) for row in findings.to_dict("records"))
 
 
@@ -162,7 +157,7 @@ class Hardest:
 
     Args:
         images: as the models saw them.
-        captions: true class, in how many of all runs it is missed, and what most of those say instead.
+        captions: true class, what most of the runs that miss it say, and the share of all runs that do.
     """
 
     images: UInt8[np.ndarray, "n height width channel"]
@@ -184,17 +179,13 @@ def share_right(records: Records) -> Float[np.ndarray, " image"]:
     return contenders(records).correct().mean(axis=0)
 
 
-def count_agreement(records: Records) -> pd.DataFrame:
-    """Test images by how many of the contenders' runs name them rightly."""
+def say_agreement(records: Records) -> str:
+    """How many test images every run of every contender names rightly, how many most of them miss, how many all."""
     right = share_right(records)
-    groups: dict[str, Bool[np.ndarray, " image"]] = {
-        "every run of every model": right == 1,
-        "more than half of the runs, not all": (right < 1) & (right > 0.5),
-        "half of the runs or fewer": (right <= 0.5) & (right > 0),
-        "no run of any model": right == 0,
-    }
-    return pd.DataFrame(
-        [{"named rightly by": name, "test images": int(inside.sum()), "share": inside.mean()} for name, inside in groups.items()]
+    every, few, none = int((right == 1).sum()), int(((right <= 0.5) & (right > 0)).sum()), int((right == 0).sum())
+    return (
+        f"Of {len(right)} test images, {every} are named rightly by every run of every model (the majority class left out); "
+        f"{few} by half of the runs or fewer; {none} by none."
     )
 
 
@@ -212,8 +203,8 @@ def find_hardest(records: Records, *, number: int) -> Hardest:
 
 def _caption(classes: Sequence[str], label: int, wrong: float, predicted: Int64[np.ndarray, " run"]) -> str:
     mistaken = np.bincount(predicted[predicted != label], minlength=len(classes))
-    instead = f"\nfor {classes[int(mistaken.argmax())]}" if mistaken.any() else ""
-    return f"{classes[label]}\n{100 * wrong:.0f} % miss{instead}"
+    said = f"said {classes[int(mistaken.argmax())]}" if mistaken.any() else "never missed"
+    return f"{classes[label]}\n{said}\n{100 * wrong:.0f} % miss"
 
 
 def share_errors(records: Records) -> pd.DataFrame:
@@ -258,7 +249,7 @@ def say_costs(priced: pd.DataFrame) -> str:
     first, last = near[0], near[-1]
     ratio = last["seconds"] / max(first["seconds"], 1e-3)
     return (
-        f"Of the {len(near)} models that cannot be told from the best, **{first['model']}** trains fastest, in "
+        f"Of the {len(near)} models that cannot be told from the best, {first['model']} trains fastest, in "
         f"{first['seconds']:.2g} s; {last['model']} takes {ratio:,.0f} times as long."
     )
 
@@ -327,14 +318,24 @@ def say_projection(projected: pd.DataFrame, *, model: str) -> str:
     )
 
 
-def conclude(ranked: pd.DataFrame, families: pd.DataFrame, findings: pd.DataFrame, spread: pd.DataFrame, *, score: str) -> str:
+def conclude(ranked: pd.DataFrame, families: pd.DataFrame, findings: pd.DataFrame, *, score: str) -> str:
     """The answer to the notebook's question, from the tables and verdicts alone."""
     near = [str(name) for name in families.loc[families["near"], "family"]]
     lead = f"**{near[0]}**" if len(near) == 1 else f"no family alone: {', '.join(near[:-1])} and {near[-1]} cannot be told apart"
     parts = [
         f"Which family recognizes best on balanced training data? By its best member on validation, {lead}.",
         say_lead(ranked, score=score),
-        say_findings(findings),
-        say_spread(spread),
+        _say_verdicts(findings),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _say_verdicts(findings: pd.DataFrame) -> str:
+    """All claims by verdict, in one sentence."""
+    if findings.empty:
+        return ""
+    named: dict[str, list[str]] = {}
+    for row in findings.to_dict("records"):
+        named.setdefault(row["verdict"], []).append(row["claim"])
+    told = [f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} **{verdict}**" for verdict, names in named.items()]
+    return f"Of the article's claims, {'; '.join(told)}."

@@ -127,6 +127,17 @@ def with_steps(images: Images, kind: str) -> dict[str, Images]:
     return {_title(preprocess.steps, step): preprocess.apply(images, (step,)) for step in chosen}
 
 
+def halves(clean: Images, noisy: Images) -> Images:
+    """Clean images, a white one as a gap, and noisy ones, to be shown in one row."""
+    return np.concatenate([clean, np.full_like(clean[:1], GREY_VALUES), noisy])
+
+
+def steps_on_halves(clean: Images, noisy: Images, kind: str) -> dict[str, Images]:
+    """`with_steps` of clean and of noisy images, side by side."""
+    on_noisy = with_steps(noisy, kind)
+    return {title: halves(processed, on_noisy[title]) for title, processed in with_steps(clean, kind).items()}
+
+
 def with_augmentations(plan: Plan, images: Images, *, seed: int) -> dict[str, Images]:
     """Title of an augmentation → the images after one draw of it: those under trial, all of them at once, then others."""
     flips = sources.load(plan.study.dataset).flips
@@ -191,8 +202,8 @@ def say_errors(errors: pd.DataFrame) -> str:
     for noise in errors.columns[3:]:
         before, best = untreated[noise], min(steps, key=lambda step: step[noise])
         worse = [step["step"] for step in steps if step[noise] >= before]
-        none_better = f"no step helps; the {best['step']} does least harm, {best[noise]:.3f} against {before:.3f}"
-        better = f"the {best['step']} leaves the smallest error, {best[noise]:.3f} of {before:.3f}"
+        none_better = f"no step helps; {best['step']} does least harm, {best[noise]:.3f} against {before:.3f} without"
+        better = f"best is {best['step']}, which leaves {best[noise]:.3f} of {before:.3f}"
         harm = f"; no gain from: {', '.join(worse)}" if worse and best[noise] < before else ""
         lines.append(f"- *{noise}*: {better if best[noise] < before else none_better}{harm}.")
     gentle, rough = (extreme(steps, key=lambda step: step["no noise"]) for extreme in (min, max))
@@ -207,8 +218,8 @@ def summarize(records: Records) -> pd.DataFrame:
     """`compare.summarize` in accuracy, with the kind of step: one row a setting, clean images first."""
     kinds = {step.label: kind for kind, steps in STEPS.items() for step in steps}
     frame = compare.summarize(records, score="accuracy")
-    frame.insert(0, "kind", [kinds.get(label, "off") for label in frame["preprocessing"]])
-    return frame
+    frame.insert(0, "kind", [kinds.get(label, "none") for label in frame["preprocessing"]])
+    return frame.replace({"preprocessing": {"off": "no step"}})
 
 
 def set_side_by_side(frame: pd.DataFrame) -> pd.DataFrame:

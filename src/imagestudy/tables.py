@@ -1,6 +1,7 @@
 """Tables → HTML that is the same bit for bit on every call: rounded, escaped, numbers on the right.
 
-Timings never belong in a table whose cell is compared; `show` leaves them out unless they are asked for by name.
+Timings never belong in a table whose cell is compared; `show` leaves them out unless they are asked for by name. The site's style
+sheet colors verdicts and wraps long text by itself.
 """
 
 import html
@@ -14,7 +15,9 @@ from IPython.display import HTML
 MISSING = "–"
 TIMINGS = ("seconds", "latency_ms", "images_per_second", "memory_mb")
 FOLDED = ("low", "high")
-VERDICTS = ("supported", "contradicted", "equivalent", "undecided", "higher", "lower")
+FOLDING = ("estimate", "difference")
+NUMBER_STYLE = "text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums"
+TEXT_STYLE = "text-align: left"
 
 
 def signed(value: float, *, digits: int = 1) -> str:
@@ -84,32 +87,29 @@ def show(
     Args:
         frame: one row a row; its index is not shown.
         columns: name → title of what is shown, or the names; None shows everything but timings.
-        bold: for each row, whether it is bold: not distinguishable from the best (`compare.near_best`).
+        bold: for each row, whether its name and score are bold: not distinguishable from the best (`compare.near_best`).
         caption: below the table, as plain text; None says n and what was redrawn where there are intervals, "" says nothing.
     """
     titles = _titles(frame, columns)
-    cells = {name: _format(frame, name) for name in titles}
     heavy = [False] * len(frame) if bold is None else [bool(b) for b in bold]
     if len(heavy) != len(frame):
         raise ValueError(f"bold has {len(heavy)} entries for {len(frame)} rows")
-    kinds = {name: _kind(frame, name, cells[name]) for name in titles}
-    head = "".join(_cell("th", title, kinds[name]) for name, title in titles.items())
-    body = "".join(
-        f"<tr>{''.join(_cell('td', cells[name][i], kinds[name], bold=heavy[i]) for name in titles)}</tr>\n"
-        for i in range(len(frame))
-    )
+    named = [name for place, name in enumerate(titles) if place == 0 or name in FOLDING]
+    columns_html = [_column(frame, name, title, heavy if name in named else ()) for name, title in titles.items()]
+    head, *body = ["".join(row) for row in zip(*columns_html, strict=True)]
+    rows = "\n".join(f"<tr>{row}</tr>" for row in body)
     below = _caption(frame, titles, bold is not None) if caption is None else caption
-    foot = f'<p class="caption">{html.escape(below)}</p>\n' if below else ""
-    return HTML(f'<table class="dataframe">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n{foot}')
+    foot = f'\n<p class="caption">{html.escape(below)}</p>' if below else ""
+    return HTML(f'<table class="dataframe">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>{foot}\n')
 
 
 def _titles(frame: pd.DataFrame, columns: dict[str, str] | Sequence[str] | None) -> dict[str, str]:
     if isinstance(columns, dict):
-        wanted = columns
+        wanted = dict(columns)
     elif columns is not None:
         wanted = {name: name.replace("_", " ") for name in columns}
     else:
-        folded = FOLDED if {"estimate", "difference"} & set(frame) else ()
+        folded = FOLDED if set(FOLDING) & set(frame) else ()
         wanted = {str(name): str(name).replace("_", " ") for name in frame if name not in (*TIMINGS, *folded)}
     unknown = [name for name in wanted if name not in frame]
     if unknown:
@@ -119,14 +119,14 @@ def _titles(frame: pd.DataFrame, columns: dict[str, str] | Sequence[str] | None)
 
 def _format(frame: pd.DataFrame, name: str) -> list[str]:
     bounded = set(FOLDED) <= set(frame)
-    if name in ("estimate", "difference") and bounded:
+    if name in FOLDING and bounded:
         fold = fold_share if name == "estimate" else fold_points
         return [fold(row) for _, row in frame.iterrows()]
     column = frame[name]
     if name == "difference":
-        return [signed(100 * value) for value in column]
+        return [signed(100.0 * value) for value in column]
     if name in FORMATS:
-        return [FORMATS[name](value) for value in column]
+        return [FORMATS[name](float(value)) for value in column]
     return [_say(value) for value in column]
 
 
@@ -140,30 +140,23 @@ def _say(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _kind(frame: pd.DataFrame, name: str, cells: Sequence[str]) -> str:
-    if pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name]):
-        return "number"
-    return "verdict" if cells and all(cell in VERDICTS for cell in cells) else "text"
-
-
-def _cell(tag: str, text: str, kind: str, *, bold: bool = False) -> str:
-    side = "right" if kind == "number" else "left"
-    inside = html.escape(text)
-    word = f" {text}" if kind == "verdict" and tag == "td" else ""
-    figures = "; font-variant-numeric: tabular-nums" if kind == "number" else ""
-    content = f"<b>{inside}</b>" if bold else inside
-    return f'<{tag} class="{kind}{word}" style="text-align: {side}{figures}">{content}</{tag}>'
+def _column(frame: pd.DataFrame, name: str, title: str, heavy: Sequence[bool]) -> list[str]:
+    """The cells of one column, its head first: numbers on the right and unbroken, text on the left."""
+    numbers = pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
+    style = NUMBER_STYLE if numbers else TEXT_STYLE
+    texts = [html.escape(text) for text in _format(frame, name)]
+    marked = [f"<b>{text}</b>" if bold else text for text, bold in zip(texts, heavy or [False] * len(texts), strict=True)]
+    return [f'<th style="{style}">{html.escape(title)}</th>', *(f'<td style="{style}">{text}</td>' for text in marked)]
 
 
 def _caption(frame: pd.DataFrame, titles: dict[str, str], bold: bool) -> str:
     """What n is, what was redrawn, at which level, and what bold means."""
-    folded = {"estimate", "difference"} & set(titles)
-    if not folded or not {*FOLDED, "runs", "images"} <= set(frame):
+    if not set(FOLDING) & set(titles) or not {*FOLDED, "runs", "images"} <= set(frame):
         return ""
     most = int(frame["comparisons"].max()) if "comparisons" in frame else 1
     level = f"{100 - 5 / most:.3g} % ({most} comparisons declared together)" if most > 1 else "95 %"
     said = f"Intervals at {level}, n = {_range(frame['runs'])} runs × {_range(frame['images'])} test images; redrawn: "
-    said += "training subset, class order, initialisation and batch order by run, and the test images."
+    said += "training subset, class order, initialization and batch order by run, and the test images."
     return f"{said} Bold: not distinguishable from the best." if bold else said
 
 

@@ -1,7 +1,7 @@
 """All findings at a glance."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +15,7 @@ ROOM = 76
 """Letters that fit above a line."""
 
 
+@runtime_checkable
 class Finding(Protocol):
     """What is drawn of a finding, see `imagestudy.claims`."""
 

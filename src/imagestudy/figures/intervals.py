@@ -29,11 +29,11 @@ LINE = 0.27
 
 def draw_intervals(
     frame: pd.DataFrame,
+    bold: Sequence[bool] | pd.Series | None = None,
     *,
     label: str = "model",
     by: str = "family",
     group: str | None = None,
-    bold: Sequence[bool] | pd.Series | None = None,
     score: str = "balanced_accuracy",
     start: float | None = None,
     sort: bool = True,
@@ -43,10 +43,10 @@ def draw_intervals(
 
     Args:
         frame: of `compare.summarize`.
+        bold: for each row, whether it cannot be told from the best (`compare.near_best`): drawn bold, with a filled marker.
         label: column that names the lines.
         by: column whose values are told apart by colour and marker, if the frame has it.
         group: column that makes a panel of each of its values.
-        bold: for each row, whether it cannot be told from the best (`compare.near_best`): drawn bold, with a filled marker.
         score: what `frame` holds.
         start: where the axis begins; a line that lies below is an arrow at the edge. None shows all.
         sort: the highest first; otherwise in the frame's order.
@@ -117,7 +117,7 @@ def _put_arrow(axes: Axes, place: int, color: str) -> None:
 
 
 def put_interval(
-    axes: Axes, place: float, numbers: tuple[float, float, float], color: str, marker: str = "o", *, filled: bool = True
+    axes: Axes, place: int, numbers: tuple[float, float, float], color: str, marker: str = "o", *, filled: bool = True
 ) -> None:
     """A line from bound to bound with a marker on the estimate; where a bound is infinite, the line is dotted to the edge.
 
@@ -209,7 +209,7 @@ def put_band(axes: Axes, margin: float) -> None:
     axes.grid(axis="x", color=FAINT, linewidth=0.5)
 
 
-def put_difference(axes: Axes, place: float, shares: tuple[float, float, float], *, color: str, edge: float) -> None:
+def put_difference(axes: Axes, place: int, shares: tuple[float, float, float], *, color: str, edge: float) -> None:
     """One difference in points: estimate, low, high. What lies beyond the edge ends in an arrow, an estimate there is a number."""
     estimate, low, high = (100 * share for share in shares)
     edge = 100 * edge
@@ -222,7 +222,7 @@ def put_difference(axes: Axes, place: float, shares: tuple[float, float, float],
             axes.plot([side * edge], [place], ">" if side > 0 else "<", color=color, markersize=6, clip_on=False, gid="arrow")
 
 
-def _put_far(axes: Axes, place: float, points: tuple[float, float, float], color: str, edge: float) -> None:
+def _put_far(axes: Axes, place: int, points: tuple[float, float, float], color: str, edge: float) -> None:
     """What can be seen of an interval whose estimate is beyond the edge, and the estimate as a number."""
     estimate, low, high = points
     if low < edge and high > -edge:
@@ -233,7 +233,7 @@ def _put_far(axes: Axes, place: float, points: tuple[float, float, float], color
     axes.text(0.95 * side * edge, place, text, ha=anchor, va="center", color=color, fontsize=9.5, bbox=box)
 
 
-def put_verdict(axes: Axes, place: float, verdict: str, *, weight: str = "normal") -> None:
+def put_verdict(axes: Axes, place: int, verdict: str, *, weight: str = "normal") -> None:
     """The verdict as a word, at the right of its line."""
     axes.text(1.03, place, verdict, transform=axes.get_yaxis_transform(), va="center", color=VERDICT_COLORS[verdict], fontsize=9.5,
               weight=weight)  # fmt: skip

@@ -9,7 +9,7 @@ from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 
 from imagestudy.figures.style import (
     FAMILY_COLORS,
@@ -57,7 +57,7 @@ def draw_pareto(
         axes = figure.subplots()
         for row in shown.to_dict("records"):
             color, marker = FAMILY_COLORS[row["family"]], FAMILY_MARKERS[row["family"]]
-            low, high = max(row["low"], -1.0), min(row["high"], 2.0)
+            low, high = max(row["low"], 0.0), min(row["high"], 1.0)
             axes.plot([row[cost]] * 2, [low, high], color=color, linewidth=1.2, alpha=0.6, gid="interval")
             axes.plot(row[cost], row["estimate"], marker, color=color, markersize=8, zorder=3, gid="estimate",
                       label=FAMILY_TITLES[row["family"]])  # fmt: skip
@@ -140,7 +140,7 @@ def _name_points(figure: Picture, axes: Axes, frame: pd.DataFrame, cost: str, la
         taken.append(_settle(text, taken, lines, axes.get_window_extent(), renderer))
 
 
-def _settle(text: Annotation, taken: list[Bbox], lines: list[Path], inside: Bbox, renderer: RendererBase) -> Bbox:
+def _settle(text: Annotation, taken: list[Bbox], lines: list[Path], inside: BboxBase, renderer: RendererBase) -> Bbox:
     """Move the text to the place where it is least in the way, and return the box that it takes."""
 
     def move(place: tuple[float, float]) -> Bbox:
@@ -156,7 +156,7 @@ def _settle(text: Annotation, taken: list[Bbox], lines: list[Path], inside: Bbox
         box = move(place)
         outside = not (inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1)
         crossed = sum(path.intersects_bbox(box, filled=False) for path in lines)
-        return outside + sum(box.overlaps(other) for other in taken), 2 * ring + crossed
+        return outside + sum(bool(box.overlaps(other)) for other in taken), 2 * ring + crossed
 
     ring, best = min(PLACES, key=faults)
     if text.arrow_patch is not None:

@@ -99,7 +99,7 @@ def _put_rows(axes: Axes, image: Image) -> None:
     gap = 0.35 * band
     for step in range(steps):
         top = step * (band + gap)
-        _put_piece(axes, _cut(image, step, 0, band, width), left=0, top=top)
+        _put_piece(axes, _cut(image, step, 0, band, width), left=0.0, top=top)
         if steps <= FEW or step % 4 == 0:
             axes.text(-0.03 * width, top + band / 2, f"t = {step + 1}", ha="right", va="center", fontsize=9)
     bottom = steps * (band + gap) - gap
@@ -123,7 +123,7 @@ def _put_patches(axes: Axes, image: Image) -> None:
     _frame(axes, right=columns * (wide + gap) - gap, bottom=rows * (tall + gap) - gap, top=-gap)
 
 
-def _cut(image: Image, row: int, column: int, tall: int, wide: int) -> Image:
+def _cut(image: Image, row: int, column: int, tall: int, wide: int) -> UInt8[np.ndarray, "tall wide channel"]:
     """One piece of a regular cut; zeros fill up what sticks out at the right and lower edge."""
     piece = image[row * tall : (row + 1) * tall, column * wide : (column + 1) * wide]
     return np.pad(piece, ((0, tall - piece.shape[0]), (0, wide - piece.shape[1]), (0, 0)))

@@ -5,7 +5,7 @@ Tables and sentences come from records; a sentence's verb comes from its verdict
 
 from collections.abc import Sequence
 
-from imagestudy.inspection.choices import cells, check, class_names, example, grid
+from imagestudy.inspection.choices import NO_PROBE, cells, check, class_names, example, grid, probe_examples
 from imagestudy.inspection.comparisons import (
     ablation,
     against_others,
@@ -15,12 +15,16 @@ from imagestudy.inspection.comparisons import (
     say_finding,
     say_level,
     say_parts,
+    say_rank,
+    say_short,
 )
 from imagestudy.inspection.learning import learned, say_learned, say_overfit
 from imagestudy.inspection.mistakes import Errors, confusion, errors, per_class, say_confusion, say_errors, say_per_class
-from imagestudy.inspection.structure import layers, say_sharing, say_size, say_view, sizes
+from imagestudy.inspection.structure import VIEWS, layers, say_sharing, say_size, say_view, sizes
 
 __all__ = [
+    "NO_PROBE",
+    "VIEWS",
     "Errors",
     "ablation",
     "against_others",
@@ -37,6 +41,7 @@ __all__ = [
     "learned",
     "modern_finding",
     "per_class",
+    "probe_examples",
     "say_confusion",
     "say_differences",
     "say_errors",
@@ -46,7 +51,9 @@ __all__ = [
     "say_overfit",
     "say_parts",
     "say_per_class",
+    "say_rank",
     "say_sharing",
+    "say_short",
     "say_size",
     "say_view",
     "sizes",

@@ -1,6 +1,7 @@
 """What a family's notebook is asked to show, checked before anything trains, and the runs that it needs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,6 +14,7 @@ from imagestudy.records import Records
 from imagestudy.specs import RunSpec
 
 MOST_ERRORS = 60
+NO_PROBE = "This study has no probe."
 
 
 def check(plan: Plan, family: str, *, model: str, curves: Sequence[str], example: int, errors_shown: int) -> None:
@@ -74,3 +76,13 @@ def example(plan: Plan, number: int) -> UInt8[np.ndarray, "height width channel"
 def class_names(plan: Plan) -> tuple[str, ...]:
     """The names of the study's classes, in label order."""
     return data.sources.load(plan.study.dataset).classes
+
+
+def probe_examples(plan: Plan, *, count: int) -> dict[str, Any]:
+    """The first training images of the long-range probe at each of the effort's distances, as arguments of `figures.show_steps`.
+
+    An image's marks and columns are the same at every distance.
+    """
+    apart = {f"{d} rows": data.sources.load(grids.probe_dataset(d)).images[:count] for d in plan.effort.distances}
+    first = next(iter(apart))
+    return {"images": apart.pop(first), "steps": apart, "first": first}

@@ -79,6 +79,12 @@ def _say_difference(row: dict, baseline: str) -> str:
     return f"{row['model']} {compare.VERBS[row['verdict']]} {baseline} in {SCORE}: {said}{needed}."
 
 
+def say_rank(frame: pd.DataFrame, baseline: str) -> str:
+    """All verdicts of `compare.against` in one sentence."""
+    said = [f"{name} {compare.VERBS[verdict]} {baseline}" for name, verdict in zip(frame["model"], frame["verdict"], strict=True)]
+    return f"In {SCORE}, {', '.join(said)}."
+
+
 def say_level(cell: Records, model: str) -> str:
     """A model's accuracy with its interval."""
     interval = compare.level_of(cell, score=SCORE).interval(limits=(0.0, 1.0))
@@ -93,10 +99,15 @@ def modern_finding(plan: Plan, records: Records, family: str) -> Finding:
 def say_finding(finding: Finding) -> str:
     """Claim, verdict, what was measured, and what would decide it."""
     said = [f"{name}: {compare.say_points(j.interval)}" for name, j in finding.judged] or [finding.effect]
+    rests_on = compare.say_n(finding.judged[0][1].interval) if finding.judged else "structure alone"
+    return f"{say_short(finding)} Measured, {rests_on}: {'; '.join(said)}."
+
+
+def say_short(finding: Finding) -> str:
+    """Claim and verdict, and what would decide it."""
     needed = [compare.say_needed(j.needed) for _, j in finding.judged if finding.verdict == j.verdict == "undecided"]
-    measured = f"{'; '.join(said)} ({compare.say_n(finding.judged[0][1].interval) if finding.judged else 'structure alone'})"
-    enough = f"; {' and '.join(dict.fromkeys(needed))} would decide it" if any(needed) else ""
-    return f"{finding.claim}, “{finding.says}”, is {finding.verdict}. {measured}{enough}."
+    enough = f"; {' and '.join(dict.fromkeys(filter(None, needed)))} would decide it" if any(needed) else ""
+    return f"{finding.claim}, “{finding.says}”, is {finding.verdict}{enough}."
 
 
 def by_distance(plan: Plan, records: Records) -> pd.DataFrame:

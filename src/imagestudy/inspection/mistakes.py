@@ -70,7 +70,7 @@ def say_confusion(matrix: Float[np.ndarray, "class class"], classes: Sequence[st
     often, images = wrong[true, said], matrix[true].sum()
     return (
         f"The most frequent mistake is {classes[true]} named {classes[said]}: {often:.1f} of {images:.0f} test images a run, "
-        f"{often / wrong.sum():.0%} of all mistakes."
+        f"{100 * often / wrong.sum():.0f} % of all mistakes."
     )
 
 

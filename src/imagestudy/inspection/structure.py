@@ -9,6 +9,9 @@ from imagestudy.models import cost, views
 from imagestudy.records import Records
 from imagestudy.specs import ModelSpec
 
+VIEWS = {"ann": "vector", "cnn": "grid", "rnn": "rows", "transformer": "patches"}
+"""Family → how it sees an image, as `figures.draw_view` names it."""
+
 
 def say_view(plan: Plan, family: str) -> str:
     """What a family makes of an image of the study, in numbers."""
@@ -52,7 +55,7 @@ def say_size(frame: pd.DataFrame, model: str) -> str:
     """How many parameters a model has, and where most of them are."""
     total, largest = int(frame["parameters"].sum()), find_extreme(frame, "parameters")
     share = largest["parameters"] / total
-    return f"{model} has {total:,} trained parameters; the layer with the most, {largest['layer']}, holds {share:.0%} of them."
+    return f"{model} has {total:,} trained parameters; the layer with the most, {largest['layer']}, holds {100 * share:.0f} % of them."
 
 
 def say_sharing(plan: Plan, frame: pd.DataFrame) -> str:

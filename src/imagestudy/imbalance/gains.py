@@ -1,0 +1,69 @@
+"""What plain training loses to imbalance, and what each remedy gains over it."""
+
+import pandas as pd
+
+from imagestudy import compare, grids, tables
+from imagestudy.imbalance.shown import MEMBERS, PLAIN, Shown, pairs, remedies_of
+
+
+def losses(shown: Shown) -> pd.DataFrame:
+    """Plain training under each profile against a balanced set of as many images: one row a member and profile.
+
+    Returns:
+        Columns of `compare.against`; the members under one profile are declared together.
+    """
+    plan, frames = shown.plan, []
+    for profile, balanced in pairs(plan, shown.profiles):
+        for name in MEMBERS:
+            ours, theirs = (shown.records.of(grids.cell(plan, name, profile=one)) for one in (profile, balanced))
+            if len(ours) and len(theirs):
+                frames.append(compare.against(ours, theirs, margin=plan.study.margin, comparisons=len(MEMBERS)))
+    return joined(frames)
+
+
+def gains(shown: Shown) -> pd.DataFrame:
+    """Every remedy that was run against `none`: one row a profile, model and remedy; what a model cannot follow has no row.
+
+    Returns:
+        Columns of `compare.against`; the remedies of a profile are declared together, as many for every model.
+    """
+    frames = []
+    for rank in range(len(shown.profiles)):
+        declared = declared_remedies(shown, rank=rank)
+        for model in shown.plan.study.crossed:
+            cells = shown.cells(model, rank=rank)
+            plain = cells.pop(PLAIN, None)
+            frames += [
+                compare.against(cell, plain, margin=shown.plan.study.margin, comparisons=declared)
+                for cell in cells.values()
+                if plain is not None
+            ]
+    return joined(frames)
+
+
+def declared_remedies(shown: Shown, *, rank: int) -> int:
+    """How many remedies are set against `none` under the profile of this rank."""
+    tried = {name for model in shown.plan.study.crossed for name in remedies_of(shown.plan, model, rank=rank)}
+    return max(1, len(tried - {PLAIN}))
+
+
+def joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The frames below one another; an empty one if there are none."""
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def spread_out(frame: pd.DataFrame) -> pd.DataFrame:
+    """The gains of one profile with a column a model: points, interval and verdict, a dash where the model cannot follow."""
+    names, titles = (list(dict.fromkeys(frame[column])) for column in ("model", "remedy"))
+    said = {(row["remedy"], row["model"]): f"{tables.fold_points(row)} {row['verdict']}" for _, row in frame.iterrows()}
+    return pd.DataFrame([{"remedy": title} | {name: said.get((title, name), tables.MISSING) for name in names} for title in titles])
+
+
+def say_verdicts(frame: pd.DataFrame, *, of: str) -> str:
+    """`Of 30 gains over none, 12 are higher, 2 lower, 16 undecided.`; `of` is a plural."""
+    if frame.empty:
+        return f"There are no {of}."
+    number = frame["verdict"].value_counts()
+    first, *others = [(int(number[v]), v) for v in ("higher", "lower", "equivalent", "undecided") if v in number]
+    rest = "".join(f", {count} {verdict}" for count, verdict in others)
+    return f"Of {len(frame)} {of}, {first[0]} {'is' if first[0] == 1 else 'are'} {first[1]}{rest}."

@@ -1,0 +1,106 @@
+"""Findings → what an overview of the claims says: which are shown, each in words, and how many there are of each verdict."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from imagestudy import compare, tables
+from imagestudy.claims import Finding
+from imagestudy.compare import Judged
+from imagestudy.errors import InputError, require_known
+
+ORDER = ("supported", "contradicted", "equivalent", "undecided")
+
+
+def number(finding: Finding) -> str:
+    """The number of a finding's claim: `A11` for `A11 filter, clean`."""
+    return finding.claim.split()[0]
+
+
+def choose(findings: Sequence[Finding], numbers: Sequence[str]) -> list[Finding]:
+    """The findings on the claims of these numbers, in their own order; all of them if no number is given.
+
+    Raises:
+        InputError: a number that no finding has.
+    """
+    known = list(dict.fromkeys(map(number, findings)))
+    wanted = [require_known(given, known, what="claim", where="parameter 'claims_shown'") for given in numbers] or known
+    return [finding for finding in findings if number(finding) in wanted]
+
+
+def reach(points: float, *, margin: float) -> float:
+    """Points that an axis shows at most on each side, as a share; less than the margin would hide what decides."""
+    if not 100 * margin < points <= 100:
+        raise InputError(f"reach {points:g} was given in parameter 'reach'; allowed: above {100 * margin:g} and up to 100 points")
+    return points / 100
+
+
+def explain(findings: Sequence[Finding], *numbers: str, asides: bool) -> str:
+    """The findings on some claims as a Markdown list; says so if none of them is among those given.
+
+    Args:
+        findings: those that are shown.
+        numbers: of the claims.
+        asides: whether what else was measured is said too.
+    """
+    said = [f"* {_explain(finding, asides=asides)}" for finding in findings if number(finding) in numbers]
+    return "\n".join(said) or f"Not among the findings shown: {', '.join(numbers)}."
+
+
+def _explain(finding: Finding, *, asides: bool) -> str:
+    said = [f"**{finding.claim}** {finding.says}: **{finding.verdict}**."]
+    said += [_say(name, judged) for name, judged in finding.judged] or [f"*By structure alone:* {finding.effect}."]
+    said += [finding.aside] if asides and finding.aside else []
+    return " ".join(said)
+
+
+def _say(name: str, judged: Judged) -> str:
+    interval = judged.interval
+    sentence = f"*{name}:* {compare.say_points(interval)} at {level(judged)}, {compare.say_n(interval)}"
+    needed = compare.say_needed(judged.needed) if judged.verdict == "undecided" else ""
+    return f"{sentence}; {needed} would decide it." if needed else f"{sentence}."
+
+
+def level(judged: Judged) -> str:
+    """`99 %`."""
+    return f"{100 * judged.interval.level:.3g} %"
+
+
+def declared(findings: Sequence[Finding]) -> pd.DataFrame:
+    """How strictly the claims are decided: one row for those that share `comparisons`, `level`, `runs` and test `images`."""
+    rows: dict[tuple, list[str]] = {}
+    for finding in findings:
+        for _, judged in finding.judged[:1]:
+            key = (judged.comparisons, level(judged), judged.interval.runs, judged.interval.images)
+            rows.setdefault(key, []).append(number(finding))
+    names = ("comparisons", "level", "runs", "images")
+    return pd.DataFrame(
+        [{"claims": ", ".join(dict.fromkeys(who))} | dict(zip(names, key, strict=True)) for key, who in rows.items()]
+    )
+
+
+def undecided(findings: Sequence[Finding]) -> pd.DataFrame:
+    """One row a comparison that keeps its claim undecided: what was seen, and what would decide it."""
+    rows = [
+        {"claim": finding.claim, "comparison": name, "points": _folded(judged), "would decide it": _needed(judged)}
+        for finding in findings
+        for name, judged in finding.judged
+        if finding.verdict == "undecided" and judged.verdict == "undecided"
+    ]
+    return pd.DataFrame(rows, columns=["claim", "comparison", "points", "would decide it"])
+
+
+def _folded(judged: Judged) -> str:
+    return compare.say_points(judged.interval).replace(" points", "")
+
+
+def _needed(judged: Judged) -> str:
+    return compare.say_needed(judged.needed) or tables.MISSING
+
+
+def count(findings: Sequence[Finding]) -> str:
+    """How many findings there are of each verdict, and on which claims, as a sentence and a Markdown list."""
+    by_verdict = {verdict: [f.claim for f in findings if f.verdict == verdict] for verdict in ORDER}
+    lines = [f"* **{verdict}**: {len(who)} ({'; '.join(who)})" for verdict, who in by_verdict.items() if who]
+    findings_ = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+    return f"{findings_} on {len(set(map(number, findings)))} of the article's claims:\n\n" + "\n".join(lines)

@@ -1,0 +1,486 @@
+"""What is drawn is what the table says: artists are read back and held to the numbers."""
+
+import io
+from collections.abc import Callable
+from functools import cache
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from imagestudy import figures, stats
+from imagestudy.compare import Judged
+from imagestudy.errors import InputError
+from imagestudy.figures.style import palette
+from imagestudy.models import models, views
+from imagestudy.specs import Choice, ModelSpec, RunSpec, TrainingSpec
+from imagestudy.store import Record
+
+NAMES = ("mlp", "resnet", "bilstm", "vit", "crnn", "svm")
+FAMILIES = ("ann", "cnn", "rnn", "transformer", "hybrid", "classical")
+SCORES = pd.DataFrame(
+    {
+        "model": NAMES,
+        "family": FAMILIES,
+        "estimate": [0.95, 0.99, 0.96, 0.97, 0.985, 0.982],
+        "low": [0.94, 0.985, 0.95, 0.96, 0.98, 0.975],
+        "high": [0.96, 0.995, 0.97, 0.98, 0.99, 0.989],
+        "seconds": [3.0, 9.0, 20.0, 21.0, 19.0, 0.1],
+        "head": [0.99] * 6,
+        "middle": [0.9, 0.95, 0.9, 0.92, 0.9, 0.91],
+        "tail": [0.4, 0.6, 0.5, 0.5, 0.55, 0.45],
+        "ratio": [50.0] * 6,
+    }
+)
+NEAR_BEST = [False, True, False, False, True, True]
+DIFFERENCES = pd.DataFrame(
+    {
+        "model": NAMES[:4],
+        "remedy": ["focal"] * 4,
+        "difference": [0.03, -0.04, 0.001, 0.005],
+        "low": [0.02, -0.06, -0.004, -0.02],
+        "high": [0.04, -0.02, 0.006, 0.03],
+        "verdict": ["higher", "lower", "equivalent", "undecided"],
+    }
+)
+RECALLS = pd.DataFrame(
+    [
+        {"model": model, "remedy": "none", "seed": seed, "class": c, "count": count, "recall": 0.9 - 0.1 * c - 0.02 * seed}
+        for model in ("mlp", "vit")
+        for seed in range(3)
+        for c, count in enumerate((100, 20, 4))
+    ]
+)
+GREY = np.arange(10 * 8 * 8, dtype=np.int64).reshape(10, 8, 8, 1).astype(np.uint8)
+LABELS = np.arange(10, dtype=np.int64)
+COLOR = np.random.default_rng(0).integers(0, 256, (3, 9, 7, 3), dtype=np.uint8)
+
+
+def judged(estimate: float, low: float, high: float, verdict: str) -> Judged:
+    interval = stats.Interval(estimate, low, high, 0.95, 10, 500)
+    return Judged(interval, verdict, 1, 0.5, 0.5, stats.Needed(None, None))
+
+
+def finding(claim: str, verdict: str, *parts: tuple[str, Judged]) -> SimpleNamespace:
+    return SimpleNamespace(claim=claim, says=f"What {claim} says", verdict=verdict, judged=parts)
+
+
+FINDINGS = [
+    finding("A1", "supported", ("mlp − svm", judged(0.02, 0.015, 0.025, "higher"))),
+    finding("A2", "undecided", ("first", judged(0.01, -0.02, 0.04, "undecided")), ("second", judged(0.4, 0.3, 0.5, "higher"))),
+    finding("A13", "contradicted"),
+]
+
+
+def record(model: str, seed: int) -> Record:
+    points = np.linspace(64, 1280, 5)
+    curve = np.stack([points, 2.3 - points / 1000 + 0.1 * seed, points / 2000, points / 1500 + 0.01 * seed], axis=1)
+    spec = RunSpec(dataset=Choice(name="digits"), training=TrainingSpec(images_seen=1280), model=ModelSpec(name=model), seed=seed)
+    return Record(spec, {}, {}, {}, {}, {"curve": curve.astype(np.float32)})
+
+
+CURVES = {"plain": [record("mlp", 0), record("mlp", 1)], "deep": [record("resnet", 0), record("resnet", 1)]}
+
+EVERY: dict[str, Callable[[], Figure]] = {
+    "images": lambda: figures.show_images(GREY, LABELS, classes=[str(c) for c in LABELS]),
+    "color images": lambda: figures.show_images(COLOR, columns=2, title="Color"),
+    "steps": lambda: figures.show_steps(GREY[:4], {"noisy": GREY[4:8], "median": GREY[:4]}),
+    "errors": lambda: figures.show_errors(
+        GREY, LABELS, LABELS[::-1].copy(), np.full((10, 10), 0.1), classes=[str(c) for c in LABELS]
+    ),
+    "no errors": lambda: figures.show_errors(GREY, LABELS, LABELS, np.full((10, 10), 0.1), classes=[str(c) for c in LABELS]),
+    "counts": lambda: figures.draw_counts({"balanced": np.full(10, 95), "step": np.array([95] * 5 + [2] * 5), "other": LABELS + 1}),
+    "counts by name": lambda: figures.draw_counts({"folder": np.array([1200, 3])}, classes=["cats and dogs", "owls"]),
+    **{f"view {view}": lambda view=view: figures.draw_view(GREY[3], view) for view in ("vector", "grid", "rows", "patches")},
+    "views": lambda: figures.draw_views(COLOR[0], title="An image"),
+    "curves": lambda: figures.draw_curves(CURVES, title="Training"),
+    "confusion": lambda: figures.draw_confusion(np.array([[9, 1], [0, 10]]), ["a", "b"]),
+    "recall": lambda: figures.draw_recall(RECALLS, classes=["cat", "dog", "owl"]),
+    "intervals": lambda: figures.draw_intervals(SCORES, NEAR_BEST, title="Scores"),
+    "intervals in panels": lambda: figures.draw_intervals(SCORES, group="family"),
+    "intervals from": lambda: figures.draw_intervals(SCORES, start=0.97),
+    "differences": lambda: figures.draw_differences(DIFFERENCES, margin=0.01, baseline="svm"),
+    "gains": lambda: figures.draw_gains(DIFFERENCES),
+    "groups": lambda: figures.draw_groups(SCORES, label="model"),
+    "pareto": lambda: figures.draw_pareto(SCORES),
+    "by count": lambda: figures.draw_by_count(RECALLS, by="model"),
+    "distance": lambda: figures.draw_distance(pd.concat([SCORES.assign(distance=6), SCORES.assign(distance=24)])),
+    "ratio": lambda: figures.draw_ratio(pd.concat([SCORES, SCORES.assign(ratio=10.0)]), by="model"),
+    "verdicts": lambda: figures.draw_verdicts(FINDINGS, margin=0.01),
+}
+PICTURES = (
+    "images",
+    "color images",
+    "steps",
+    "errors",
+    "no errors",
+    "views",
+    *(name for name in EVERY if name.startswith("view ")),
+)
+
+
+@cache
+def draw(name: str) -> Figure:
+    return EVERY[name]()
+
+
+@pytest.fixture(params=EVERY)
+def drawn(request: pytest.FixtureRequest) -> tuple[str, Figure]:
+    return request.param, draw(request.param)
+
+
+def test_every_figure_is_closed_and_leaves_settings_alone(drawn: tuple[str, Figure]) -> None:
+    assert isinstance(drawn[1], Figure)
+    assert plt.get_fignums() == []
+    assert mpl.rcParams["font.size"] == mpl.rcParamsDefault["font.size"]
+
+
+def test_every_figure_is_a_png_of_its_size_on_white(drawn: tuple[str, Figure]) -> None:
+    _, figure = drawn
+    data, shown = figure._repr_png_()
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    width, height = figure.get_size_inches()
+    assert image.size == pytest.approx((width * 144, height * 144), abs=1)
+    assert (shown["width"], shown["height"]) == (round(width * 96), round(height * 96))
+    assert image.getpixel((0, image.height - 1)) == (255, 255, 255)
+
+
+def test_every_figure_is_as_wide_as_the_others(drawn: tuple[str, Figure]) -> None:
+    assert drawn[1].get_size_inches()[0] == pytest.approx(figures.style.WIDTH)
+
+
+def test_every_plot_names_its_axes_once(drawn: tuple[str, Figure]) -> None:
+    name, figure = drawn
+    if name in PICTURES or name == "gains":
+        return
+    across = [a.get_xlabel() for a in figure.axes if a.get_xlabel()] or [figure.get_supxlabel()]
+    assert len(across) == 1
+    assert across[0]
+
+
+def test_no_text_is_small_or_read_as_a_formula(drawn: tuple[str, Figure]) -> None:
+    texts = [text for text in drawn[1].findobj(mpl.text.Text) if text.get_text()]
+    assert min((text.get_fontsize() for text in texts), default=9) >= 7.5
+    assert not any(text.get_parse_math() for text in texts)
+
+
+def tick_labels(axes: Axes) -> list[mpl.text.Text]:
+    low, high = sorted(axes.get_ylim())
+    return [label for place, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True) if low <= place <= high]
+
+
+def test_texts_of_labels_do_not_overlap(drawn: tuple[str, Figure]) -> None:
+    """Tick labels, titles and axis labels of all panels; texts inside axes have tests of their own."""
+    name, figure = drawn
+    figure.draw_without_rendering()
+    texts = [t for axes in figure.axes if axes.get_visible() for t in (*tick_labels(axes), axes.title, axes._left_title)]
+    texts += [axes.xaxis.label for axes in figure.axes] + list(figure.texts)
+    boxes = [(t.get_text(), t.get_window_extent().shrunk(0.9, 0.9)) for t in texts if t.get_text() and t.get_visible()]
+    overlapping = [(a, b) for i, (a, one) in enumerate(boxes) for b, other in boxes[i + 1 :] if one.overlaps(other)]
+    assert not overlapping, name
+
+
+def lines(axes: Axes, gid: str) -> list[Line2D]:
+    return [line for line in axes.lines if line.get_gid() == gid]
+
+
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def names(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.get_yticklabels()]
+
+
+def test_each_interval_is_drawn_at_its_numbers_the_highest_first() -> None:
+    (axes,) = figures.draw_intervals(SCORES, NEAR_BEST).axes
+    expected = SCORES.sort_values("estimate", ascending=False)
+    assert names(axes) == list(expected["model"])
+    assert [tuple(line.get_xdata()) for line in lines(axes, "interval")] == list(
+        zip(expected["low"], expected["high"], strict=True)
+    )
+    assert [line.get_xdata()[0] for line in lines(axes, "estimate")] == list(expected["estimate"])
+    assert [line.get_ydata()[0] for line in lines(axes, "estimate")] == list(range(6))
+    assert texts(axes) == [f"{value:.3f}" for value in expected["estimate"]]
+
+
+def test_a_line_is_bold_and_filled_exactly_if_it_is_near_the_best() -> None:
+    (axes,) = figures.draw_intervals(SCORES, NEAR_BEST, sort=False).axes
+    assert [text.get_fontweight() == "bold" for text in axes.get_yticklabels()] == NEAR_BEST
+    assert [text.get_fontweight() == "bold" for text in axes.texts] == NEAR_BEST
+    assert [line.get_markerfacecolor() != "white" for line in lines(axes, "estimate")] == NEAR_BEST
+
+
+def test_where_nothing_is_said_about_the_best_nothing_is_bold() -> None:
+    (axes,) = figures.draw_intervals(SCORES).axes
+    assert {text.get_fontweight() for text in (*axes.texts, *axes.get_yticklabels())} == {"normal"}
+
+
+def test_families_keep_their_color_and_marker_in_every_figure() -> None:
+    (axes,) = figures.draw_intervals(SCORES, sort=False).axes
+    for line, family in zip(lines(axes, "estimate"), FAMILIES, strict=True):
+        assert to_hex(line.get_color()).upper() == figures.FAMILY_COLORS[family]
+    assert len(set(figures.FAMILY_COLORS.values())) == len({marker for _, marker in palette(FAMILIES).values()}) == 6
+    assert set(figures.FAMILY_COLORS) == {models.entry(name).facts["family"] for name in models.names()}
+
+
+def test_lines_below_the_start_are_arrows_with_their_number() -> None:
+    (axes,) = figures.draw_intervals(SCORES, start=0.97).axes
+    assert axes.get_xlim()[0] == 0.97
+    assert len(lines(axes, "estimate")) == (SCORES["estimate"] >= 0.97).sum() == 4
+    assert len(texts(axes)) == 6
+
+
+def test_an_interval_of_a_single_run_is_a_dotted_line_over_the_whole_axis() -> None:
+    endless = SCORES.copy()
+    endless.loc[0, ["low", "high"]] = [-np.inf, np.inf]
+    (axes,) = figures.draw_intervals(endless, sort=False).axes
+    assert lines(axes, "interval")[0].get_linestyle() == ":"
+    assert list(lines(axes, "interval")[0].get_xdata()) == [0, 1]
+    assert np.isfinite(axes.get_xlim()).all()
+    assert [text for axes in figures.draw_pareto(endless).axes for text in texts(axes)] == list(NAMES)
+
+
+def test_panels_hold_the_rows_of_their_group() -> None:
+    frame = SCORES.assign(noise=["clean", "noisy"] * 3)
+    upper, lower = figures.draw_intervals(frame, group="noise", sort=False).axes
+    assert (upper.get_title(loc="left"), lower.get_title(loc="left")) == ("clean", "noisy")
+    assert names(upper) == list(NAMES[::2])
+    assert names(lower) == list(NAMES[1::2])
+
+
+def test_differences_are_drawn_in_points_with_the_color_and_word_of_their_verdict() -> None:
+    (axes,) = figures.draw_differences(DIFFERENCES, margin=0.01).axes
+    for line, row in zip(lines(axes, "interval"), DIFFERENCES.itertuples(), strict=True):
+        assert list(line.get_xdata()) == [100 * row.low, 100 * row.high]
+        assert line.get_color() == figures.VERDICT_COLORS[row.verdict]
+    assert texts(axes) == list(DIFFERENCES["verdict"])
+    (band,) = [patch for patch in axes.patches if patch.get_gid() == "margin"]
+    assert (band.get_x(), band.get_width()) == (-1.0, 2.0)
+
+
+def test_what_lies_beyond_the_reach_is_an_arrow_with_its_number() -> None:
+    far = pd.concat([DIFFERENCES, DIFFERENCES.iloc[:1].assign(difference=-0.88, low=-0.9, high=-0.86, verdict="lower")])
+    (axes,) = figures.draw_differences(far, margin=0.01, reach=0.1).axes
+    assert axes.get_xlim() == (-10.0, 10.0)
+    (arrow,) = lines(axes, "arrow")
+    assert (arrow.get_marker(), list(arrow.get_xdata()), list(arrow.get_ydata())) == ("<", [-10.0], [4])
+    assert "−88.0" in texts(axes)
+
+
+def test_an_endless_difference_can_be_drawn() -> None:
+    endless = DIFFERENCES.copy()
+    endless.loc[3, ["low", "high"]] = [-np.inf, np.inf]
+    (axes,) = figures.draw_differences(endless, margin=0.01).axes
+    assert lines(axes, "interval")[3].get_linestyle() == ":"
+    assert {line.get_marker() for line in lines(axes, "arrow")} == {"<", ">"}
+
+
+def test_the_heatmap_writes_exactly_the_numbers_and_marks_what_is_not_decided() -> None:
+    frame = pd.concat([DIFFERENCES, DIFFERENCES.iloc[:2].assign(remedy="class weights", difference=[0.0, -0.001])])
+    (axes,) = figures.draw_gains(frame).axes
+    written = {text.get_position(): (text.get_text(), text.get_fontweight()) for text in axes.texts}
+    assert written == {
+        (0, 0): ("+3.0", "bold"),
+        (1, 0): ("−4.0", "bold"),
+        (2, 0): ("+0.1 =", "normal"),
+        (3, 0): ("+0.5 ?", "normal"),
+        (0, 1): ("+0.0", "bold"),
+        (1, 1): ("−0.1", "bold"),
+    }
+    (image,) = axes.images
+    assert image.get_array().filled(np.nan)[1, :2].tolist() == pytest.approx([0.0, -0.1])
+    assert image.get_array().mask.tolist() == [[False] * 4, [False, False, True, True]]
+    assert image.get_alpha()[0].tolist() == [1.0, 1.0, 1.0, 0.25]
+
+
+def test_head_middle_and_tail_stand_at_their_numbers() -> None:
+    (axes,) = figures.draw_groups(SCORES, label="model").axes
+    drawn = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
+    assert drawn == {group: list(SCORES[group]) for group in ("head", "middle", "tail")}
+
+
+def test_groups_without_a_middle_have_no_mark_for_it() -> None:
+    (axes,) = figures.draw_groups(SCORES.drop(columns="middle"), label="model").axes
+    assert [line.get_label() for line in axes.lines] == ["head", "tail"]
+
+
+def test_the_frontier_is_what_nothing_cheaper_beats() -> None:
+    (axes,) = figures.draw_pareto(SCORES).axes
+    (frontier,) = lines(axes, "frontier")
+    assert list(frontier.get_xdata()) == [0.1, 9.0]
+    assert list(frontier.get_ydata()) == [0.982, 0.99]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_names_of_points_overlap_neither_one_another_nor_a_point(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frame = pd.concat([SCORES, SCORES.assign(model=[f"other_{n}" for n in NAMES])], ignore_index=True)
+    frame["seconds"], frame["estimate"] = rng.uniform(1, 30, 12), rng.uniform(0.95, 0.99, 12)
+    frame = frame.assign(low=frame["estimate"] - 0.01, high=frame["estimate"] + 0.01)
+    figure = figures.draw_pareto(frame)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    boxes = [mpl.text.Text.get_window_extent(text) for text in axes.texts]
+    points = axes.transData.transform(frame[["seconds", "estimate"]].to_numpy())
+    assert texts(axes) == list(frame["model"])
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
+    assert not any(box.contains(*point) for box in boxes for point in points)
+
+
+def test_cheap_and_bad_points_can_be_left_out_and_are_named() -> None:
+    (axes,) = figures.draw_pareto(SCORES, start=0.96).axes
+    assert "mlp" not in texts(axes)
+    assert axes.get_xlabel().endswith("below the axis: mlp")
+
+
+def test_means_of_classes_stand_at_their_counts() -> None:
+    (axes,) = figures.draw_by_count(RECALLS, by="model").axes
+    means = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines[1::2]}
+    assert set(means) == {"mlp", "vit"}
+    assert means["mlp"][0] == [4, 20, 100]
+    assert means["mlp"][1] == pytest.approx([0.68, 0.78, 0.88])
+
+
+def test_recall_shows_every_run_and_the_mean_and_says_how_many_images_there_were() -> None:
+    (axes,) = figures.draw_recall(RECALLS[RECALLS["model"] == "mlp"], classes=["cat", "dog", "owl"]).axes
+    dots, mean = axes.lines
+    assert len(dots.get_xdata()) == 9
+    assert list(mean.get_ydata()) == pytest.approx([0.88, 0.78, 0.68])
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["cat\n100", "dog\n20", "owl\n4"]
+
+
+def test_curves_are_all_runs_and_their_mean_in_both_panels() -> None:
+    upper, lower = figures.draw_curves(CURVES).axes
+    curves = [run.arrays["curve"] for run in CURVES["plain"]]
+    for axes, column in ((upper, 1), (lower, 3)):
+        first, second, mean = axes.lines[:3]
+        assert np.array_equal(first.get_ydata(), curves[0][:, column])
+        assert np.array_equal(second.get_ydata(), curves[1][:, column])
+        assert mean.get_ydata() == pytest.approx((curves[0] + curves[1])[:, column] / 2)
+        assert mean.get_color() == figures.FAMILY_COLORS["ann"]
+        assert axes.lines[5].get_color() == figures.FAMILY_COLORS["cnn"]
+
+
+def test_curves_of_one_family_are_told_apart() -> None:
+    upper, _ = figures.draw_curves({"a": [record("mlp", 0)], "b": [record("mlp", 1)]}).axes
+    assert len({line.get_color() for line in upper.lines}) == 2
+
+
+def test_a_cell_without_curves_is_left_out() -> None:
+    bare = Record(record("mlp", 0).spec, {}, {}, {}, {})
+    upper, _ = figures.draw_curves({"bare": [bare], "plain": CURVES["plain"]}).axes
+    assert [line.get_label() for line in upper.lines if not line.get_label().startswith("_")] == ["plain"]
+
+
+def test_the_confusion_matrix_writes_its_numbers_but_not_zero() -> None:
+    matrix = np.array([[8, 2, 0], [0, 10, 0], [1, 0, 9]])
+    (axes,) = figures.draw_confusion(matrix, ["a", "b", "c"]).axes
+    written = {text.get_position()[::-1]: int(text.get_text()) for text in axes.texts}
+    assert written == {place: number for place, number in np.ndenumerate(matrix) if number}
+    assert axes.images[0].get_array().sum(axis=1).tolist() == pytest.approx([1, 1, 1])
+
+
+def test_distance_has_the_line_of_chance_and_an_interval_for_each_point() -> None:
+    frame = pd.concat([SCORES.assign(distance=6), SCORES.assign(distance=24)])
+    (axes,) = figures.draw_distance(frame, chance=0.25).axes
+    (chance,) = lines(axes, "chance")
+    assert set(chance.get_ydata()) == {0.25}
+    drawn = [tuple(segment[:, 1]) for bars in axes.collections for segment in bars.get_segments()]
+    assert sorted(drawn) == sorted(zip(frame["low"], frame["high"], strict=True))
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["6", "24"]
+
+
+def test_every_finding_has_its_word_and_every_comparison_its_interval() -> None:
+    (axes,) = figures.draw_verdicts(FINDINGS, margin=0.01).axes
+    said = {text.get_text(): text.get_color() for text in axes.texts}
+    for one in FINDINGS:
+        assert said[one.verdict] == figures.VERDICT_COLORS[one.verdict]
+        assert any(text.startswith(f"{one.claim}  {one.says}") for text in said)
+    assert [list(line.get_xdata()) for line in lines(axes, "interval")] == [[1.5, 2.5], [-2.0, 4.0]]
+    assert {"structure alone", "+40.0"} <= set(said)
+    assert axes.get_xlim() == (-15.0, 15.0)
+
+
+def test_findings_of_structure_alone_can_be_drawn() -> None:
+    (axes,) = figures.draw_verdicts(FINDINGS[2:], margin=0.01).axes
+    assert texts(axes)[1:] == ["contradicted", "structure alone"]
+
+
+def test_pixels_are_shown_sharp_and_over_the_whole_range() -> None:
+    figure = figures.show_images(GREY[:3], columns=3)
+    for axes, image in zip(figure.axes, GREY, strict=False):
+        (drawn,) = axes.images
+        assert np.array_equal(drawn.get_array(), image[..., 0])
+        assert (drawn.get_interpolation(), drawn.get_clim()) == ("nearest", (0, 255))
+
+
+def test_steps_are_rows_with_the_original_first() -> None:
+    figure = figures.show_steps(GREY[:2], {"median": GREY[2:4]}, first="before")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["before", "", "median", ""]
+    assert [int(axes.images[0].get_array()[0, 0]) for axes in figure.axes] == [int(image[0, 0, 0]) for image in GREY[:4]]
+
+
+def test_errors_are_the_wrong_ones_the_surest_first() -> None:
+    predicted = np.array([0, 1, 5, 5, 4, 5, 6, 7, 8, 0], dtype=np.int64)
+    probabilities = np.full((10, 10), 0.05)
+    probabilities[2, 5], probabilities[3, 5], probabilities[9, 0] = 0.4, 0.9, 0.6
+    figure = figures.show_errors(GREY, LABELS, predicted, probabilities, classes=[f"c{c}" for c in LABELS], count=2)
+    assert [axes.get_title(loc="center") for axes in figure.axes] == ["c3\nsaid c5\n90 % sure", "c9\nsaid c0\n60 % sure"]
+
+
+def test_a_model_without_errors_gets_a_sentence() -> None:
+    assert "None of the 10 images is named wrongly." in texts(EVERY["no errors"]().axes[0])
+
+
+def test_bars_are_the_counts() -> None:
+    figure = figures.draw_counts({"step": np.array([95, 95, 2])})
+    (axes,) = figure.axes
+    assert [bar.get_height() for bar in axes.patches] == [95, 95, 2]
+    assert texts(axes) == ["95", "95", "2"]
+
+
+@pytest.mark.parametrize("image", [GREY[3], COLOR[0]], ids=["8×8 grey", "9×7 color"])
+def test_views_cut_the_image_as_the_models_do(image: np.ndarray) -> None:
+    torch = pytest.importorskip("torch")
+    batch = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    height, width, channels = image.shape
+    strip = figures.draw_view(image, "vector").axes[1].images[0].get_array()
+    assert np.array_equal(strip.ravel(), views.vector(batch)[0].numpy())
+    band, tall, wide = views.band(height), views.reduction(height), views.reduction(width)
+    steps = [as_pixels(drawn, channels) for drawn in figures.draw_view(image, "rows").axes[1].images]
+    assert np.array_equal(steps, views.rows(batch, height=band)[0].numpy())
+    patches = [as_pixels(drawn, channels) for drawn in figures.draw_view(image, "patches").axes[1].images]
+    assert np.array_equal(patches, views.patches(batch, height=tall, width=wide)[0].flatten(0, 1).numpy())
+
+
+def as_pixels(drawn: mpl.image.AxesImage, channels: int) -> np.ndarray:
+    pixels = np.asarray(drawn.get_array())
+    return pixels.ravel() if channels == 1 else pixels.transpose(2, 0, 1).ravel()
+
+
+def test_an_unknown_view_is_refused_with_what_is_allowed() -> None:
+    with pytest.raises(InputError, match="patches"):
+        figures.draw_view(GREY[0], "spiral")
+
+
+def test_names_with_signs_of_formulas_and_of_any_length_are_drawn() -> None:
+    evil = ["$x_1$", r"a_{b}^$", r"\frac", "<script>", "a name that is longer than any picture is wide", "ok"]
+    figures.draw_intervals(SCORES.assign(model=evil))._repr_png_()
+    figures.draw_pareto(SCORES.assign(model=evil))._repr_png_()
+    figures.draw_confusion(np.eye(6), evil)._repr_png_()
+    figure = figures.show_images(GREY[:6], LABELS[:6], classes=evil, columns=6, title="$a$ $b_")
+    assert figure.axes[0].get_title(loc="center") == "$x_1$"
+    assert figure.axes[4].get_title(loc="center").endswith("…")
+
+
+def test_the_same_table_gives_the_same_picture() -> None:
+    assert figures.draw_pareto(SCORES)._repr_png_() == figures.draw_pareto(SCORES)._repr_png_()

@@ -1,0 +1,127 @@
+"""What a table shows follows from the frame alone: folded, rounded, escaped, the same on every call."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imagestudy import tables
+
+SCORES = pd.DataFrame(
+    {
+        "model": ["resnet", "vit", "majority"],
+        "family": ["cnn", "transformer", "classical"],
+        "estimate": [0.9123, 0.8, 0.1],
+        "low": [0.9, 0.7, -np.inf],
+        "high": [0.925, 0.8125, np.inf],
+        "runs": [10, 10, 5],
+        "images": [500, 500, 500],
+        "ece": [0.0214, np.nan, 0.0],
+        "seconds": [3.21, 4.0, 0.001],
+    }
+)
+DIFFERENCES = pd.DataFrame(
+    {
+        "remedy": ["focal", "none"],
+        "difference": [0.0123, -0.0349],
+        "low": [-0.004, -0.05],
+        "high": [0.02, -0.01],
+        "verdict": ["undecided", "lower"],
+        "runs": [10, 10],
+        "images": [500, 500],
+        "comparisons": [11, 11],
+        "p": [0.0312, 0.00002],
+        "P(A > B)": [0.75, 0.1],
+    }
+)
+
+
+def rows(shown: object) -> list[list[str]]:
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", shown.data)]
+
+
+def test_an_estimate_and_its_bounds_are_one_column() -> None:
+    assert rows(tables.show(SCORES, {"model": "model", "estimate": "accuracy"})) == [
+        ["model", "accuracy"],
+        ["resnet", "0.912 [0.900, 0.925]"],
+        ["vit", "0.800 [0.700, 0.812]"],
+        ["majority", "0.100 [−∞, ∞]"],
+    ]
+
+
+def test_differences_are_points_with_their_sign() -> None:
+    shown = rows(tables.show(DIFFERENCES, ["difference", "p", "P(A > B)", "verdict"]))
+    assert shown[1:] == [["+1.2 [−0.4, 2.0]", "0.031", "0.75", "undecided"], ["−3.5 [−5.0, −1.0]", "&lt; 0.001", "0.10", "lower"]]
+
+
+def test_a_rounded_zero_has_no_sign() -> None:
+    assert (tables.signed(-0.04), tables.signed(0.04), tables.signed(0.05001)) == ("0.0", "0.0", "+0.1")
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.5, "0.50"), (0.0312, "0.031"), (0.0002, "< 0.001"), (np.nan, "–")])
+def test_p_has_two_digits_that_mean_something(value: float, said: str) -> None:
+    assert tables.say_p(value) == said
+
+
+def test_a_missing_number_is_a_dash_and_not_nan() -> None:
+    shown = tables.show(SCORES, {"ece": "ECE"}).data
+    assert ">–<" in shown
+    assert "nan" not in shown
+
+
+def test_whole_numbers_are_grouped_and_truth_is_a_word() -> None:
+    frame = pd.DataFrame({"parameters": [39812], "images": [1000], "deep": [True], "note": [None]})
+    assert rows(tables.show(frame))[1] == ["39,812", "1,000", "yes", ""]
+
+
+def test_timings_appear_only_when_asked_for() -> None:
+    assert "seconds" not in tables.show(SCORES).data
+    assert "3.21" in tables.show(SCORES, ["model", "seconds"]).data
+
+
+def test_names_from_files_are_escaped_everywhere() -> None:
+    evil = "<script>alert(1)</script>"
+    shown = tables.show(pd.DataFrame({"class": [evil], evil: ["a & b"]}), caption=evil, bold=[True]).data
+    assert "<script" not in shown
+    assert shown.count("&lt;script&gt;") == 3
+    assert "a &amp; b" in shown
+
+
+def test_name_and_score_are_bold_exactly_where_told() -> None:
+    shown = rows(tables.show(SCORES, ["model", "family", "estimate"], bold=[True, False, True]))
+    bold = [[cell.startswith("<b>") for cell in row] for row in shown[1:]]
+    assert bold == [[True, False, True], [False, False, False], [True, False, True]]
+
+
+def test_bold_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 entries for 3 rows"):
+        tables.show(SCORES, bold=[True, False])
+
+
+def test_a_column_that_is_not_there_is_refused() -> None:
+    with pytest.raises(KeyError, match="accuracy"):
+        tables.show(SCORES, ["accuracy"])
+
+
+def test_the_same_frame_gives_the_same_html_bit_for_bit() -> None:
+    again = SCORES.copy().set_index(np.array([7, 3, 5]))
+    assert tables.show(SCORES).data == tables.show(SCORES).data == tables.show(again).data
+
+
+def test_the_caption_says_n_level_and_what_was_redrawn() -> None:
+    assert "Intervals at 95 %, n = 5–10 runs × 500 test images; redrawn: " in tables.show(SCORES).data
+    assert "Bold" not in tables.show(SCORES).data
+    assert "Bold: not distinguishable from the best." in tables.show(SCORES, bold=[True] * 3).data
+    assert "Intervals at 99.5 % (11 comparisons declared together), n = 10 runs" in tables.show(DIFFERENCES).data
+    assert "<p" not in tables.show(SCORES, caption="").data
+    assert "<p" not in tables.show(SCORES, ["model", "ece"]).data
+
+
+def test_numbers_stand_right_and_words_left() -> None:
+    head = re.findall(r'<th style="text-align: (\w+)', tables.show(SCORES, ["model", "estimate", "runs"]).data)
+    assert head == ["left", "right", "right"]
+
+
+def test_an_empty_table_is_its_head_alone() -> None:
+    assert rows(tables.show(SCORES.iloc[:0], ["model", "estimate"], caption="")) == [["model", "estimate"]]
