@@ -69,7 +69,8 @@ def test_scarcity_is_not_mistaken_for_imbalance(plan):
 
 
 @pytest.mark.parametrize(
-    ("others", "verdict"), [({}, "supported"), ({"vit": 0.999}, "contradicted"), ({"mlp": 0.9, "vit": 0.9, "bilstm": 0.9}, "undecided")]
+    ("others", "verdict"),
+    [({}, "supported"), ({"vit": 0.999}, "contradicted"), ({"mlp": 0.9, "vit": 0.9, "bilstm": 0.9}, "undecided")],
 )
 def test_a2_needs_the_cnn_above_every_other_and_falls_with_one_above_it(plan, others, verdict):
     found = verdicts(plan, lambda spec: others.get(spec.model.name, 0.9 if spec.model.name == "resnet" else 0.6))

@@ -174,7 +174,7 @@ def test_no_text_is_small_or_read_as_a_formula(drawn: tuple[str, Figure]) -> Non
 
 def tick_labels(axes: Axes) -> list[mpl.text.Text]:
     low, high = sorted(axes.get_ylim())
-    return [label for place, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True) if low <= place <= high]
+    return [tick.label1 for tick in axes.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
 
 
 def test_texts_of_labels_do_not_overlap(drawn: tuple[str, Figure]) -> None:
@@ -405,7 +405,8 @@ def test_every_finding_has_its_word_and_every_comparison_its_interval() -> None:
     for one in FINDINGS:
         assert said[one.verdict] == figures.VERDICT_COLORS[one.verdict]
         assert any(text.startswith(f"{one.claim}  {one.says}") for text in said)
-    assert [list(line.get_xdata()) for line in lines(axes, "interval")] == [[1.5, 2.5], [-2.0, 4.0]]
+    intervals = [(list(line.get_xdata()), line.get_color()) for line in lines(axes, "interval")]
+    assert intervals == [([1.5, 2.5], figures.VERDICT_COLORS["higher"]), ([-2.0, 4.0], figures.VERDICT_COLORS["undecided"])]
     assert {"structure alone", "+40.0"} <= set(said)
     assert axes.get_xlim() == (-15.0, 15.0)
 

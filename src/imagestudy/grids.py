@@ -19,7 +19,7 @@ TRADITIONAL = {"ann": "perceptron", "cnn": "lenet", "rnn": "elman"}
 NOISE = Choice(name="gaussian", options={"sigma": 0.3})
 OVERFIT_IMAGES = 40
 OVERFIT_PASSES = 200
-PROBE_RUNS_BESIDE = 3
+PROBE_RUNS_BESIDE = 1
 
 STEPS: dict[str, tuple[Choice, ...]] = {
     "filter": (
@@ -74,7 +74,8 @@ def open_study(study: str, effort: str) -> Plan:
     """
     loaded = load_study(study)
     where = f"study {study!r}"
-    data.sources.sources.check(loaded.dataset, where=where)
+    data.sources.sources.options(loaded.dataset, where=where)
+    loaded = loaded.model_copy(update={"dataset": data.sources.sources.stamp(loaded.dataset)})
     for name in (*loaded.models, *loaded.crossed):
         models.entry(name, where=where)
     for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in e.thinned)):
@@ -190,7 +191,7 @@ def preprocessing(plan: Plan) -> list[RunSpec]:
 
 def probe_dataset(distance: int) -> Choice:
     """The long-range probe with its marks so many rows apart."""
-    return Choice(name="probe", options={"distance": distance})
+    return data.sources.sources.stamp(Choice(name="probe", options={"distance": distance}))
 
 
 def probe_cell(plan: Plan, model: str, distance: int) -> list[RunSpec]:

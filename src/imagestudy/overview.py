@@ -36,7 +36,7 @@ def check(*, score: str, cost: str, missed_shown: int) -> None:
 
 
 def rank(records: Records, *, score: str) -> pd.DataFrame:
-    """`compare.summarize`, the highest first, with the family's `title`, and `near`: whether a cell cannot be told from the best."""
+    """`compare.summarize`, the highest first, with the family's `title`, and `near`: not distinguishable from the best."""
     frame = compare.summarize(records, score=score).assign(near=compare.near_best(records, score=score))
     frame["title"] = [FAMILY_TITLES.get(family, family) for family in frame["family"]]
     return frame.sort_values("estimate", ascending=False, kind="stable", ignore_index=True)

@@ -73,10 +73,10 @@ def _drawn(plan: Plan, records: Records, findings: Sequence[Finding]) -> dict[st
     accuracy = records.of(grids.accuracy(plan))
     return {
         "accuracy": figures.draw_intervals(
-            compare.summarize(accuracy, score="accuracy"), compare.near_best(accuracy, score="accuracy")
+            compare.summarize(accuracy, score="accuracy"), bold=compare.near_best(accuracy, score="accuracy"), score="accuracy"
         ),
-        "gains": figures.draw_gains(imbalance.gains(plan, records, profile=grids.imbalanced_profiles(plan)[0])),
-        "verdicts": figures.draw_verdicts(findings),
+        "gains": figures.draw_gains(imbalance.gains(imbalance.Shown(plan, grids.imbalanced_profiles(plan)[:1], records))),
+        "verdicts": figures.draw_verdicts(findings, margin=plan.study.margin),
     }
 
 

@@ -17,6 +17,8 @@ from imagestudy.errors import InputError, require_known, sentence
 Scalar = bool | int | float | str
 EFFORTS = ("smoke", "default", "full")
 SEED_STREAMS = ("draw", "order", "init", "batches")
+RECIPE_VERSION = 1
+"""Of the training recipe in `learners`; raised when a mend changes what a run would give."""
 
 
 class Spec(BaseModel):
@@ -106,7 +108,7 @@ class TrainingSpec(Spec):
         batch: images a step.
         learning_rate, weight_decay: of AdamW (Loshchilov & Hutter 2019).
         threads: of one operation.
-        version: of the recipe; raised when a mend changes what a run would give.
+        version: of the recipe, see `RECIPE_VERSION`.
     """
 
     images_seen: int = Field(default=40_000, gt=0)

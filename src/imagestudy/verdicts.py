@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from imagestudy import compare, tables
-from imagestudy.claims import Finding
+from imagestudy.claims import CLAIMS, Finding
 from imagestudy.compare import Judged
 from imagestudy.errors import InputError, require_known
 
@@ -44,7 +44,7 @@ def explain(findings: Sequence[Finding], *numbers: str, asides: bool) -> str:
         asides: whether what else was measured is said too.
     """
     said = [f"* {_explain(finding, asides=asides)}" for finding in findings if number(finding) in numbers]
-    return "\n".join(said) or f"Not among the findings shown: {', '.join(numbers)}."
+    return "\n".join(said) or f"Not shown: {', '.join(numbers)}. Either they were left out, or the study has no runs for them."
 
 
 def _explain(finding: Finding, *, asides: bool) -> str:
@@ -67,16 +67,22 @@ def level(judged: Judged) -> str:
 
 
 def declared(findings: Sequence[Finding]) -> pd.DataFrame:
-    """How strictly the claims are decided: one row for those that share `comparisons`, `level`, `runs` and test `images`."""
-    rows: dict[tuple, list[str]] = {}
+    """How strictly the claims are decided: one row a group of `claims.CLAIMS`, with `comparisons`, `level`, `runs`, `images`."""
+    rows = {}
     for finding in findings:
         for _, judged in finding.judged[:1]:
-            key = (judged.comparisons, level(judged), judged.interval.runs, judged.interval.images)
-            rows.setdefault(key, []).append(number(finding))
-    names = ("comparisons", "level", "runs", "images")
-    return pd.DataFrame(
-        [{"claims": ", ".join(dict.fromkeys(who))} | dict(zip(names, key, strict=True)) for key, who in rows.items()]
-    )
+            interval = judged.interval
+            strictness = {"comparisons": judged.comparisons, "level": level(judged)}
+            rows[group_of(finding)] = strictness | {"runs": interval.runs, "images": interval.images}
+    return pd.DataFrame([{"claims": group} | row for group, row in rows.items()])
+
+
+def group_of(finding: Finding) -> str:
+    """The claims that are decided together with this one: `A3–A5` for `A4`."""
+    own = int(number(finding)[1:])
+    ends = {group: [int(end[1:]) for end in group.split("–")] for group in CLAIMS}
+    (found,) = [group for group, (first, *last) in ends.items() if own in range(first, (last or [first])[0] + 1)]
+    return found
 
 
 def undecided(findings: Sequence[Finding]) -> pd.DataFrame:

@@ -3,16 +3,17 @@
 from imagestudy import data
 from imagestudy.models import models
 from imagestudy.remedies import remedies
-from imagestudy.specs import RunSpec
+from imagestudy.specs import RECIPE_VERSION, RunSpec
 
 
 def stamp(spec: RunSpec) -> RunSpec:
-    """The run, checked, with every registered name at the version that it has now.
+    """The run, checked, with every registered name and the training recipe at the version that they have now.
 
     Raises:
         InputError: an unknown name, or an option that is not allowed.
     """
-    stamped = data.stamp(spec).with_(model=models.stamp(spec.model), remedy=remedies.stamp(spec.remedy))
+    training = spec.training.model_copy(update={"version": RECIPE_VERSION})
+    stamped = data.stamp(spec).with_(model=models.stamp(spec.model), remedy=remedies.stamp(spec.remedy), training=training)
     data.check(stamped)
     models.check(stamped.model)
     remedies.check(stamped.remedy)

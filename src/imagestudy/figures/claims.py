@@ -56,11 +56,11 @@ def draw_verdicts(findings: Sequence[Finding], *, margin: float, reach: float = 
             _put_words(axes, place, finding, name, first=first)
             if judged is not None:
                 shares = (judged.interval.estimate, judged.interval.low, judged.interval.high)
-                put_difference(axes, place, shares, color=VERDICT_COLORS[finding.verdict], edge=edge)
+                put_difference(axes, place, shares, color=VERDICT_COLORS[judged.verdict], edge=edge)
         name_lines(axes, [""] * len(lines))
         axes.set_ylim(len(lines) - 0.45, -0.75)
         axes.set_xlim(-100 * edge, 100 * edge)
-        axes.set_xlabel(f"points in favour of the claim (grey band: ±{100 * margin:g}, equivalent)")
+        axes.set_xlabel(f"points in favor of the claim (grey band: ±{100 * margin:g}, equivalent)")
     return figure
 
 
@@ -69,8 +69,8 @@ def _put_words(axes: Axes, place: int, finding: Finding, name: str, *, first: bo
     across = axes.get_yaxis_transform()
     words = f"{finding.claim}  {finding.says}" if first else ""
     if len(finding.judged) > 1:
-        words = f"{words}: {name}" if first else f"{'':>{len(finding.claim)}}  {name}"
-    axes.text(0, place - 0.37, shorten(words, room=ROOM), transform=across, va="center", fontsize=9, zorder=4,
+        words = f"{words}: {name}" if first else name
+    axes.text(0 if first else 0.04, place - 0.37, shorten(words, room=ROOM), transform=across, va="center", fontsize=9, zorder=4,
               bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     if first:
         put_verdict(axes, place, finding.verdict, weight="bold")

@@ -7,6 +7,7 @@ from imagestudy import compare
 from imagestudy.compare import Judged
 from imagestudy.figures.style import FAMILY_TITLES
 from imagestudy.imbalance.costs import trainings
+from imagestudy.imbalance.gains import declared_remedies
 from imagestudy.imbalance.shown import PLAIN, Shown, on_validation, title_of
 from imagestudy.models import models
 from imagestudy.records import Records
@@ -34,7 +35,7 @@ class Best:
 
 
 def best(shown: Shown) -> list[Best]:
-    """One entry a model, under the first profile; the gains of all models are declared together."""
+    """One entry a model, under the first profile; the gain is judged as in `gains`, whose comparison it is."""
     found = {model: shown.cells(model) for model in shown.plan.study.crossed}
     return [_best(shown, model, cells) for model, cells in found.items() if PLAIN in cells]
 
@@ -51,7 +52,7 @@ def _best(shown: Shown, model: str, cells: dict[str, Records]) -> Best:
     return Best(
         model=model,
         remedy=chosen,
-        judged=None if chosen == PLAIN else judge(chosen, PLAIN, len(shown.plan.study.crossed)),
+        judged=None if chosen == PLAIN else judge(chosen, PLAIN, declared_remedies(shown, rank=0)),
         alike=tuple(name for name, verdict in others.items() if verdict in ("equivalent", "undecided")),
         higher=tuple(name for name, verdict in others.items() if verdict == "higher"),
         trainings=trainings(shown.plan, chosen, model),

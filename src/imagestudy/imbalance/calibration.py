@@ -21,7 +21,7 @@ def calibration(shown: Shown, model: str) -> pd.DataFrame:
     together; no margin of equivalence was fixed beforehand for calibration, so that it is higher, lower or undecided.
 
     Returns:
-        `remedy`; `ece` and `nll`, means over runs as they come; `difference`, `low`, `high` and `verdict` of the ECE;
+        `remedy`; `ece` and `nll`, means over runs as they come; `against`, the difference of the ECE in points, and its `verdict`;
         `temperature`, its mean, fitted in every run on validation (Guo et al. 2017); `ece_after` and `nll_after`.
     """
     cells = shown.cells(model)
@@ -64,11 +64,11 @@ def _temperature(record: Record, plain: Records) -> float:
 def _against_plain(cell: Records, plain: Records, level: float) -> dict[str, object]:
     """The difference of ECE to plain training; nothing for plain training itself."""
     if cell.records[0].spec.remedy == plain.records[0].spec.remedy:
-        return {"difference": np.nan, "low": np.nan, "high": np.nan, "verdict": tables.MISSING}
+        return {"against": tables.MISSING, "verdict": tables.MISSING}
     ours, theirs = compare.paired(cell, plain)
     interval = ece_difference(_logs(ours), _logs(theirs), ours.test_labels(), level=level)
-    bounds = {"difference": interval.estimate, "low": interval.low, "high": interval.high}
-    return bounds | {"verdict": stats.decide(interval, margin=0.0)}
+    bounds = pd.Series({"difference": interval.estimate, "low": interval.low, "high": interval.high})
+    return {"against": tables.fold_points(bounds), "verdict": stats.decide(interval, margin=0.0)}
 
 
 def ece_difference(ours: Logs, theirs: Logs, labels: Int64[np.ndarray, " image"], *, level: float) -> stats.Interval:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from imagestudy import compare, grids
 from imagestudy.grids import Plan
-from imagestudy.imbalance.gains import joined
+from imagestudy.imbalance.gains import declared_remedies, joined
 from imagestudy.imbalance.shown import BEST_TAU, FIXED_TAU, PLAIN, TUNED, Shown
 from imagestudy.remedies import remedies
 from imagestudy.runs.lineage import is_derived, parents
@@ -34,27 +34,29 @@ def costs(shown: Shown, model: str) -> pd.DataFrame:
 
 
 def tuned(shown: Shown) -> pd.DataFrame:
-    """Just tune the plain baseline: one row a model with the gain over `none`, the trainings and what validation chose."""
-    frame = _one_against_another(shown, TUNED, PLAIN)
+    """Just tune the plain baseline: one row a model with the gain over `none`, as in `gains`, the trainings and what was chosen."""
+    frame = _one_against_another(shown, TUNED, PLAIN, comparisons=declared_remedies(shown, rank=0))
     chosen = [_settings(shown.cell(model, TUNED).records[0]) for model in frame.get("model", ())]
     return frame.assign(trainings=[trainings(shown.plan, TUNED, model) for model in frame.get("model", ())], chosen=chosen)
 
 
 def taus(shown: Shown) -> pd.DataFrame:
-    """One row a model: the strengths that validation chose, run by run, and what they gain over the fixed strength of 1."""
-    frame = _one_against_another(shown, BEST_TAU, FIXED_TAU)
+    """One row a model: the strengths that validation chose, run by run, and what they gain over the fixed strength of 1.
+
+    The models are declared together.
+    """
+    frame = _one_against_another(shown, BEST_TAU, FIXED_TAU, comparisons=len(shown.plan.study.crossed))
     chosen = [[record.facts["tau"] for record in shown.cell(model, BEST_TAU)] for model in frame.get("model", ())]
     return frame.assign(
         chosen=[" ".join(f"{tau:.2f}" for tau in one) for one in chosen], median=[float(np.median(one)) for one in chosen]
     )
 
 
-def _one_against_another(shown: Shown, remedy: str, baseline: str) -> pd.DataFrame:
-    """Two remedies compared on every model under the first profile; the models are declared together."""
-    models = shown.plan.study.crossed
-    both = [(shown.cell(model, remedy), shown.cell(model, baseline)) for model in models]
+def _one_against_another(shown: Shown, remedy: str, baseline: str, *, comparisons: int) -> pd.DataFrame:
+    """Two remedies compared on every model that has both, under the first profile."""
+    both = [(shown.cell(model, remedy), shown.cell(model, baseline)) for model in shown.plan.study.crossed]
     margin = shown.plan.study.margin
-    return joined([compare.against(a, b, margin=margin, comparisons=len(models)) for a, b in both if len(a) and len(b)])
+    return joined([compare.against(a, b, margin=margin, comparisons=comparisons) for a, b in both if len(a) and len(b)])
 
 
 def _settings(record: Record) -> str:

@@ -17,8 +17,8 @@ MOST_ERRORS = 60
 NO_PROBE = "This study has no probe."
 
 
-def check(plan: Plan, family: str, *, model: str, curves: Sequence[str], example: int, errors_shown: int) -> None:
-    """Raise `InputError` unless a family notebook's parameters are allowed, before anything trains.
+def check(plan: Plan, family: str, *, model: Any, curves: Any, example: Any, errors_shown: Any) -> None:
+    """Raise `InputError` unless a family notebook's parameters are allowed, of whatever type they are, before anything trains.
 
     Args:
         plan: the study at its effort.
@@ -41,7 +41,7 @@ def _networks(family: str) -> tuple[str, ...]:
     return models.names(kind="neural", family=family)
 
 
-def _require_number(given: int, low: int, high: int, *, parameter: str) -> None:
+def _require_number(given: Any, low: int, high: int, *, parameter: str) -> None:
     if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
         raise InputError(f"parameter {parameter!r} is {given!r}; allowed: whole numbers from {low} to {high}")
 

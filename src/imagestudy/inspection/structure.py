@@ -55,7 +55,9 @@ def say_size(frame: pd.DataFrame, model: str) -> str:
     """How many parameters a model has, and where most of them are."""
     total, largest = int(frame["parameters"].sum()), find_extreme(frame, "parameters")
     share = largest["parameters"] / total
-    return f"{model} has {total:,} trained parameters; the layer with the most, {largest['layer']}, holds {100 * share:.0f} % of them."
+    return (
+        f"{model} has {total:,} trained parameters; the layer with the most, {largest['layer']}, holds {100 * share:.0f} % of them."
+    )
 
 
 def say_sharing(plan: Plan, frame: pd.DataFrame) -> str:

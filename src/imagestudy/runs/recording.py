@@ -100,14 +100,23 @@ def _median_seconds(call: Callable[[], object], *, repeats: int = 20) -> float:
     return float(np.median(np.diff(marks)))
 
 
-def derive(spec: RunSpec, parent: Record, labels: dict[str, np.ndarray]) -> Record:
+def derive(spec: RunSpec, parent: Record, labels: dict[str, np.ndarray]) -> Record | Failure:
     """A post-hoc remedy, from its parent's stored log-probabilities; what it has to choose, it chooses on validation.
+
+    Whatever goes wrong inside is this run's failure.
 
     Args:
         spec: with a post-hoc remedy.
         parent: the run of `none` with the same seeds.
         labels: of the `validation` and `test` images.
     """
+    try:
+        return _derive(spec, parent, labels)
+    except Exception as error:
+        return Failure(spec, f"{type(error).__name__}: {error}")
+
+
+def _derive(spec: RunSpec, parent: Record, labels: dict[str, np.ndarray]) -> Record:
     counts = np.array(parent.facts["counts"], dtype=np.int64)
     parts = {part: parent.arrays[part].astype(np.float64) for part in ("validation", "test")}
     posthoc = remedy(spec.remedy).posthoc
