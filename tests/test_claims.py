@@ -1,4 +1,4 @@
-"""The claims are decided as the article's list says, from records alone: records made by hand have the verdicts that they must have."""
+"""The claims are decided as the article's list says: records made by hand have the verdicts that they must have."""
 
 from functools import partial
 

@@ -1,7 +1,7 @@
-"""Training speed as ratios within one run: against the usual loop (PIL, torchvision transforms, DataLoader), and against the processor.
+"""Training speed as ratios within one run: against the usual loop (PIL, torchvision, DataLoader), and against the processor.
 
-Both loops train the same network with the same optimiser on the same images, one thread each, and take turns, so that whatever else the
-machine does meets both alike.
+Both loops train the same network with the same optimiser on the same images, one thread each, and take turns, so that whatever
+else the machine does meets both alike.
 """
 
 import statistics
@@ -29,7 +29,7 @@ Labels = Int64[np.ndarray, " n"]
 
 @dataclass(frozen=True)
 class Speed:
-    """One model's speed: images a second here and in the usual loop, and the billions of operations a second that ours makes of it."""
+    """Images a second here and in the usual loop, and the billions of operations a second that ours makes of it."""
 
     model: str
     ours: float

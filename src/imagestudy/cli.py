@@ -234,4 +234,4 @@ def prune(study: StudyOption = "digits") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

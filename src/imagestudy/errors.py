@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 
 class InputError(ValueError):
@@ -30,7 +31,7 @@ def sentence(error: ValidationError, *, what: str, where: str = "") -> str:
     return "\n".join(_fault(fault, what=what, where=where) for fault in error.errors())
 
 
-def _fault(fault: dict, *, what: str, where: str) -> str:
+def _fault(fault: ErrorDetails, *, what: str, where: str) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"unknown key {key!r} of {what}{place(where)}"

@@ -44,7 +44,7 @@ def tabulate(records: Records, findings: Sequence[Finding]) -> Tables:
 def _verdict_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
     rows = []
     for finding in findings:
-        head = {"claim": finding.claim, "says": finding.says, "claim verdict": finding.verdict}
+        head: dict[str, object] = {"claim": finding.claim, "says": finding.says, "claim verdict": finding.verdict}
         rows += [head | {"comparison": name} | compare.as_row(judged) for name, judged in finding.judged] or [head]
     return rows
 
