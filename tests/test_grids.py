@@ -238,13 +238,6 @@ class TestOtherParts:
         with pytest.raises(InputError, match="study 'mine' has no probe"):
             grids.probe_cell(opened, "mlp", 6)
 
-    def test_a_model_of_the_study_is_required(self) -> None:
-        assert grids.require_model(plan("smoke"), "mlp") == "mlp"
-        with pytest.raises(
-            InputError, match=r"^unknown model 'mpl' in study 'digits'; allowed: majority, .*; did you mean 'mlp'\?$"
-        ):
-            grids.require_model(plan("smoke"), "mpl")
-
 
 class TestOpening:
     @pytest.mark.parametrize(

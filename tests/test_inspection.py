@@ -192,14 +192,14 @@ def test_curves_are_read_at_their_end(plan: Plan) -> None:
     assert row["settled"] == 128, "0.695 is within one point of 0.700, 0.4 is not"
     assert row["gap"] == pytest.approx(0.2)
     assert (row["loss"], row["model"]) == (0.5, "mlp")
-    assert inspection.say_learned(frame) == "mlp settles after 128 images; training − validation at the end: +20.0 points."
+    assert inspection.say_learned(frame) == "mlp settles after 128 images. Training − validation at the end: +20.0 points."
 
 
 def test_settling_of_several_is_compared() -> None:
     frame = pd.DataFrame({"model": ["a", "b"], "settled": [640, 64], "gap": [-0.01, 0.02]})
     assert inspection.say_learned(frame).startswith("b settles first, after 64 images, a last, after 640. ")
     assert inspection.say_learned(frame).endswith("largest for b: +2.0 points.")
-    assert inspection.say_learned(frame.assign(settled=64)).startswith("All settle at the same point, after 64 images. ")
+    assert inspection.say_learned(frame.assign(settled=64)).startswith("a and b settle after 64 images. ")
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------------------------

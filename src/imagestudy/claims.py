@@ -55,9 +55,14 @@ def _one(claim: str, says: str, effect: str, judged: Judged, *, aside: str = "")
 
 
 def learned_features(plan: Plan, records: Records) -> list[Finding]:
-    """A1: the deep member best on validation against the classical one best on validation, both chosen anew in every run."""
+    """A1: the deep member best on validation against the classical one best on validation, both chosen anew in every run.
+
+    A study that lists no member of one side has no such finding.
+    """
     deep = [name for name in plan.study.models if _is_deep(name)]
     classical = [name for name in plan.study.models if name in CLASSICAL]
+    if not deep or not classical:
+        return []
     ours, theirs = (
         compare.choose_by_validation([records.of(grids.cell(plan, name)) for name in side], score="accuracy")
         for side in (deep, classical)
@@ -225,11 +230,11 @@ def preprocessing_pays(plan: Plan, records: Records) -> list[Finding]:
 def listings(plan: Plan, records: Records) -> list[Finding]:
     """A13: what is inside the article's two listings, by structure alone; accuracy beside it."""
     shape, classes = data.image_shape(plan.study.dataset), data.class_count(plan.study.dataset)
-    layers = cost.layers(grids.model_spec(plan, "article"), shape=shape, classes=classes)
+    layers = cost.layers(grids.model_spec(plan, grids.LISTING), shape=shape, classes=classes)
     found = sorted({BORROWED[layer.kind] for layer in layers if layer.kind in BORROWED})
     verdict: Verdict = "supported" if found else "contradicted"
     effect = f"layers inside: {', '.join(dict.fromkeys(layer.kind for layer in layers))}"
-    cells = {name: records.of(grids.cell(plan, name)) for name in ("article", *DECIDING.values())}
+    cells = {name: records.of(grids.cell(plan, name)) for name in (grids.LISTING, *DECIDING.values())}
     said = [
         f"{name} {compare.say_share(compare.level_of(cell, score='accuracy').interval())}"
         for name, cell in cells.items()
@@ -259,7 +264,7 @@ def decide(plan: Plan, records: Records) -> list[Finding]:
 def grid(plan: Plan) -> list:
     """The runs that the claims need."""
     return [
-        *grids.accuracy(plan),
+        *grids.accuracy(plan, models_=grids.members(plan)),
         *grids.loss_to_imbalance(plan),
         *grids.preprocessing(plan),
         *grids.probe(plan),

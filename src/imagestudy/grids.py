@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagestudy import data
-from imagestudy.errors import InputError, place, require_known
+from imagestudy.errors import InputError, place
 from imagestudy.models import at_budget, models
 from imagestudy.remedies import classical_remedies, remedies
 from imagestudy.specs import Choice, Effort, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, Study, TrainingSpec, load_study
 
 DECIDING = {"ann": "mlp", "cnn": "resnet", "rnn": "bilstm", "transformer": "vit"}
 TRADITIONAL = {"ann": "perceptron", "cnn": "lenet", "rnn": "elman"}
+LISTING = "article"
 NOISE = Choice(name="gaussian", options={"sigma": 0.3})
 OVERFIT_IMAGES = 40
 OVERFIT_PASSES = 200
@@ -114,6 +115,11 @@ def accuracy(plan: Plan, *, models_: Sequence[str] | None = None) -> list[RunSpe
     """Every model on balanced training data, without remedy."""
     names = plan.study.models if models_ is None else models_
     return [spec for name in names for spec in cell(plan, name)]
+
+
+def members(plan: Plan) -> tuple[str, ...]:
+    """The study's models, and those by which the claims are decided whatever the study lists."""
+    return tuple(dict.fromkeys((*plan.study.models, *DECIDING.values(), *TRADITIONAL.values(), LISTING)))
 
 
 def imbalanced_profiles(plan: Plan, *, ratios: Sequence[Any] = ()) -> list[ProfileSpec]:
@@ -232,20 +238,13 @@ def costs(plan: Plan) -> list[RunSpec]:
 
 def everything(plan: Plan) -> list[RunSpec]:
     """All runs of the study at its effort, each once."""
-    in_study = [family for family, name in DECIDING.items() if name in plan.study.models]
-    names = [DECIDING[family] for family in in_study]
     parts: list[Iterable[RunSpec]] = [
-        accuracy(plan),
+        accuracy(plan, models_=members(plan)),
         imbalance(plan),
         loss_to_imbalance(plan),
         preprocessing(plan),
         probe(plan),
         costs(plan),
     ]
-    parts += [overfit(plan, name) for name in names] + [ablation(plan, name) for name in names]
+    parts += [part(plan, name) for name in DECIDING.values() for part in (overfit, ablation)]
     return list({spec.run_id: spec for part in parts for spec in part}.values())
-
-
-def require_model(plan: Plan, name: str) -> str:
-    """Return the name if the study has that model; raise `InputError` otherwise."""
-    return require_known(name, plan.study.models, what="model", where=f"study {plan.name!r}")

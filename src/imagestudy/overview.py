@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64, UInt8
 
 from imagestudy import compare, data, stats
 from imagestudy.errors import InputError, require_known
-from imagestudy.grids import DECIDING, Plan
+from imagestudy.grids import DECIDING, TRADITIONAL, Plan
 from imagestudy.models import models
 from imagestudy.records import Records
 
@@ -120,6 +120,20 @@ def compare_pairs(plan: Plan, records: Records, *, score: str) -> pd.DataFrame:
         judged = compare.judge(effect, margin=plan.study.margin, comparisons=len(pairs))
         rows.append({"row": a, "column": b} | compare.as_row(judged))
     return pd.DataFrame(rows)
+
+
+def decidable(plan: Plan) -> list[str]:
+    """Those claims on accuracy, as named in `claims.CLAIMS`, whose members the study has."""
+    names = set(plan.study.models)
+    facts = [models.entry(name).facts for name in names - {FLOOR}]
+    learned = any(fact["kind"] == "neural" and fact["era"] == "modern" for fact in facts)
+    fixed = any(fact["kind"] == "classical" for fact in facts)
+    holds = {
+        "A1": learned and fixed,
+        "A2": names >= set(DECIDING.values()),
+        "A3–A5": names >= {side[family] for family in TRADITIONAL for side in (TRADITIONAL, DECIDING)},
+    }
+    return [claim for claim, all_there in holds.items() if all_there]
 
 
 def say_findings(findings: pd.DataFrame) -> str:
@@ -282,11 +296,12 @@ def say_spread(spread: pd.DataFrame) -> str:
     """In how many models the finite test set makes more of the variance than training does."""
     known = spread.dropna(subset=["test_share"])
     if known.empty:
-        return "From single runs the two cannot be told apart."
+        return "From single runs another training and another test set cannot be told apart."
     most = int((known["test_share"] > 0.5).sum())
     return (
-        f"In {most} of {len(known)} models the finite test set makes more than half of a run's variance; the median share is "
-        f"{100 * known['test_share'].median():.0f} %. These are estimates from {int(known['runs'].max())} runs, and rough."
+        f"Standard deviations of one run's score, in points; a component whose estimate is not above zero stands as 0. In {most} "
+        f"of {len(known)} models the finite test set makes more than half of the variance; the median share is "
+        f"{100 * known['test_share'].median():.0f} %. Estimates from {int(known['runs'].max())} runs are rough."
     )
 
 
@@ -300,7 +315,7 @@ def project(records: Records, *, score: str, model: str) -> pd.DataFrame:
         (f"{MORE} times the test images", 1, MORE),
         ("both", MORE, MORE),
     ):
-        larger = spread.projected(runs=runs * spread.runs, images=images)
+        larger = spread.projected(runs=runs * spread.runs, images=float(images))
         half = larger.half_width(level=0.95)
         rows.append({"with": words, "runs": larger.runs, "test images": larger.images, "half_width": 100 * half})
     return pd.DataFrame(rows)

@@ -127,12 +127,12 @@ def with_steps(images: Images, kind: str) -> dict[str, Images]:
     return {_title(preprocess.steps, step): preprocess.apply(images, (step,)) for step in chosen}
 
 
-def halves(clean: Images, noisy: Images) -> Images:
+def halves(clean: Images, noisy: Images) -> UInt8[np.ndarray, "both height width channel"]:
     """Clean images, a white one as a gap, and noisy ones, to be shown in one row."""
     return np.concatenate([clean, np.full_like(clean[:1], GREY_VALUES), noisy])
 
 
-def steps_on_halves(clean: Images, noisy: Images, kind: str) -> dict[str, Images]:
+def steps_on_halves(clean: Images, noisy: Images, kind: str) -> dict[str, UInt8[np.ndarray, "both height width channel"]]:
     """`with_steps` of clean and of noisy images, side by side."""
     on_noisy = with_steps(noisy, kind)
     return {title: halves(processed, on_noisy[title]) for title, processed in with_steps(clean, kind).items()}

@@ -17,11 +17,17 @@ def number(finding: Finding) -> str:
     return finding.claim.split()[0]
 
 
+def check(numbers: Sequence[str]) -> None:
+    """Raise `InputError` unless each is the number of a claim that is decided here; fit to be asked before anything trains."""
+    for given in numbers:
+        require_known(given, [f"A{n}" for group in CLAIMS for n in _numbers(group)], what="claim", where="parameter 'claims_shown'")
+
+
 def choose(findings: Sequence[Finding], numbers: Sequence[str]) -> list[Finding]:
     """The findings on the claims of these numbers, in their own order; all of them if no number is given.
 
     Raises:
-        InputError: a number that no finding has.
+        InputError: a number that no finding has, such as a claim for which the study has no runs.
     """
     known = list(dict.fromkeys(map(number, findings)))
     wanted = [require_known(given, known, what="claim", where="parameter 'claims_shown'") for given in numbers] or known
@@ -79,10 +85,14 @@ def declared(findings: Sequence[Finding]) -> pd.DataFrame:
 
 def group_of(finding: Finding) -> str:
     """The claims that are decided together with this one: `A3–A5` for `A4`."""
-    own = int(number(finding)[1:])
-    ends = {group: [int(end[1:]) for end in group.split("–")] for group in CLAIMS}
-    (found,) = [group for group, (first, *last) in ends.items() if own in range(first, (last or [first])[0] + 1)]
+    (found,) = [group for group in CLAIMS if int(number(finding)[1:]) in _numbers(group)]
     return found
+
+
+def _numbers(group: str) -> range:
+    """3, 4 and 5 for `A3–A5`."""
+    ends = [int(end[1:]) for end in group.split("–")]
+    return range(ends[0], ends[-1] + 1)
 
 
 def undecided(findings: Sequence[Finding]) -> pd.DataFrame:

@@ -36,8 +36,8 @@ def costs(shown: Shown, model: str) -> pd.DataFrame:
 def tuned(shown: Shown) -> pd.DataFrame:
     """Just tune the plain baseline: one row a model with the gain over `none`, as in `gains`, the trainings and what was chosen."""
     frame = _one_against_another(shown, TUNED, PLAIN, comparisons=declared_remedies(shown, rank=0))
-    chosen = [_settings(shown.cell(model, TUNED).records[0]) for model in frame.get("model", ())]
-    return frame.assign(trainings=[trainings(shown.plan, TUNED, model) for model in frame.get("model", ())], chosen=chosen)
+    chosen = [_settings(shown.cell(model, TUNED).records[0]) for model in frame["model"]]
+    return frame.assign(trainings=[trainings(shown.plan, TUNED, model) for model in frame["model"]], chosen=chosen)
 
 
 def taus(shown: Shown) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def taus(shown: Shown) -> pd.DataFrame:
     The models are declared together.
     """
     frame = _one_against_another(shown, BEST_TAU, FIXED_TAU, comparisons=len(shown.plan.study.crossed))
-    chosen = [[record.facts["tau"] for record in shown.cell(model, BEST_TAU)] for model in frame.get("model", ())]
+    chosen = [[record.facts["tau"] for record in shown.cell(model, BEST_TAU)] for model in frame["model"]]
     return frame.assign(
         chosen=[" ".join(f"{tau:.2f}" for tau in one) for one in chosen], median=[float(np.median(one)) for one in chosen]
     )
@@ -56,7 +56,8 @@ def _one_against_another(shown: Shown, remedy: str, baseline: str, *, comparison
     """Two remedies compared on every model that has both, under the first profile."""
     both = [(shown.cell(model, remedy), shown.cell(model, baseline)) for model in shown.plan.study.crossed]
     margin = shown.plan.study.margin
-    return joined([compare.against(a, b, margin=margin, comparisons=comparisons) for a, b in both if len(a) and len(b)])
+    frame = joined([compare.against(a, b, margin=margin, comparisons=comparisons) for a, b in both if len(a) and len(b)])
+    return pd.DataFrame(columns=["model", "difference", "verdict"]) if frame.empty else frame
 
 
 def _settings(record: Record) -> str:

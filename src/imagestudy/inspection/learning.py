@@ -39,14 +39,14 @@ def learned(plan: Plan, members: dict[str, Records]) -> pd.DataFrame:
 
 
 def say_learned(frame: pd.DataFrame) -> str:
-    """Which model settles first and last, and which has the widest gap between training and validation."""
-    first, last, widest = find_extreme(frame, "settled", least=True), find_extreme(frame, "settled"), find_extreme(frame, "gap")
-    gap = f"{100 * widest['gap']:+.1f}".replace("-", "−")
-    if len(frame) == 1:
-        return f"{first['model']} settles after {first['settled']:,} images; training − validation at the end: {gap} points."
-    if first["settled"] == last["settled"]:
-        speed = f"All settle at the same point, after {first['settled']:,} images"
-    else:
-        speed = f"{first['model']} settles first, after {first['settled']:,} images"
-        speed += f", {last['model']} last, after {last['settled']:,}"
-    return f"{speed}. Training − validation at the end is largest for {widest['model']}: {gap} points."
+    """Which models settle first and last, and which has the widest gap between training and validation."""
+    first, last = int(frame["settled"].min()), int(frame["settled"].max())
+    early, late = (frame.loc[frame["settled"] == seen, "model"] for seen in (first, last))
+    speed = (
+        f"{' and '.join(early)} settle{'s' if len(early) == 1 else ''} {'first, ' if first < last else ''}after {first:,} images"
+    )
+    if first < last:
+        speed += f", {' and '.join(late)} last, after {last:,}"
+    widest = find_extreme(frame, "gap")
+    gap, whose = f"{100 * widest['gap']:+.1f}".replace("-", "−"), f" is largest for {widest['model']}" if len(frame) > 1 else ""
+    return f"{speed}. Training − validation at the end{whose}: {gap} points."

@@ -1,0 +1,346 @@
+"""Gains over plain training, who gets them, what they cost and what follows, on records made by hand."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imagestudy import compare, grids, imbalance, metrics, stats
+from imagestudy.errors import InputError
+from imagestudy.grids import Plan
+from imagestudy.imbalance.calibration import ece_difference
+from imagestudy.imbalance.gains import declared_remedies
+from imagestudy.imbalance.shown import MEMBERS, pairs
+from imagestudy.records import Records, labels_key
+from imagestudy.remedies import posthoc
+from imagestudy.runs.lineage import is_derived
+from imagestudy.specs import ProfileSpec, RunSpec
+from imagestudy.store import Record
+from imagestudy.versions import stamp
+
+STUDY = """\
+dataset: digits
+models: [mlp, svm]
+crossed: [mlp, svm]
+profiles: [{{name: exponential, ratio: 50}}, {{name: step, ratio: 10}}]
+remedies: [{remedies}]
+training: {{images_seen: 640}}
+efforts:
+  smoke: {{runs: 2, whole: 1, trials: 2}}
+  default: {{runs: 4, whole: 1, trials: 3, thinned: [balanced_softmax]}}
+  full: {{runs: 3}}
+"""
+REMEDIES = "none, tuned, balanced_sampler, focal, balanced_softmax, logit_adjustment"
+CLASSES, EACH = 10, 20
+LABELS = np.repeat(np.arange(CLASSES), EACH)
+COUNTS = [95, 61, 39, 25, 16, 10, 6, 4, 2, 1]
+
+
+def open_plan(folder: Path, effort: str = "default", text: str = STUDY, remedies: str = REMEDIES) -> Plan:
+    file = folder / "small.yaml"
+    file.write_text(text.format(remedies=remedies))
+    return grids.open_study(str(file), effort)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return open_plan(tmp_path)
+
+
+def said(right: np.ndarray, sure: float) -> np.ndarray:
+    """Log-probabilities that name the true class where `right`, the next one elsewhere, each with probability `sure`."""
+    named = np.where(right, LABELS, (LABELS + 1) % CLASSES)
+    probabilities = np.full((len(LABELS), CLASSES), (1 - sure) / (CLASSES - 1))
+    probabilities[np.arange(len(LABELS)), named] = sure
+    return np.log(probabilities)
+
+
+@lru_cache
+def predict(wrong: int, sure: float) -> tuple[np.ndarray, dict[str, float]]:
+    """Log-probabilities that err on the first `wrong` images of every rare class, those of index 5 and above, and their scores."""
+    logs = said((LABELS < 5) | (np.arange(len(LABELS)) % EACH >= wrong), sure)
+    return logs, metrics.score(logs, LABELS, np.array(COUNTS))
+
+
+def make(spec: RunSpec, wrong: int, *, sure: float = 0.9) -> Record:
+    """A run that predicts so."""
+    logs, scores = predict(wrong, sure)
+    kept = {"test": logs} if is_derived(spec) else {"test": logs, "validation": logs}
+    tau = {"tau": 1.0} if is_derived(spec) else {}
+    return Record(spec, scores, scores, {"seconds": 2.0}, {"counts": COUNTS} | tau, kept)
+
+
+def show(plan: Plan, wrong: Callable[[RunSpec], int], *, sure: float = 0.9) -> imbalance.Shown:
+    """All runs of the notebook, each with so many wrong images in every rare class."""
+    profiles = imbalance.profiles_of(plan, ratios=[])
+    specs = imbalance.grid(plan, profiles, ratios=[])
+    labels = {labels_key(plan.study.dataset): {"test": LABELS, "validation": LABELS}}
+    keyed = {labels_key(stamp(spec).dataset): part for spec in specs for part in labels.values()}
+    return imbalance.Shown(plan, profiles, Records(tuple(make(spec, wrong(spec), sure=sure) for spec in specs), keyed))
+
+
+def by_remedy(spec: RunSpec) -> int:
+    return {"none": 8, "tuned": 7, "balanced_sampler": 2, "balanced_softmax": 2, "focal": 12}.get(spec.remedy.name, 8)
+
+
+class TestWhatIsShown:
+    def test_the_profiles_are_those_of_the_study(self, plan: Plan) -> None:
+        assert imbalance.profiles_of(plan, ratios=[]) == list(plan.study.profiles)
+
+    def test_ratios_replace_those_of_the_study(self, plan: Plan) -> None:
+        assert [p.label for p in imbalance.profiles_of(plan, ratios=[20])] == ["exponential 20", "step 20"]
+
+    @pytest.mark.parametrize("ratio", [0.5, 10_000, "much", True])
+    def test_a_ratio_that_is_not_allowed_is_refused_in_a_sentence(self, ratio: object, plan: Plan) -> None:
+        with pytest.raises(InputError, match=r"ratio .* in parameter 'ratios'"):
+            imbalance.profiles_of(plan, ratios=[ratio])
+
+    @pytest.mark.parametrize(
+        ("old", "new", "lacking"),
+        [
+            ("crossed: [mlp, svm]", "crossed: []", "no model under 'crossed'"),
+            ("profiles: [{{name: exponential, ratio: 50}}, {{name: step, ratio: 10}}]", "profiles: []", "no imbalanced profile"),
+            ("remedies: [{remedies}]", "remedies: [none]", "no remedy that this effort tries"),
+        ],
+    )
+    def test_a_study_with_nothing_to_show_is_refused(self, old: str, new: str, lacking: str, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=lacking):
+            imbalance.profiles_of(open_plan(tmp_path, text=STUDY.replace(old, new)), ratios=[])
+
+    def test_an_empty_model_is_the_first_crossed_one(self, plan: Plan) -> None:
+        assert [imbalance.model_of(plan, given) for given in ("", "svm")] == ["mlp", "svm"]
+        with pytest.raises(InputError, match="unknown model 'vit' in parameter 'model'; allowed: mlp, svm"):
+            imbalance.model_of(plan, "vit")
+
+    def test_an_empty_remedy_is_the_best_on_validation_but_none(self, plan: Plan) -> None:
+        assert imbalance.remedy_of(show(plan, by_remedy), "", model="mlp") == "balanced_sampler"
+        assert imbalance.remedy_of(show(plan, lambda spec: int(spec.remedy.name != "none")), "", model="mlp") != "none"
+
+    def test_a_remedy_that_the_model_cannot_follow_is_refused(self, plan: Plan) -> None:
+        imbalance.check_remedy(plan, "focal", model="mlp")
+        with pytest.raises(InputError, match="unknown remedy 'focal' in parameter 'remedy', model 'svm'"):
+            imbalance.check_remedy(plan, "focal", model="svm")
+
+    def test_counts_fall_from_rank_to_rank(self, plan: Plan) -> None:
+        counts = imbalance.counts(plan, plan.study.profiles)
+        assert list(counts) == ["exponential 50", "step 10"]
+        assert counts["exponential 50"].tolist() == COUNTS
+
+    def test_the_grid_holds_the_study_its_trials_and_the_balanced_counterparts(self, plan: Plan) -> None:
+        specs = imbalance.grid(plan, list(plan.study.profiles), ratios=[])
+        ids = {spec.run_id for spec in specs}
+        assert len(ids) == len(specs)
+        assert {stamp(s).run_id for s in (*grids.imbalance(plan), *grids.loss_to_imbalance(plan))} <= ids
+        assert {(s.model.name, s.seed) for s in specs if s.kind == "trial"} == {("mlp", 1_000), ("svm", 1_000)}
+
+    def test_a_natural_profile_has_no_balanced_counterpart(self, plan: Plan) -> None:
+        assert pairs(plan, [ProfileSpec(name="natural")]) == []
+
+
+class TestLossesAndGains:
+    def test_a_loss_is_against_as_many_balanced_images(self, plan: Plan) -> None:
+        frame = imbalance.losses(show(plan, lambda spec: 0 if spec.profile.name == "balanced" else 8))
+        assert list(frame["model"]) == 2 * list(MEMBERS)
+        np.testing.assert_allclose(frame["difference"], -0.5 * 8 / EACH)
+        assert set(frame["verdict"]) == {"lower"}
+        assert set(frame["comparisons"]) == {len(MEMBERS)}
+
+    def test_a_gain_is_against_none_of_the_same_model_and_profile(self, plan: Plan) -> None:
+        frame = imbalance.gains(show(plan, by_remedy)).set_index(["profile", "model", "remedy"])["difference"]
+        np.testing.assert_allclose(frame["exponential 50", "mlp", "balanced sampler"], 0.5 * 6 / EACH)
+        np.testing.assert_allclose(frame["exponential 50", "mlp", "focal loss"], -0.5 * 4 / EACH)
+        np.testing.assert_allclose(frame["step 10", "mlp", "balanced softmax"], 0.5 * 6 / EACH)
+        assert "none" not in frame.index.get_level_values("remedy")
+
+    def test_the_remedies_of_a_profile_are_declared_together_for_every_model(self, plan: Plan) -> None:
+        frame = imbalance.gains(show(plan, by_remedy))
+        assert frame.groupby("profile")["comparisons"].unique().map(list).to_dict() == {"exponential 50": [5], "step 10": [1]}
+
+    def test_what_a_model_cannot_follow_is_a_dash_and_no_row(self, plan: Plan) -> None:
+        frame = imbalance.gains(show(plan, by_remedy))
+        first = frame[frame["profile"] == "exponential 50"]
+        wide = imbalance.spread_out(first).set_index("remedy")
+        assert (first["model"] == "svm").sum() == 3
+        assert [wide.loc[name, "svm"] for name in ("focal loss", "balanced softmax")] == ["–", "–"]
+        assert wide.loc["balanced sampler", "mlp"].startswith("+15.0 [")
+        assert wide.loc["balanced sampler", "mlp"].endswith("higher")
+
+    def test_a_cell_whose_runs_all_failed_is_left_out(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        kept = Records(tuple(r for r in shown.records if r.spec.remedy.name != "focal"), shown.records.labels)
+        assert "focal loss" not in set(imbalance.gains(imbalance.Shown(plan, shown.profiles, kept))["remedy"])
+
+    @pytest.mark.parametrize(
+        ("verdicts", "sentence"),
+        [
+            (["higher", "higher", "undecided"], "Of 3 gains, 2 are higher, 1 undecided."),
+            (["lower"], "Of 1 gains, 1 is lower."),
+            ([], "There are no gains."),
+        ],
+    )
+    def test_verdicts_are_counted_in_a_sentence(self, verdicts: list[str], sentence: str) -> None:
+        assert imbalance.say_verdicts(pd.DataFrame({"verdict": verdicts}), of="gains") == sentence
+
+
+class TestGroups:
+    @pytest.mark.parametrize("group", ["head", "middle", "tail"])
+    def test_the_effect_of_a_group_is_the_difference_of_its_recall(self, group: str, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        ours, plain = shown.cell("mlp", "balanced_sampler"), shown.cell("mlp", "none")
+        effect = imbalance.group_effect(ours, plain, group)
+        expected = [a.scores[group] - b.scores[group] for a, b in zip(ours, plain, strict=True)]
+        np.testing.assert_allclose(effect.by_run, expected, atol=1e-12)
+
+    def test_groups_follow_the_run_where_other_classes_are_rare(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        cells = []
+        for name in ("balanced_sampler", "none"):
+            first, *others = shown.cell("mlp", name)
+            turned = Record(first.spec, {}, {}, {}, {"counts": COUNTS[::-1]}, first.arrays)
+            cells.append(Records((turned, *others), shown.records.labels))
+        by_run = imbalance.group_effect(*cells, "tail").by_run
+        np.testing.assert_allclose(by_run[0], 0.0, atol=1e-12)
+        assert np.all(by_run[1:] > 0.2)
+
+    def test_head_and_tail_are_declared_together_and_balanced_training_has_neither(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        plain = shown.cell("mlp", "none")
+        judged = imbalance.judge_groups(shown.cell("mlp", "balanced_sampler"), plain, margin=0.01)
+        assert {name: (one.verdict, one.comparisons) for name, one in judged.items()}["tail"] == ("higher", 2)
+        sentences = imbalance.say_groups(judged, remedy="balanced_sampler")
+        assert "Balanced sampler is higher than none in recall of the tail classes: +30.0 points" in sentences
+        even = Records(tuple(Record(r.spec, {}, {}, {}, {"counts": [9] * 10}, r.arrays) for r in plain), plain.labels)
+        assert imbalance.judge_groups(even, even, margin=0.01) == {}
+
+    def test_recall_stands_against_the_training_images_of_the_class(self, plan: Plan) -> None:
+        frame = imbalance.recall_by_count(show(plan, by_remedy).of_model("mlp", only=("none", "focal")))
+        assert len(frame) == 2 * 4 * CLASSES
+        np.testing.assert_allclose(frame[(frame["remedy"] == "none") & (frame["count"] == 2)]["recall"], 1 - 8 / EACH)
+        assert imbalance.say_rarity(frame) == (
+            "Mean recall of classes of 1 training image, and of 95: 0.60 and 1.00 with none; 0.40 and 1.00 with focal loss."
+        )
+
+
+class TestCosts:
+    def test_tuning_costs_a_training_for_each_trial_and_a_correction_none(self, plan: Plan) -> None:
+        assert [imbalance.trainings(plan, name, "mlp") for name in ("none", "focal", "logit_adjustment", "tuned")] == [1, 1, 1, 4]
+
+    def test_seconds_count_the_trials(self, plan: Plan) -> None:
+        frame = imbalance.costs(show(plan, by_remedy), "mlp").set_index("remedy")
+        assert frame.loc["none", "seconds"] == frame.loc["logit adjustment, τ = 1", "seconds"] == 2.0
+        assert frame.loc["none, tuned", "seconds"] == 2.0 * frame.loc["none, tuned", "trainings"] == 8.0
+
+    def test_tuned_says_what_was_chosen_and_the_gain_of_the_gains(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        shown = imbalance.Shown(plan, shown.profiles, Records(tuple(map(with_settings, shown.records)), shown.records.labels))
+        frame, all_gains = imbalance.tuned(shown), imbalance.gains(shown)
+        assert list(frame["chosen"]) == ["learning rate 0.009, weight decay 0.5", "C 10"]
+        same = all_gains[(all_gains["remedy"] == "none, tuned") & (all_gains["profile"] == "exponential 50")]
+        columns = ["model", "difference", "low", "high", "verdict", "comparisons"]
+        pd.testing.assert_frame_equal(frame[columns], same[columns].reset_index(drop=True))
+
+    def test_strengths_are_told_run_by_run(self, plan: Plan) -> None:
+        frame = imbalance.taus(show(plan, by_remedy))
+        assert list(frame["chosen"]) == ["1.00 1.00 1.00 1.00"] * 2
+        assert list(frame["median"]) == [1.0, 1.0]
+
+    def test_a_study_without_tuning_has_an_empty_table(self, tmp_path: Path) -> None:
+        plan = open_plan(tmp_path, remedies="none, focal")
+        frame = imbalance.tuned(show(plan, by_remedy))
+        assert frame.empty
+        assert {"model", "trainings", "chosen", "difference", "verdict"} <= set(frame)
+
+
+def with_settings(record: Record) -> Record:
+    own = {"learning_rate": 0.009, "weight_decay": 0.5} if record.spec.model.name == "mlp" else {"options": {"C": 10}}
+    return Record(record.spec, record.scores, record.validation, record.cost, record.facts | own, record.arrays)
+
+
+class TestCalibration:
+    def test_ece_of_the_table_is_that_of_the_metrics(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        frame = imbalance.calibration(shown, "mlp").set_index("remedy")
+        assert frame.loc["focal loss", "ece"] == pytest.approx(shown.cell("mlp", "focal").records[0].scores["ece"])
+        assert list(frame.loc["none", ["against", "verdict"]]) == ["–", "–"]
+
+    def test_a_temperature_mends_what_is_only_too_sure(self, plan: Plan) -> None:
+        frame = imbalance.calibration(show(plan, by_remedy, sure=0.999), "mlp").set_index("remedy")
+        assert frame.loc["none", "temperature"] > 1
+        assert frame.loc["none", "ece_after"] < 0.01 < frame.loc["none", "ece"]
+        assert frame.loc["none", "nll_after"] < frame.loc["none", "nll"]
+
+    def test_a_derived_run_is_tempered_on_its_parents_validation(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        record, parent = shown.cell("mlp", "logit_adjustment").records[0], shown.cell("mlp", "none").records[0]
+        adjusted = posthoc.adjust(parent.arrays["validation"], np.array(COUNTS), tau=1.0)
+        expected = metrics.fit_temperature(adjusted, LABELS)
+        assert imbalance.calibration(shown, "mlp").set_index("remedy").loc[
+            "logit adjustment, τ = 1", "temperature"
+        ] == pytest.approx(expected)
+        assert "validation" not in record.arrays
+
+    def test_the_difference_is_that_of_the_metric(self) -> None:
+        rng = np.random.default_rng(0)
+        ours, theirs = (
+            np.stack([metrics.normalize(rng.normal(size=(len(LABELS), CLASSES)) * scale) for _ in range(3)]) for scale in (1, 3)
+        )
+        interval = ece_difference(ours, theirs, LABELS, level=0.95)
+        ece = [np.mean([metrics.ece(np.exp(logs), LABELS) for logs in side]) for side in (ours, theirs)]
+        assert interval.estimate == pytest.approx(ece[0] - ece[1])
+        assert (interval.runs, interval.images) == (3, len(LABELS))
+
+    def test_the_same_against_itself_is_zero(self) -> None:
+        logs = np.stack([said(np.arange(len(LABELS)) % 5 > 0, 0.7)] * 3)
+        assert ece_difference(logs, logs, LABELS, level=0.95).estimate == 0
+        assert stats.decide(ece_difference(logs, logs, LABELS, level=0.95), margin=0.0) == "undecided"
+
+
+class TestBest:
+    def test_validation_chooses_and_the_test_images_judge(self, plan: Plan) -> None:
+        found = imbalance.best(show(plan, by_remedy))[0]
+        assert (found.model, found.remedy, found.trainings) == ("mlp", "balanced_sampler", 1)
+        assert found.judged is not None
+        assert found.judged.verdict == "higher"
+        assert found.alike == ("balanced_softmax",)
+        assert found.higher == ()
+
+    def test_its_gain_is_the_comparison_of_the_gains(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        found, frame = imbalance.best(shown)[0], imbalance.gains(shown)
+        row = frame[(frame["model"] == "mlp") & (frame["remedy"] == "balanced sampler")].iloc[0]
+        assert found.judged is not None
+        assert (found.judged.interval.low, found.judged.comparisons) == (row["low"], row["comparisons"])
+
+    def test_it_may_be_to_do_nothing(self, plan: Plan) -> None:
+        found = imbalance.best(show(plan, lambda spec: 1 if spec.remedy.name == "none" else 9))
+        assert [(one.remedy, one.judged) for one in found] == [("none", None)] * 2
+        assert "Validation chooses none, at one training. Not to be told from it" in imbalance.say_best(found)
+
+    def test_a_better_one_on_the_test_images_is_named(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        hopeful = [
+            Record(r.spec, r.scores, {"balanced_accuracy": float(r.spec.remedy.name == "focal")}, r.cost, r.facts, r.arrays)
+            for r in shown.records
+        ]
+        found = imbalance.best(imbalance.Shown(plan, shown.profiles, Records(tuple(hopeful), shown.records.labels)))[0]
+        assert found.remedy == "focal"
+        assert {"balanced_sampler", "balanced_softmax"} <= set(found.higher)
+
+    def test_the_sentence_takes_its_verb_from_the_verdict(self, plan: Plan) -> None:
+        found = imbalance.best(show(plan, by_remedy))
+        text = imbalance.say_best(found)
+        assert "**ANN (`mlp`).** Validation chooses balanced sampler, at one training. It is higher than none in" in text
+        assert text.count("**") == 2 * len(found)
+
+
+def test_declared_remedies_are_at_least_one(plan: Plan) -> None:
+    assert [declared_remedies(show(plan, by_remedy), rank=rank) for rank in (0, 1)] == [5, 1]
+
+
+def test_of_model_gathers_the_cells_in_the_order_of_the_study(plan: Plan) -> None:
+    own = show(plan, by_remedy).of_model("svm")
+    assert list(dict.fromkeys(r.spec.remedy.name for r in own)) == ["none", "tuned", "balanced_sampler", "logit_adjustment"]
+    assert len(compare.summarize(own)) == 4

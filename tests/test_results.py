@@ -1,0 +1,134 @@
+"""What a study leaves behind: tables that follow from records, agreement that finds what is apart, a README part of its own."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imagestudy import claims, compare, grids, paths, results, stats
+from imagestudy.claims import Finding
+from imagestudy.errors import InputError
+from imagestudy.records import Records, labels_key
+from imagestudy.specs import Choice
+from imagestudy.store import Record
+
+LABELS = np.repeat(np.arange(10), 50).astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return grids.open_study("digits", "default")
+
+
+@pytest.fixture
+def records(plan):
+    """Runs of every model, balanced and under the first profile, that name about nine in ten images rightly."""
+    profile = grids.imbalanced_profiles(plan)[0]
+    specs = [s for name in plan.study.models for kind in ({}, {"profile": profile}) for s in grids.cell(plan, name, **kind)]
+    return Records(tuple(map(_record, specs)), {labels_key(Choice(name="digits")): {"test": LABELS}})
+
+
+def _record(spec) -> Record:
+    wrong = np.random.default_rng([spec.seed, *spec.key().encode()]).random(len(LABELS)) < 0.1
+    said = np.full((len(LABELS), 10), -9.0, dtype=np.float16)
+    said[np.arange(len(LABELS)), (LABELS + wrong) % 10] = 0
+    score = {"balanced_accuracy": float(1 - wrong.mean()), "accuracy": float(1 - wrong.mean())}
+    return Record(spec, score, score, {"seconds": 1.0}, {}, {"test": said})
+
+
+def tables(records, findings=()) -> results.Tables:
+    return results.tabulate(records, findings)
+
+
+def test_each_cell_is_a_row_under_the_name_that_another_machine_gives_it(records):
+    cells = tables(records).cells
+    assert len(cells) == len(records.cells()) == cells["cell"].nunique()
+    np.testing.assert_allclose(cells["estimate"], compare.summarize(records)["estimate"], atol=1e-5)
+    assert "seconds" not in cells
+
+
+def _finding(records, verdict: str) -> Finding:
+    a, b = (next(iter(records.where(model=name).cells().values())) for name in ("mlp", "resnet"))
+    return Finding(
+        "A2",
+        "CNNs lead",
+        verdict,
+        "effect",
+        (("resnet − mlp", compare.judge(compare.difference(b, a), margin=0.01, comparisons=1)),),
+    )
+
+
+def _put(folder, made: results.Tables) -> None:
+    (folder / "tables").mkdir(parents=True)
+    made.cells.to_csv(folder / "tables" / "cells.csv", index=False)
+    made.verdicts.to_csv(folder / "tables" / "verdicts.csv", index=False)
+
+
+def test_agreement_names_exactly_the_cells_that_are_apart_and_the_verdicts_that_differ(records, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "published_results", lambda study: tmp_path / "published" / study)
+    assert "Nothing is published" in results.say_agreement("digits")
+    published = tables(records, [_finding(records, "supported")])
+    _put(tmp_path / "published" / "digits", published)
+    own = tables(records, [_finding(records, "undecided")])
+    own.cells.loc[own.cells["model"] == "mlp", ["estimate", "low", "high"]] = [0.2, 0.1, 0.3]
+    _put(paths.study_results("digits"), own)
+    first, *rest = results.say_agreement("digits").splitlines()
+    total, apart = len(own.cells), int((own.cells["model"] == "mlp").sum())
+    assert f"{total - apart} of {total} cells" in first
+    assert "0 of 1 verdicts are the same" in first
+    assert sum("mlp" in line and "0.200 [0.100, 0.300]" in line for line in rest) == apart
+    assert rest[-1].strip() == "verdict on A2: undecided, published supported"
+
+
+def test_equal_tables_agree_throughout(records, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "published_results", lambda study: tmp_path / "published" / study)
+    made = tables(records, [_finding(records, "supported")])
+    _put(tmp_path / "published" / "digits", made)
+    _put(paths.study_results("digits"), made)
+    said = results.say_agreement("digits")
+    assert f"{len(made.cells)} of {len(made.cells)} cells" in said
+    assert "1 of 1 verdicts are the same" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_the_headline_holds_the_intervals_of_its_cells(plan, records):
+    said = results.headline(plan, records)
+    interval = compare.level_of(records.of(grids.cell(plan, "resnet"))).interval(limits=(0.0, 1.0))
+    assert f"| resnet | {compare.say_share(interval)} |" in said
+    assert isinstance(interval, stats.Interval)
+    assert said.count("\n") == 1 + len(plan.study.models)
+
+
+def test_only_the_part_between_the_marks_of_the_readme_is_renewed(plan, records, tmp_path, monkeypatch):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{results.README_BEGIN}\nold\n{results.README_END}\nafter\n", encoding="utf-8")
+    monkeypatch.setattr(paths, "readme_file", lambda: readme)
+    monkeypatch.setattr(paths, "published_results", lambda study: tmp_path / study)
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "provenance.json").write_text(json.dumps(results._provenance(plan, 7)), encoding="utf-8")
+    results.renew_readme(plan, records)
+    once = readme.read_text(encoding="utf-8")
+    assert once.startswith(f"before\n{results.README_BEGIN}\n")
+    assert once.endswith(f"{results.README_END}\nafter\n")
+    assert "old" not in once
+    assert results.headline(plan, records) in once
+    results.renew_readme(plan, records)
+    assert readme.read_text(encoding="utf-8") == once
+
+
+def test_the_committed_readme_has_both_marks_once():
+    text = paths.readme_file().read_text(encoding="utf-8")
+    assert text.count(results.README_BEGIN) == text.count(results.README_END) == 1
+
+
+def test_what_was_not_run_is_not_published(plan):
+    with pytest.raises(InputError, match="missing; `imagestudy run` makes them"):
+        results.publish(plan, names=["01_preprocessing.ipynb"])
+
+
+def test_a_finding_without_an_interval_keeps_its_row(records):
+    rows = tables(records, [Finding("A13", "The listings", "contradicted", "layers")]).verdicts
+    assert isinstance(rows, pd.DataFrame)
+    assert rows["claim"].tolist() == ["A13"]
+    assert claims.table([Finding("A13", "The listings", "contradicted", "layers")])["n"].tolist() == ["structure alone"]
