@@ -96,7 +96,13 @@ def test_pairs_are_of_deciding_members_once_and_declared_together(plan: Plan, re
     assert list(zip(pairs["row"], pairs["column"], strict=True)) == [("mlp", "resnet"), ("mlp", "vit"), ("resnet", "vit")]
     assert set(pairs["comparisons"]) == {3}
     assert pairs["difference"].tolist() == pytest.approx([-0.01, 0.18, 0.19])
-    assert overview.compare_pairs(plan, records.where(model="mlp"), score="accuracy").empty
+
+
+def test_with_fewer_than_two_of_them_all_models_are_compared(plan: Plan, records: Records) -> None:
+    few = Records(tuple(record for record in records if record.spec.model.name in ("mlp", "logistic", "majority")), records.labels)
+    assert overview.compare_pairs(plan, few, score="accuracy")[["row", "column"]].to_numpy().tolist() == [["mlp", "logistic"]]
+    with pytest.raises(InputError, match="study 'digits' has nothing to compare; needed: two models or more besides 'majority'"):
+        overview.compare_pairs(plan, records.where(model="mlp"), score="accuracy")
 
 
 @pytest.mark.parametrize(

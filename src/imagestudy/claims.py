@@ -236,7 +236,7 @@ def listings(plan: Plan, records: Records) -> list[Finding]:
     effect = f"layers inside: {', '.join(dict.fromkeys(layer.kind for layer in layers))}"
     cells = {name: records.of(grids.cell(plan, name)) for name in (grids.LISTING, *DECIDING.values())}
     said = [
-        f"{name} {compare.say_share(compare.level_of(cell, score='accuracy').interval())}"
+        f"{name} {compare.say_share(compare.level_of(cell, score='accuracy').interval(limits=(0.0, 1.0)))}"
         for name, cell in cells.items()
         if len(cell)
     ]

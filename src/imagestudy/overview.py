@@ -74,7 +74,8 @@ def say_lead(ranked: pd.DataFrame, *, score: str, what: str = "model") -> str:
     near = [str(row[what]) for row in others if row["near"]]
     interval = f"{best['estimate']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
     tail = f"Not distinguishable from it: {', '.join(near)}." if near else "Every other lies below it."
-    below = f" The other {len(others) - len(near)} lie below it." if near and len(near) < len(others) else ""
+    rest = len(others) - len(near)
+    below = f" The other {'one lies' if rest == 1 else f'{rest} lie'} below it." if near and rest else ""
     return f"The highest {_words(score)} is that of **{best[what]}**: {interval}. {tail}{below}"
 
 
@@ -105,14 +106,26 @@ def _say_chosen(runs: Records) -> str:
     return ", ".join(f"{name} {names.count(name)}×" for name in sorted(set(names), key=lambda name: (-names.count(name), name)))
 
 
+def deciding(records: Records) -> dict[str, Records]:
+    """Name → cell of the deciding members; where the records have fewer than two of them, of all contenders."""
+    cells = {name: cell for name in DECIDING.values() if len(cell := records.where(model=name))}
+    if len(cells) > 1:
+        return cells
+    return {cell.records[0].spec.model.name: cell for cell in contenders(records).cells().values()}
+
+
 def compare_pairs(plan: Plan, records: Records, *, score: str) -> pd.DataFrame:
     """Every deciding member against every later one, declared together.
 
     Returns:
-        Columns `row` and `column`, the two members, and those of `compare.as_row`, for row minus column; empty where the study has
-        fewer than two of them.
+        Columns `row` and `column`, the two members, and those of `compare.as_row`, for row minus column.
+
+    Raises:
+        InputError: there is one model alone.
     """
-    cells = {name: cell for name in DECIDING.values() if len(cell := records.where(model=name))}
+    cells = deciding(records)
+    if len(cells) < 2:
+        raise InputError(f"study {plan.name!r} has nothing to compare; needed: two models or more besides {FLOOR!r}")
     pairs = list(combinations(cells, 2))
     rows = []
     for a, b in pairs:
@@ -227,7 +240,7 @@ def share_errors(records: Records) -> pd.DataFrame:
     Returns:
         One row a member: `model`, `missed` (share of all test images), then a column a member; missing where nothing is missed.
     """
-    wrong = {name: 1 - cell.correct() for name in DECIDING.values() if len(cell := records.where(model=name))}
+    wrong = {name: 1 - cell.correct() for name, cell in deciding(records).items()}
     rows = []
     for name, own in wrong.items():
         row: dict[str, object] = {"model": name, "missed": float(own.mean())}

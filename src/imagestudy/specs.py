@@ -218,6 +218,13 @@ class Study(Spec):
             raise ValueError(f"efforts must say what {', '.join(EFFORTS)} are; missing: {', '.join(missing)}")
         return efforts
 
+    @model_validator(mode="after")
+    def _probe_has_distances(self) -> "Study":
+        lacking = [name for name, effort in self.efforts.items() if len(effort.distances) < 2]
+        if self.probe is not None and lacking:
+            raise ValueError(f"a study with a probe needs at least two distances in every effort; lacking in: {', '.join(lacking)}")
+        return self
+
     def effort(self, name: str) -> Effort:
         """The effort of a name; an unknown one raises `InputError`."""
         return self.efforts[require_known(name, EFFORTS, what="effort", where=f"study {self.name!r}")]  # type: ignore[index]
