@@ -176,13 +176,13 @@ class TestLossesAndGains:
     @pytest.mark.parametrize(
         ("verdicts", "sentence"),
         [
-            (["higher", "higher", "undecided"], "Of 3 gains, 2 are higher, 1 undecided."),
-            (["lower"], "Of 1 gains, 1 is lower."),
-            ([], "There are no gains."),
+            (["higher", "undecided", "higher"], "Gains: 2 higher, 1 undecided."),
+            (["lower"], "Gains: 1 lower."),
+            ([], "Gains: none."),
         ],
     )
     def test_verdicts_are_counted_in_a_sentence(self, verdicts: list[str], sentence: str) -> None:
-        assert imbalance.say_verdicts(pd.DataFrame({"verdict": verdicts}), of="gains") == sentence
+        assert imbalance.say_verdicts(pd.DataFrame({"verdict": verdicts}), of="Gains") == sentence
 
 
 class TestGroups:
@@ -211,7 +211,7 @@ class TestGroups:
         judged = imbalance.judge_groups(shown.cell("mlp", "balanced_sampler"), plain, margin=0.01)
         assert {name: (one.verdict, one.comparisons) for name, one in judged.items()}["tail"] == ("higher", 2)
         sentences = imbalance.say_groups(judged, remedy="balanced_sampler")
-        assert "Balanced sampler is higher than none in recall of the tail classes: +30.0 points" in sentences
+        assert "The remedy *balanced sampler* is higher than none in recall of the tail classes: +30.0 points" in sentences
         even = Records(tuple(Record(r.spec, {}, {}, {}, {"counts": [9] * 10}, r.arrays) for r in plain), plain.labels)
         assert imbalance.judge_groups(even, even, margin=0.01) == {}
 

@@ -96,7 +96,7 @@ def in_another_process(code: str, **options: object) -> subprocess.Popen:
 class TestFitOrLoad:
     def test_a_missing_run_is_trained_and_a_recorded_one_loaded(self, capsys: pytest.CaptureFixture) -> None:
         first = runs.obtain([run(), run(seed=1)], study="tiny", workers=1)
-        assert "2 runs are missing" in capsys.readouterr().out
+        assert "Runs missing, parents included: 2" in capsys.readouterr().out
         again = runs.obtain([run(), run(seed=1)], study="tiny", executor=Nobody())
         assert capsys.readouterr().out == ""
         assert content(again) == content(first)

@@ -276,6 +276,10 @@ def table(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.DataFrame([_row(finding) for finding in findings])
 
 
+def _said(name: str, judged: Judged, *, alone: bool) -> str:
+    return compare.say_points(judged.interval) if alone else f"{name}: {compare.say_points(judged.interval)}"
+
+
 def _row(finding: Finding) -> dict[str, object]:
     needed = [compare.say_needed(j.needed) for _, j in finding.judged if j.verdict == "undecided"]
     return {
@@ -283,7 +287,7 @@ def _row(finding: Finding) -> dict[str, object]:
         "says": finding.says,
         "verdict": finding.verdict,
         "effect": finding.effect,
-        "points": "; ".join(compare.say_points(j.interval) for _, j in finding.judged),
+        "points": "; ".join(_said(name, judged, alone=len(finding.judged) == 1) for name, judged in finding.judged),
         "n": compare.say_n(finding.judged[0][1].interval) if finding.judged else "structure alone",
         "would decide it": "; ".join(part for part in needed if part) if finding.verdict == "undecided" else "",
         "aside": finding.aside,

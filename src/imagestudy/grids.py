@@ -29,9 +29,9 @@ STEPS: dict[str, tuple[Choice, ...]] = {
         Choice(name="bilateral", options={}),
     ),
     "denoise": (
-        Choice(name="total_variation", options={"weight": 0.2}),
         Choice(name="wavelet", options={"sigma": 0.15}),
-        Choice(name="non_local_means", options={}),
+        Choice(name="non_local_means", options={"sigma": 0.3}),
+        Choice(name="total_variation", options={"weight": 0.1}),
     ),
     "augment": (
         Choice(name="shift", options={"fraction": 0.125}),

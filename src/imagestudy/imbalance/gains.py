@@ -60,10 +60,7 @@ def spread_out(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def say_verdicts(frame: pd.DataFrame, *, of: str) -> str:
-    """`Of 30 gains over none, 12 are higher, 2 lower, 16 undecided.`; `of` is a plural."""
-    if frame.empty:
-        return f"There are no {of}."
-    number = frame["verdict"].value_counts()
-    first, *others = [(int(number[v]), v) for v in ("higher", "lower", "equivalent", "undecided") if v in number]
-    rest = "".join(f", {count} {verdict}" for count, verdict in others)
-    return f"Of {len(frame)} {of}, {first[0]} {'is' if first[0] == 1 else 'are'} {first[1]}{rest}."
+    """`Gains over none: 12 higher, 2 lower, 16 undecided.`; `of` is what they are."""
+    number = frame["verdict"].value_counts().to_dict() if len(frame) else {}
+    said = [f"{number[verdict]} {verdict}" for verdict in ("higher", "lower", "equivalent", "undecided") if verdict in number]
+    return f"{of}: {', '.join(said) or 'none'}."

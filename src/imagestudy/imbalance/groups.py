@@ -40,9 +40,8 @@ def judge_groups(ours: Records, baseline: Records, *, margin: float, groups: Seq
 
 def say_groups(judged: dict[str, Judged], *, remedy: str) -> str:
     """What a remedy does to the recall of each group, one sentence a group."""
-    title = title_of(remedy)
-    said = [compare.say(one, title, PLAIN, of=f"recall of the {group} classes") for group, one in judged.items()]
-    return " ".join(sentence[:1].upper() + sentence[1:] for sentence in said)
+    ours = f"The remedy *{title_of(remedy)}*"
+    return " ".join(compare.say(one, ours, PLAIN, of=f"recall of the {group} classes") for group, one in judged.items())
 
 
 def recall_by_count(records: Records) -> pd.DataFrame:

@@ -46,7 +46,7 @@ def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, 
     if todo := _missing(wanted.values(), store):
         _refuse_if_told(todo, store)
         seconds = estimate_seconds(todo, store, workers=workers)
-        print(f"{len(todo)} runs are missing, parents included; they take {say_duration(seconds)}.", flush=True)
+        print(f"Runs missing, parents included: {len(todo)}; they take {say_duration(seconds)}.", flush=True)
         _finish(todo, store, workers=workers, executor=executor)
     return Records.read(store, wanted)
 
