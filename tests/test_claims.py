@@ -79,9 +79,9 @@ def test_a2_needs_the_cnn_above_every_other_and_falls_with_one_above_it(plan, ot
 
 @pytest.mark.parametrize(
     ("near", "far", "verdict"),
-    [(1.0, 1.0, "supported"), (0.9, 0.6, "contradicted"), (1.0, 0.5, "contradicted")],
+    [(1.0, 1.0, "supported"), (0.9, 0.7, "contradicted"), (1.0, 0.5, "contradicted"), (0.62, 0.62, "contradicted")],
 )
-def test_a10_asks_for_chance_to_be_beaten_far_away_and_nothing_lost_on_the_way(plan, near, far, verdict):
+def test_a10_asks_for_more_than_one_mark_tells_far_away_and_nothing_lost_on_the_way(plan, near, far, verdict):
     def accuracy(spec):
         distance = spec.dataset.options.get("distance")
         return 0.9 if distance is None else {min(plan.effort.distances): near, max(plan.effort.distances): far}.get(distance, near)

@@ -44,7 +44,7 @@ def draw_gains(frame: pd.DataFrame, *, rows: str = "remedy", columns: str = "mod
 def _put_gain(axes: Axes, column: int, row: int, cell: dict) -> None:
     verdict = cell["verdict"]
     sign = {"undecided": " ?", "equivalent": " ="}.get(verdict, "")
-    text = f"{100 * cell['difference']:+.1f}".replace("-", "−") + sign
+    text = f"{100 * cell['difference']:+.1f}".replace("-0.0", "+0.0").replace("-", "−") + sign
     decided = verdict in ("higher", "lower")
     axes.text(column, row, text, ha="center", va="center", fontsize=9.5, weight="bold" if decided else "normal",
               color=QUIET if verdict == "undecided" else INK, style="italic" if verdict == "undecided" else "normal")  # fmt: skip
