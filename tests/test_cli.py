@@ -13,15 +13,15 @@ from imagestudy.cli import app
 SMALL = """
 dataset: digits
 models: [majority, mlp]
-params: 2_000
+params: 40_000
 profiles: [{name: exponential, ratio: 5}]
 crossed: [mlp]
 remedies: [none, logit_adjustment]
 training: {images_seen: 640}
 efforts:
-  smoke: {runs: 2}
-  default: {runs: 2}
-  full: {runs: 2}
+  smoke: {runs: 1, settings: 1, costs: []}
+  default: {runs: 1, settings: 1, costs: []}
+  full: {runs: 1, settings: 1, costs: []}
 """
 
 
@@ -67,7 +67,8 @@ def test_a_wrong_word_is_refused_before_anything_runs(command, words, said):
         (("name: exponential", "name: sloping"), ["'sloping'", "balanced", "exponential", "step"]),
         (("ratio: 5", "ratio: 0.5"), ["0.5", "greater than or equal to 1"]),
         (("ratio: 5", "ratio: 500"), ["ratio 500", "without an image", "95"]),
-        (("params: 2_000", "parameters: 2_000"), ["unknown key 'parameters'"]),
+        (("params: 40_000", "params: 20"), ["20", "mlp"]),
+        (("params: 40_000", "parameters: 40_000"), ["unknown key 'parameters'"]),
         (("dataset: digits", "dataset: digit"), ["'digit'", "allowed"]),
         (("efforts:", "efforts: ["), ["not readable as YAML"]),
         (("efforts:", "effort:"), ["'efforts'", "missing"]),

@@ -321,7 +321,7 @@ def test_a_family_has_its_own_finding(plan: Plan, family: str) -> None:
 def test_a_finding_of_structure_alone_names_no_runs(plan: Plan) -> None:
     [finding] = claims.listings(plan, records(grids.cell(plan, "article")))
     said = inspection.say_finding(finding)
-    assert said.endswith("is contradicted. Measured, structure alone: layers inside: Linear, ReLU, Dropout, OnlyPosition.")
+    assert said.endswith("is contradicted. Measured, structure alone: layers inside: Linear, ReLU, Dropout.")
 
 
 def test_the_probe_is_tabled_by_distance(plan: Plan) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from imagestudy import data
 from imagestudy.errors import InputError, place
-from imagestudy.models import at_budget, models
+from imagestudy.models import at_budget, check_size, models
 from imagestudy.remedies import classical_remedies, remedies
 from imagestudy.specs import Choice, Effort, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, Study, TrainingSpec, load_study
 
@@ -83,7 +83,10 @@ def open_study(study: str, effort: str) -> Plan:
         remedies.entry(name, where=where)
     for profile in loaded.profiles:
         _require_images(loaded, profile, where=where)
-    return Plan(loaded, loaded.effort(effort))
+    plan = Plan(loaded, loaded.effort(effort))
+    for name in members(plan):
+        check_size(model_spec(plan, name), shape=data.image_shape(loaded.dataset), classes=data.class_count(loaded.dataset))
+    return plan
 
 
 def _require_images(study: Study, profile: ProfileSpec, *, where: str) -> None:

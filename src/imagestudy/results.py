@@ -87,7 +87,9 @@ def _front(plan: Plan, records: Records, findings: Sequence[Finding]) -> str:
         [
             f"This report shows {len(records)} recorded runs of the study *{plan.name}*: {plan.effort.runs} paired runs a cell, "
             f"{plan.training.images_seen:,} images seen by every network, a margin of {100 * plan.study.margin:g} points.",
-            f"Of {len(findings)} findings: {verdicts}.",
+            f"Of {len(findings)} findings on the article's claims: {verdicts}.",
+            "\n".join(f"* **{finding.claim}** {finding.says}: **{finding.verdict}**" for finding in findings),
+            "Balanced accuracy with its 95 % interval:",
             headline(plan, records),
         ]
     )

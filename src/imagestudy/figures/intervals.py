@@ -25,6 +25,8 @@ from imagestudy.figures.style import (
 REACH = 0.15
 LINE = 0.27
 """Inches that one line takes."""
+PAST_ONE = 0.04
+"""How far beyond 1, the most that a score can be, the axis goes: room for a marker, in shares of the axis."""
 
 
 def draw_intervals(
@@ -63,7 +65,8 @@ def draw_intervals(
             axes.set_title(name)
             _put_estimates(axes, rows, label, by, looks, start)
         low, high = _reach(marked)
-        grid[0].set_xlim(low if start is None else start, high)
+        low = low if start is None else start
+        grid[0].set_xlim(low, min(high, 1 + PAST_ONE * (1 - low)))
         grid[-1].set_xlabel(say_score(score))
         grid[-1].xaxis.set_major_locator(MaxNLocator(6))
         add_legend(figure, {FAMILY_TITLES.get(name, name): _key(*look) for name, look in looks.items()})

@@ -10,7 +10,7 @@ from imagestudy.models.network import Network, Shape, count_parameters, models
 from imagestudy.models.sizing import fitting_width
 from imagestudy.specs import Choice, ModelSpec
 
-__all__ = ["Classical", "Network", "Shape", "at_budget", "build", "count_parameters", "models"]
+__all__ = ["Classical", "Network", "Shape", "at_budget", "build", "check_size", "count_parameters", "models"]
 
 
 def at_budget(choice: Choice, params: int) -> ModelSpec:
@@ -41,6 +41,12 @@ def build(spec: ModelSpec, *, shape: Shape, classes: int) -> Network | Classical
     if spec.params is not None:
         options["width"] = _width(spec, shape, classes)
     return function(shape, classes, **options)
+
+
+def check_size(spec: ModelSpec, *, shape: Shape, classes: int) -> None:
+    """Raise `InputError` unless some width meets the model's budget of parameters on such images."""
+    if spec.params is not None:
+        _width(spec, shape, classes)
 
 
 def _width(spec: ModelSpec, shape: Shape, classes: int) -> int:
