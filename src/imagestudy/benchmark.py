@@ -1,7 +1,7 @@
 """Training speed as ratios within one run: against the usual loop (PIL, torchvision, DataLoader), and against the processor.
 
-Both loops train the same network with the same optimiser on the same images, one thread each, and take turns, so that whatever
-else the machine does meets both alike.
+Both loops train the same network with the same optimiser on the same images, shifted and flipped at
+random, one thread each, and take turns, so that whatever else the machine does meets both alike.
 """
 
 import statistics
@@ -17,11 +17,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from imagestudy.learners import TorchLearner
 from imagestudy.models import build, cost
-from imagestudy.specs import Choice, ModelSpec, RunSpec, TrainingSpec
+from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, RunSpec, TrainingSpec
 
 SIDE, CHANNELS, CLASSES, BATCH, ROUNDS = 32, 3, 10, 64, 3
 MATRIX_SIDE = 1_024
 BENCHED = {"mlp": 290_000, "resnet": 290_000, "bilstm": 290_000, "vit": 290_000}
+
+AUGMENT = (Choice(name="shift", options={"fraction": 0.125}), Choice(name="flip", options={"direction": "horizontal"}))
 
 Images = UInt8[np.ndarray, "n height width channel"]
 Labels = Int64[np.ndarray, " n"]
@@ -47,7 +49,8 @@ class _Pictures(Dataset):
         self.images = [Image.fromarray(image) for image in images]
         self.labels = labels.tolist()
         half = [0.5] * CHANNELS
-        self.transform = v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(half, half)])
+        shifted = [v2.RandomCrop(SIDE, padding=SIDE // 8), v2.RandomHorizontalFlip()]
+        self.transform = v2.Compose([*shifted, v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(half, half)])
 
     def __len__(self) -> int:
         return len(self.images)
@@ -85,8 +88,9 @@ def _train_usual(spec: ModelSpec, images: Images, labels: Labels) -> float:
 
 def _train_ours(spec: ModelSpec, images: Images, labels: Labels) -> tuple[float, TorchLearner]:
     seen = len(images) // BATCH * BATCH
-    run = RunSpec(dataset=Choice(name="digits"), model=spec, training=TrainingSpec(images_seen=seen, batch=BATCH))
-    learner = TorchLearner(run, CLASSES).fit(images, labels)
+    training = TrainingSpec(images_seen=seen, batch=BATCH)
+    run = RunSpec(dataset=Choice(name="digits"), model=spec, training=training, preprocessing=PreprocessingSpec(augment=AUGMENT))
+    learner = TorchLearner(run, CLASSES, ("horizontal",)).fit(images, labels)
     return seen / learner.seconds, learner
 
 

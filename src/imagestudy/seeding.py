@@ -44,4 +44,5 @@ def make_torch_deterministic(seed: int, stream: str, *, threads: int) -> None:
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=False)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, and we read no such memory
     torch.manual_seed(torch_generator(seed, stream).initial_seed())
