@@ -11,6 +11,7 @@ from imagestudy.grids import DECIDING, NOISE, STEPS, Plan
 from imagestudy.records import Records, labels_key
 from imagestudy.specs import Choice
 from imagestudy.store import Record
+from imagestudy.versions import stamp
 
 DIGITS = Choice(name="digits")
 LABELS = np.repeat(np.arange(2), 20)
@@ -24,7 +25,7 @@ def plan() -> Plan:
 def fake(plan: Plan) -> Records:
     """Records of the whole grid: the last setting of each kind is best on validation, and right on every test image."""
     records = []
-    for spec in grids.preprocessing(plan):
+    for spec in map(stamp, grids.preprocessing(plan)):
         steps = (*spec.preprocessing.steps, *spec.preprocessing.augment)
         last = [choices[: plan.effort.settings][-1] for choices in STEPS.values()]
         right = np.full(len(LABELS), not steps or steps[0] in last)

@@ -8,6 +8,7 @@ import pytest
 from imagestudy.records import Records, labels_key
 from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec
 from imagestudy.store import Failure, Record, RunStore
+from imagestudy.versions import stamp
 
 DIGITS, PROBE = Choice(name="digits"), Choice(name="probe", options={"distance": 12})
 LABELS = {"test": np.array([0, 1, 2, 1]), "validation": np.array([2, 0])}
@@ -15,7 +16,7 @@ STEP = ProfileSpec(name="step", ratio=10.0)
 
 
 def run(model: str = "mlp", **fields: object) -> RunSpec:
-    return RunSpec(**({"dataset": DIGITS, "model": ModelSpec(name=model)} | fields))
+    return stamp(RunSpec(**({"dataset": DIGITS, "model": ModelSpec(name=model)} | fields)))
 
 
 def record(spec: RunSpec) -> Record:

@@ -12,6 +12,7 @@ from imagestudy.errors import InputError
 from imagestudy.records import Records, labels_key
 from imagestudy.specs import Choice
 from imagestudy.store import Record
+from imagestudy.versions import stamp
 
 LABELS = np.repeat(np.arange(10), 50).astype(np.int64)
 
@@ -26,7 +27,7 @@ def records(plan):
     """Runs of every model, balanced and under the first profile, that name about nine in ten images rightly."""
     profile = grids.imbalanced_profiles(plan)[0]
     specs = [s for name in plan.study.models for kind in ({}, {"profile": profile}) for s in grids.cell(plan, name, **kind)]
-    return Records(tuple(map(_record, specs)), {labels_key(Choice(name="digits")): {"test": LABELS}})
+    return Records(tuple(_record(stamp(spec)) for spec in specs), {labels_key(Choice(name="digits")): {"test": LABELS}})
 
 
 def _record(spec) -> Record:

@@ -18,7 +18,7 @@ from imagestudy.records import Records
 from imagestudy.remedies.posthoc import adjust, pick_tau
 from imagestudy.runs import lineage, recording
 from imagestudy.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
-from imagestudy.store import Failure, Record, RunStore, round_log_probabilities
+from imagestudy.store import Failure, Record, RunStore
 
 TINY = TrainingSpec(images_seen=256)
 ABSURD = TrainingSpec(images_seen=256, learning_rate=1e30)
@@ -179,7 +179,11 @@ class TestRecord:
             assert said.dtype == np.float16
             labels = next(iter(found.labels.values()))[part]
             expected = {k: round(float(v), 6) for k, v in metrics.score(said.astype(np.float64), labels, counts).items()}
-            np.testing.assert_equal(scores, expected)
+            np.testing.assert_equal(scores, {k: expected[k] for k in (expected if part == "test" else recording.SELECTING)})
+        best = metrics.fit_temperature(
+            metrics.normalize(record.arrays["validation"]), next(iter(found.labels.values()))["validation"]
+        )
+        assert record.facts["temperature"] == round(best, 4)
 
     def test_labels_are_those_of_the_held_out_images(self) -> None:
         found = runs.obtain([run()], study="tiny", workers=1)
@@ -222,11 +226,13 @@ class TestDerived:
         labels, counts = next(iter(found.labels.values())), np.array(parent.facts["counts"])
         said = {part: parent.arrays[part].astype(np.float64) for part in labels}
         tau = 1.0 if remedy == "logit_adjustment" else pick_tau(said["validation"], labels["validation"], counts)
-        expected = round_log_probabilities(adjust(said["test"], counts, tau=tau))
+        expected = adjust(said["test"], counts, tau=tau)
         np.testing.assert_array_equal(derived.arrays["test"], expected)
-        scores = metrics.score(expected.astype(np.float64), labels["test"], counts)
+        scores = metrics.score(expected, labels["test"], counts)
         np.testing.assert_equal(derived.scores, {k: round(float(v), 6) for k, v in scores.items()})
         assert derived.facts["tau"] == tau
+        best = metrics.fit_temperature(adjust(said["validation"], counts, tau=tau), labels["validation"])
+        assert derived.facts["temperature"] == round(best, 4)
         assert derived.cost == parent.cost
 
     def test_it_trains_nothing(self) -> None:
@@ -247,7 +253,7 @@ class TestDerived:
         plain, derived = runs.obtain(
             [run(profile=ProfileSpec()), run(profile=ProfileSpec(), remedy="logit_adjustment")], study="tiny", workers=1
         )
-        np.testing.assert_allclose(derived.arrays["test"], plain.arrays["test"], atol=0.01)
+        np.testing.assert_allclose(derived.arrays["test"], metrics.normalize(plain.arrays["test"]), atol=1e-12)
 
 
 class TestTuned:

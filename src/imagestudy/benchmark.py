@@ -19,7 +19,7 @@ from imagestudy.learners import TorchLearner
 from imagestudy.models import build, cost
 from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, RunSpec, TrainingSpec
 
-SIDE, CHANNELS, CLASSES, BATCH, ROUNDS = 32, 3, 10, 64, 3
+SIDE, CHANNELS, CLASSES, IMAGES, BATCH, ROUNDS = 32, 3, 10, 4_096, 64, 3
 MATRIX_SIDE = 1_024
 BENCHED = {"mlp": 290_000, "resnet": 290_000, "bilstm": 290_000, "vit": 290_000}
 
@@ -40,13 +40,12 @@ class Speed:
 
 
 class _Pictures(Dataset):
-    """Images as the usual loop has them: one PIL image at a time, transformed when asked for."""
+    """Images as the usual loop has them, made and transformed one at a time when asked for, as in `torchvision.datasets`."""
 
     def __init__(self, images: Images, labels: Labels):
-        from PIL import Image
         from torchvision.transforms import v2
 
-        self.images = [Image.fromarray(image) for image in images]
+        self.images = images
         self.labels = labels.tolist()
         half = [0.5] * CHANNELS
         shifted = [v2.RandomCrop(SIDE, padding=SIDE // 8), v2.RandomHorizontalFlip()]
@@ -56,17 +55,19 @@ class _Pictures(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return self.transform(self.images[index]), self.labels[index]
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
 
 
-def _draw_images(number: int) -> tuple[Images, Labels]:
+def _draw_images() -> tuple[Images, Labels]:
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (number, SIDE, SIDE, CHANNELS), dtype=np.uint8)
-    return images, rng.integers(0, CLASSES, number)
+    images = rng.integers(0, 256, (IMAGES, SIDE, SIDE, CHANNELS), dtype=np.uint8)
+    return images, rng.integers(0, CLASSES, IMAGES)
 
 
 def _train_usual(spec: ModelSpec, images: Images, labels: Labels) -> float:
-    """Images a second of the usual loop over all images once."""
+    """Images a second of the usual loop over the images once."""
     torch.manual_seed(0)
     network = build(spec, shape=(CHANNELS, SIDE, SIDE), classes=CLASSES)
     assert isinstance(network, nn.Module)
@@ -86,8 +87,7 @@ def _train_usual(spec: ModelSpec, images: Images, labels: Labels) -> float:
     return seen / (time.perf_counter() - started)
 
 
-def _train_ours(spec: ModelSpec, images: Images, labels: Labels) -> tuple[float, TorchLearner]:
-    seen = len(images) // BATCH * BATCH
+def _train_ours(spec: ModelSpec, images: Images, labels: Labels, *, seen: int) -> tuple[float, TorchLearner]:
     training = TrainingSpec(images_seen=seen, batch=BATCH)
     run = RunSpec(dataset=Choice(name="digits"), model=spec, training=training, preprocessing=PreprocessingSpec(augment=AUGMENT))
     learner = TorchLearner(run, CLASSES, ("horizontal",)).fit(images, labels)
@@ -107,14 +107,14 @@ def _multiply(seconds: float) -> float:
 
 def _rounds(seconds: float, *, model: str) -> Iterator[Speed]:
     spec = ModelSpec(name=model, params=BENCHED[model])
-    images, labels = _draw_images(16 * BATCH)
-    rate, learner = _train_ours(spec, images, labels)
-    number = max(16, round(rate * seconds / BATCH)) * BATCH
-    images, labels = _draw_images(min(number, 32_768))
+    images, labels = _draw_images()
+    rate, learner = _train_ours(spec, images, labels, seen=16 * BATCH)
+    seen = max(16, round(rate * seconds / BATCH)) * BATCH
     operations = 3e-9 * cost.count_flops(learner.network, (CHANNELS, SIDE, SIDE))
+    some = slice(0, min(IMAGES, max(16 * BATCH, seen // 4)))
     for _ in range(ROUNDS):
-        ours, _ = _train_ours(spec, images, labels)
-        yield Speed(model, ours, _train_usual(spec, images, labels), ours * operations)
+        ours, _ = _train_ours(spec, images, labels, seen=seen)
+        yield Speed(model, ours, _train_usual(spec, images[some], labels[some]), ours * operations)
 
 
 def measure(*, seconds: float, say: Callable[[str], None] = print) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Real, UInt8
 from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
@@ -84,6 +84,12 @@ def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
     return [{"params": decaying, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
+def _layout(network: nn.Module) -> torch.memory_format:
+    """Convolutions run faster with the channels last; a network without any has no use for a reordered batch."""
+    convolves = any(isinstance(part, nn.Conv2d) for part in network.modules())
+    return torch.channels_last if convolves else torch.contiguous_format
+
+
 def count_values(images: Images) -> Int64[np.ndarray, "channel 256"]:
     """How often each of the 256 values occurs in each channel, counted in slices so that memory stays bounded."""
     channels = images.shape[3]
@@ -118,6 +124,7 @@ class TorchLearner:
     network: Network = field(init=False)
     mean: Tensor = field(init=False)
     deviation: Tensor = field(init=False)
+    layout: torch.memory_format = field(init=False)
     seconds: float = field(init=False, default=0.0)
     curve: Float[np.ndarray, "point 4"] = field(init=False)
 
@@ -132,7 +139,8 @@ class TorchLearner:
         device = torch.device(training.device)
         _, height, width, channel = images.shape
         self.network = cast(Network, build(self.spec.model, shape=(channel, height, width), classes=self.classes))
-        self.network.to(device).to(memory_format=torch.channels_last)
+        self.layout = _layout(self.network)
+        self.network.to(device).to(memory_format=self.layout)
         started = time.perf_counter()
         self._measure(images)
         self._train(self._to_device(images), torch.tensor(labels, device=device), labels)
@@ -151,9 +159,12 @@ class TorchLearner:
         deviation = np.sqrt(shares @ values**2 - mean**2).clip(1e-3)
         device, row = self.spec.training.device, (1, -1, 1, 1)
         self.mean, self.deviation = (torch.tensor(v, dtype=torch.float32, device=device).view(row) for v in (mean, deviation))
+        self._offset, self._scale, self._byte_scale = -self.mean / self.deviation, 1 / self.deviation, 1 / (255 * self.deviation)
 
-    def _normalised(self, batch: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch channel height width"]:
-        return batch.sub(self.mean).div_(self.deviation).contiguous(memory_format=torch.channels_last)
+    def _normalised(self, batch: Real[Tensor, "batch channel height width"]) -> Float[Tensor, "batch channel height width"]:
+        """(x − mean) / deviation of floats in [0, 1], or of bytes as if they were that, in the network's layout."""
+        scale = self._scale if batch.is_floating_point() else self._byte_scale
+        return torch.addcmul(self._offset, batch.contiguous(memory_format=self.layout).float(), scale)
 
     def _batches(
         self, pixels: UInt8[Tensor, "n channel height width"], targets: Int64[Tensor, " n"], plan: Int64[Tensor, "step batch"]
@@ -161,7 +172,7 @@ class TorchLearner:
         draws = torch_generator(self.spec.seed_of("batches"), "augment", self.spec.training.device)
         augmented = augment.bind(self.spec.preprocessing.augment, flips=self.flips)
         for chosen in plan:
-            yield self._normalised(augmented(pixels[chosen].float().div_(255), draws)), targets[chosen]
+            yield self._normalised(augmented(pixels.index_select(0, chosen), draws)), targets.index_select(0, chosen)
 
     def _train(self, pixels: UInt8[Tensor, "n channel height width"], targets: Int64[Tensor, " n"], labels: Labels) -> None:
         training, chosen = self.spec.training, remedy(self.spec.remedy)
@@ -203,7 +214,7 @@ class TorchLearner:
         rows = []
         for pixels in self._to_device(images).split(PREDICT_BATCH):
             with torch.autocast(self.spec.training.device, dtype=torch.bfloat16, enabled=self.spec.training.dtype == "bfloat16"):
-                logits = self.network(self._normalised(pixels.float().div_(255)))
+                logits = self.network(self._normalised(pixels))
             rows.append(logits.double().log_softmax(dim=1).cpu())
         return torch.cat(rows).numpy()
 

@@ -17,6 +17,7 @@ from imagestudy.claims import Finding
 from imagestudy.errors import InputError
 from imagestudy.grids import Plan
 from imagestudy.records import Records, labels_key
+from imagestudy.specs import RunSpec
 from imagestudy.store import RunStore
 
 README_BEGIN = "<!-- published results: written by `imagestudy publish`, not by hand -->"
@@ -160,7 +161,7 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
     ]
     if lacking:
         raise InputError(f"{len(lacking)} runs or notebooks of study {plan.name!r} are missing; `imagestudy run` makes them")
-    store.copy_to(target / paths.STORE_NAME, [spec.run_id for spec in wanted], {labels_key(spec.dataset) for spec in wanted})
+    store.copy_to(target / paths.STORE_NAME, [spec.run_id for spec in wanted], _published_arrays(wanted))
     if (size := (target / paths.STORE_NAME).stat().st_size) > MOST_STORE_BYTES:
         raise InputError(f"the store to publish has {size:,} bytes; allowed: {MOST_STORE_BYTES:,}")
     for part, files in (("notebooks", names), ("tables", ("cells.csv", "verdicts.csv"))):
@@ -171,6 +172,15 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
     _put(target / "provenance.json", json.dumps(_provenance(plan, len(wanted)), indent=2) + "\n")
     renew_readme(plan, runs.obtain(grids.everything(plan), study=plan.name))
     return f"Published {len(wanted)} runs under {target}, {size / 1e6:.1f} MB of records."
+
+
+def _published_arrays(specs: Sequence[RunSpec]) -> dict[str, tuple[str, ...]]:
+    """What is published of each run: of plain training everything; with a remedy only what it says of the test images.
+
+    Nothing in the report reads the rest, and a published store has to stay small.
+    """
+    kept: dict[str, tuple[str, ...]] = {labels_key(spec.dataset): ("validation", "test") for spec in specs}
+    return kept | {spec.run_id: ("test", "validation", "curve") if spec.remedy.name == "none" else ("test",) for spec in specs}
 
 
 def _provenance(plan: Plan, number: int) -> dict[str, object]:

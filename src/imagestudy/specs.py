@@ -17,7 +17,7 @@ from imagestudy.errors import InputError, require_known, sentence
 Scalar = bool | int | float | str
 EFFORTS = ("smoke", "default", "full")
 SEED_STREAMS = ("draw", "order", "init", "batches")
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Of the training recipe in `learners`; raised when a mend changes what a run would give."""
 
 

@@ -5,13 +5,13 @@ arrays in one transaction. A claim whose owner has died is free again.
 """
 
 import json
+import lzma
 import os
 import socket
 import sqlite3
 import threading
 import time
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,7 @@ class Record:
         validation: the same on the validation images.
         cost: seconds, images seen, parameters, and what else was measured.
         facts: class counts of the training set, what was chosen, accuracy on the training images.
-        arrays: `test` and `validation` log-probabilities (float16) and the training `curve`.
+        arrays: `test` and `validation` log-probabilities (float16) and the training `curve`; a derived run stores none.
     """
 
     spec: RunSpec
@@ -66,33 +66,59 @@ class Failure:
         return f"{self.spec.run_id} {self.spec.key()}: {self.reason}"
 
 
-FINEST, COARSEST = -10, -2
-EDGES = np.array([np.ceil(k * np.log(2) / 2.0 ** (FINEST + k)) * 2.0 ** (FINEST + k) for k in range(1, COARSEST - FINEST + 1)])
-"""Where the step of `round_log_probabilities` doubles, in −log p: the first multiple of the doubled step with p ≤ 2^−k."""
+ROOT_STEPS = 128
+FLOOR = 0.25
+LEVELS = (2 * np.log(np.concatenate(([FLOOR], np.arange(1, ROOT_STEPS + 1))) / ROOT_STEPS)).astype(np.float16)
+"""The log-probabilities that are stored: √p in steps of 1/128, the lowest at a quarter of a step."""
+CODE = "level"
 
 
 def round_log_probabilities(log_probabilities: Float[np.ndarray, "n class"]) -> Float16[np.ndarray, "n class"]:
-    """Log-probabilities as they are stored: float16 on a grid that is fine where probability is and coarse where it is not.
+    """Log-probabilities as they are stored: the nearest of 129 levels that are equally far apart in √p.
 
-    The step is the power of two below 2^-10 / p, between 2^-10 and 1/4, and values end at -16: a probability moves by less than
-    0.001, its logarithm by at most 1/8. The step doubles on points of both grids: order is kept, rounding again changes nothing.
+    √p is the scale on which a probability is equally sure everywhere (it stabilises the variance of a share; distances on it are
+    Hellinger's): p moves by at most √p/128 and a bit, by 0.008 near 1 and 0.0004 near 0.001, and values end at −12.5. The most
+    likely class stays the only most likely one: what would tie with it goes one level down. Rounding again changes nothing.
     All recorded scores are computed from these values, so that they follow from the store.
     """
-    values = np.clip(log_probabilities, -16.0, 0.0).astype(np.float64)
-    step = np.exp2(FINEST + np.searchsorted(EDGES, -values, side="right"))
-    return (np.round(values / step) * step).astype(np.float16)
+    level = np.rint(ROOT_STEPS * np.exp(np.minimum(log_probabilities, 0.0).astype(np.float64) / 2)).astype(np.int64)
+    rows, best = np.arange(len(level)), log_probabilities.argmax(axis=1)
+    top = np.maximum(level[rows, best], 1)
+    level = np.minimum(level, top[:, None] - 1)
+    level[rows, best] = top
+    return LEVELS[level]
 
 
 def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
+    """Type, shape and compressed bytes. Rounded log-probabilities take one byte each, the number of their level."""
     if array.dtype.hasobject:
         raise TypeError("an array of Python objects cannot be stored")
-    planes = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8).reshape(-1, array.dtype.itemsize).T
-    return array.dtype.str, json.dumps(array.shape), zlib.compress(planes.tobytes(), 9)
+    shape = json.dumps(array.shape)
+    if array.dtype == np.float16:
+        level = np.minimum(np.searchsorted(LEVELS, array), ROOT_STEPS)
+        if np.array_equal(LEVELS[level], array):
+            return CODE, shape, _squeeze(level.astype(np.uint8))
+    return array.dtype.str, shape, _squeeze(array)
 
 
 def _unpack(dtype: str, shape: str, packed: bytes) -> np.ndarray:
-    planes = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(np.dtype(dtype).itemsize, -1)
-    return np.frombuffer(planes.T.tobytes(), np.dtype(dtype)).reshape(json.loads(shape))
+    if dtype == CODE:
+        return LEVELS[_expand(packed, np.dtype(np.uint8)).reshape(json.loads(shape))]
+    return _expand(packed, np.dtype(dtype)).reshape(json.loads(shape))
+
+
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 0, "lp": 0, "pb": 0}]
+"""Raw LZMA that looks for no context: the bytes are independent samples of a few levels."""
+
+
+def _squeeze(array: np.ndarray) -> bytes:
+    planes = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8).reshape(-1, array.dtype.itemsize).T
+    return lzma.compress(planes.tobytes(), format=lzma.FORMAT_RAW, filters=_FILTERS)
+
+
+def _expand(packed: bytes, dtype: np.dtype) -> np.ndarray:
+    planes = np.frombuffer(lzma.decompress(packed, format=lzma.FORMAT_RAW, filters=_FILTERS), np.uint8)
+    return np.frombuffer(planes.reshape(dtype.itemsize, -1).T.tobytes(), dtype)
 
 
 def _owner_lives(owner: str, beat: float) -> bool:
@@ -258,20 +284,26 @@ class RunStore:
             connection.executemany("DELETE FROM runs WHERE run_id = ?", rows)
             connection.executemany("DELETE FROM arrays WHERE key = ?", rows)
 
-    def copy_to(self, target: Path, run_ids: Iterable[str], keys: Iterable[str]) -> None:
-        """Copy the given runs and shared arrays into a compact new store, in place of an older one."""
+    def copy_to(self, target: Path, run_ids: Iterable[str], arrays: Mapping[str, Collection[str]]) -> None:
+        """Copy runs and arrays into a compact new store, in place of an older one.
+
+        Args:
+            target: file of the new store.
+            run_ids: the runs.
+            arrays: names of the arrays that are copied, by run id or shared key.
+        """
         wanted = set(run_ids)
-        keep = wanted | set(keys)
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_suffix(".new")
         fresh.unlink(missing_ok=True)
         with self._open() as connection, closing(sqlite3.connect(fresh)) as copy:
+            copy.execute("PRAGMA page_size = 65536")
             copy.executescript(_SCHEMA)
             for row in connection.execute("SELECT run_id, spec, status, record, reason FROM runs ORDER BY run_id"):
                 if row[0] in wanted:
                     copy.execute("INSERT INTO runs (run_id, spec, status, record, reason) VALUES (?, ?, ?, ?, ?)", row)
             for row in connection.execute("SELECT key, name, dtype, shape, bytes FROM arrays ORDER BY key, name"):
-                if row[0] in keep:
+                if row[1] in arrays.get(row[0], ()):
                     copy.execute("INSERT INTO arrays VALUES (?, ?, ?, ?, ?)", row)
             copy.commit()
             copy.execute("VACUUM")

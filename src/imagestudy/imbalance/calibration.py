@@ -7,9 +7,7 @@ from jaxtyping import Float, Int64
 from imagestudy import compare, metrics, stats, tables
 from imagestudy.imbalance.gains import declared_remedies
 from imagestudy.imbalance.shown import PLAIN, Shown, title_of
-from imagestudy.records import Records, labels_key
-from imagestudy.remedies import posthoc
-from imagestudy.store import Record
+from imagestudy.records import Records
 
 Logs = Float[np.ndarray, "run image class"]
 
@@ -31,7 +29,7 @@ def calibration(shown: Shown, model: str) -> pd.DataFrame:
 
 
 def _row(name: str, cell: Records, plain: Records, level: float) -> dict[str, object]:
-    temperatures = [_temperature(record, plain) for record in cell]
+    temperatures = [record.facts["temperature"] for record in cell]
     labels = cell.test_labels()
     raw = _logs(cell)
     after = np.stack([metrics.temper(logs, temperature=t) for logs, t in zip(raw, temperatures, strict=True)])
@@ -49,16 +47,6 @@ def _score(name: str, logs: Float[np.ndarray, "image class"], labels: Int64[np.n
 
 def _logs(cell: Records) -> Logs:
     return np.stack([metrics.normalize(record.arrays["test"]) for record in cell])
-
-
-def _temperature(record: Record, plain: Records) -> float:
-    """Fitted on validation; a derived run keeps no predictions of its own there, they follow from its parent's."""
-    labels = plain.labels[labels_key(record.spec.dataset)]["validation"]
-    if "validation" in record.arrays:
-        return metrics.fit_temperature(metrics.normalize(record.arrays["validation"]), labels)
-    (parent,) = [one for one in plain if one.spec.seed == record.spec.seed]
-    counts = np.array(parent.facts["counts"], dtype=np.int64)
-    return metrics.fit_temperature(posthoc.adjust(parent.arrays["validation"], counts, tau=record.facts["tau"]), labels)
 
 
 def _against_plain(cell: Records, plain: Records, level: float) -> dict[str, object]:

@@ -11,7 +11,7 @@ from imagestudy.models.network import Network, Shape, Width, draw_xavier, models
 
 
 class GridFeatures(nn.Module):
-    """Convolutions over the image, kept in the channels-last layout, which is the faster one."""
+    """Convolutions over the image."""
 
     def __init__(self, layers: nn.Module):
         super().__init__()
@@ -19,7 +19,7 @@ class GridFeatures(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows columns"]:
         """Keep the grid, transform every neighbourhood."""
-        return self.layers(images.contiguous(memory_format=torch.channels_last))
+        return self.layers(images)
 
 
 class FullyConnectedPool(nn.Module):
@@ -87,7 +87,7 @@ class Block(nn.Module):
         self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=not normalise)
         self.norm2 = norm(width, wanted=normalise)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=not normalise)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=normalise)
         self.shortcut = shortcut
 
     def forward(self, grid: Float[Tensor, "batch dim rows columns"]) -> Float[Tensor, "batch dim rows columns"]:
@@ -117,7 +117,7 @@ def stem(channels: int, width: int, stride: tuple[int, int], *, normalise: bool 
     """A first convolution, 3×3 at stride 1, larger with the stride so that every pixel counts; batch norm, ReLU."""
     kernel = (2 * stride[0] + 1, 2 * stride[1] + 1)
     conv = nn.Conv2d(channels, width, kernel, stride, padding=stride, bias=not normalise)
-    return nn.Sequential(conv, norm(width, wanted=normalise), nn.ReLU())
+    return nn.Sequential(conv, norm(width, wanted=normalise), nn.ReLU(inplace=True))
 
 
 def draw_he(module: nn.Module) -> None:
@@ -140,7 +140,7 @@ def resnet(shape: Shape, classes: int, *, width: Width = 32, shortcut: bool = Tr
         if stride != (1, 1):
             layers.append(nn.MaxPool2d(stride, ceil_mode=True))
         layers.append(Block(width, shortcut=shortcut, normalise=normalise))
-    layers.extend([norm(width, wanted=normalise), nn.ReLU()])
+    layers.extend([norm(width, wanted=normalise), nn.ReLU(inplace=True)])
     draw_he(layers)
     pool = QuadrantPool(*grid_size(height, columns))
-    return Network(GridFeatures(layers), pool, nn.Linear(pool.parts * width, classes)).to(memory_format=torch.channels_last)
+    return Network(GridFeatures(layers), pool, nn.Linear(pool.parts * width, classes))

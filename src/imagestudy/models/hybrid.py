@@ -1,6 +1,5 @@
 """Hybrids: convolution sees the neighbourhood, recurrence the whole (the article counts CNNs and RNNs among both its branches)."""
 
-import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ class ConvolutionThenRows(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows 1"]:
         """Read the rows of the grid, give the state after each."""
-        grid = self.convolutions(images.contiguous(memory_format=torch.channels_last))
+        grid = self.convolutions(images)
         states, _ = self.rnn(rearrange(grid, "batch dim row column -> batch row (column dim)"))
         return rearrange(states, "batch row dim -> batch dim row 1")
 
@@ -37,5 +36,4 @@ def crnn(shape: Shape, classes: int, *, width: Width = 30) -> Network:
     draw_he(convolutions)
     rnn = nn.LSTM(width * grid_size(height, columns)[1], width, bidirectional=True, batch_first=True)
     draw_recurrent(rnn)
-    network = Network(ConvolutionThenRows(convolutions, rnn), MeanPool(), nn.Linear(2 * width, classes))
-    return network.to(memory_format=torch.channels_last)
+    return Network(ConvolutionThenRows(convolutions, rnn), MeanPool(), nn.Linear(2 * width, classes))

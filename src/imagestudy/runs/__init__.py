@@ -18,7 +18,7 @@ from imagestudy.executors import Executor, FreshProcesses, available_cores, exec
 from imagestudy.models import models
 from imagestudy.records import Records, labels_key
 from imagestudy.runs.lineage import is_derived, parents, task
-from imagestudy.runs.recording import derive, record
+from imagestudy.runs.recording import derive, record, with_arrays
 from imagestudy.specs import RunSpec
 from imagestudy.store import Failure, Record, RunStore
 from imagestudy.versions import stamp
@@ -48,7 +48,15 @@ def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, 
         seconds = estimate_seconds(todo, store, workers=workers)
         print(f"Runs missing, parents included: {len(todo)}; they take {say_duration(seconds)}.", flush=True)
         _finish(todo, store, workers=workers, executor=executor)
-    return Records.read(store, wanted)
+    return _complete(Records.read(store, wanted), store)
+
+
+def _complete(records: Records, store: RunStore) -> Records:
+    """The records, derived ones with the log-probabilities that follow from their parents'."""
+    behind = {record.spec.run_id: parents(record.spec)[0].run_id for record in records if is_derived(record.spec)}
+    known = store.load(set(behind.values()))
+    whole = {run_id: with_arrays(record, known[behind[run_id]]) for record in records if (run_id := record.spec.run_id) in behind}
+    return Records(tuple(whole.get(record.spec.run_id, record) for record in records), records.labels)
 
 
 def missing(specs: Iterable[RunSpec], *, study: str) -> list[RunSpec]:

@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,9 +15,13 @@ from imagestudy import data, metrics
 from imagestudy.learners import ClassicalLearner, TorchLearner, make_learner
 from imagestudy.models import cost
 from imagestudy.remedies import remedy
+from imagestudy.remedies.posthoc import Adjustment
 from imagestudy.runs.lineage import Task
 from imagestudy.specs import RunSpec
 from imagestudy.store import Failure, Record, round_log_probabilities
+
+SELECTING = ("balanced_accuracy", "accuracy", "macro_f1", "nll")
+"""Scores that are kept of the validation images, by which something may be chosen."""
 
 
 def record(task: Task) -> Record | Failure:
@@ -38,13 +43,24 @@ def _train_and_score(task: Task) -> Record:
     for name, part in parts.items():
         arrays[name] = round_log_probabilities(learner.predict_log_proba(part.images))
         scores[name] = _score(arrays[name], part.labels, prepared.counts)
+    facts = {"counts": prepared.counts.tolist(), "train_accuracy": _accuracy(learner, prepared.train)} | _settings(spec)
     if spec.kind == "trial":
         arrays = {}
-    elif len(learner.curve):
+    else:
+        facts["temperature"] = _temperature(arrays["validation"], prepared.validation.labels)
+    if spec.kind == "run" and len(learner.curve):
         arrays["curve"] = learner.curve.astype(np.float32)
-    facts = {"counts": prepared.counts.tolist(), "train_accuracy": _accuracy(learner, prepared.train)} | _settings(spec)
     cost_of_run = {"seconds": round(learner.seconds, 3), "images_seen": _images_seen(learner, prepared.train)}
-    return Record(task.spec, scores.get("test", {}), scores["validation"], cost_of_run, facts, arrays)
+    return Record(task.spec, scores.get("test", {}), _selecting(scores["validation"]), cost_of_run, facts, arrays)
+
+
+def _selecting(scores: dict[str, float]) -> dict[str, float]:
+    return {name: scores[name] for name in SELECTING}
+
+
+def _temperature(log_probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature that fits best on validation, for whoever asks how well the run is calibrated."""
+    return round(metrics.fit_temperature(metrics.normalize(log_probabilities), labels), 4)
 
 
 def _score(log_probabilities: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> dict[str, float]:
@@ -118,11 +134,22 @@ def derive(spec: RunSpec, parent: Record, labels: dict[str, np.ndarray]) -> Reco
 
 def _derive(spec: RunSpec, parent: Record, labels: dict[str, np.ndarray]) -> Record:
     counts = np.array(parent.facts["counts"], dtype=np.int64)
-    parts = {part: parent.arrays[part].astype(np.float64) for part in ("validation", "test")}
+    tau = _correction(spec).choose(parent.arrays["validation"], labels["validation"], counts)
+    derived = with_arrays(Record(spec, {}, {}, parent.cost, parent.facts | {"tau": tau}), parent)
+    scores = {part: _score(derived.arrays[part], labels[part], counts) for part in ("validation", "test")}
+    facts = derived.facts | {"temperature": _temperature(derived.arrays["validation"], labels["validation"])}
+    return Record(spec, scores["test"], _selecting(scores["validation"]), parent.cost, facts)
+
+
+def with_arrays(derived: Record, parent: Record) -> Record:
+    """A derived run with the log-probabilities that follow from its parent's; the store keeps them but once."""
+    counts = np.array(parent.facts["counts"], dtype=np.int64)
+    said = {part: parent.arrays[part] for part in parent.arrays.keys() & {"validation", "test"}}
+    arrays = {part: _correction(derived.spec).apply(logs, counts, derived.facts["tau"]) for part, logs in said.items()}
+    return replace(derived, arrays=arrays)
+
+
+def _correction(spec: RunSpec) -> Adjustment:
     posthoc = remedy(spec.remedy).posthoc
     assert posthoc is not None, "only a remedy with a correction is derived"
-    tau = posthoc.choose(parts["validation"], labels["validation"], counts)
-    arrays = {part: round_log_probabilities(posthoc.apply(said, counts, tau)) for part, said in parts.items()}
-    scores = {part: _score(said, labels[part], counts) for part, said in arrays.items()}
-    kept = {"test": arrays["test"]}
-    return Record(spec, scores["test"], scores["validation"], parent.cost, parent.facts | {"tau": tau}, kept)
+    return posthoc
