@@ -35,6 +35,7 @@ ROWS = {
     "claims": 8,
     "overview": 8,
     "preprocessed": 8,
+    "recipe": 8,
     "imbalance": 9,
     "inspection": 9,
     "verdicts": 9,

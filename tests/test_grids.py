@@ -1,5 +1,6 @@
 """A study at an effort is a list of runs: every cell with the same seeds, nothing twice, nothing that is not allowed."""
 
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from imagestudy import data, grids
 from imagestudy.errors import InputError
 from imagestudy.grids import Plan
+from imagestudy.models import models
 from imagestudy.remedies import classical_remedies
 from imagestudy.runs.lineage import is_derived, parents
 from imagestudy.specs import EFFORTS, Choice, ProfileSpec, RunSpec
@@ -21,11 +23,12 @@ PARTS: dict[str, Callable[[Plan], list[RunSpec]]] = {
     "loss_to_imbalance": grids.loss_to_imbalance,
     "preprocessing": grids.preprocessing,
     "probe": grids.probe,
+    "recipes": grids.recipes,
     "costs": grids.costs,
     **{f"overfit {name}": lambda plan, name=name: grids.overfit(plan, name) for name in grids.DECIDING.values()},
     **{f"ablation {name}": lambda plan, name=name: grids.ablation(plan, name) for name in grids.DECIDING.values()},
 }
-PAIRED = [name for name in PARTS if name.split()[0] not in ("costs", "overfit", "probe")]
+PAIRED = [name for name in PARTS if name.split()[0] not in ("costs", "overfit", "probe", "recipes")]
 
 STUDY = """\
 dataset: digits
@@ -215,6 +218,16 @@ class TestBudget:
 
 
 class TestOtherParts:
+    def test_every_network_tries_every_learning_rate_equally_often_and_is_not_reported(self, each: Plan) -> None:
+        found = grids.recipes(each)
+        tried = Counter((s.model.name, s.profile.label, s.training.learning_rate) for s in found)
+        networks = {s.model.name for s in grids.accuracy(each) if models.entry(s.model.name).facts["kind"] == "neural"}
+        profiles = ("balanced", grids.imbalanced_profiles(each)[0].label)
+        everywhere = {(name, profile, rate) for name in networks for profile in profiles for rate in grids.RATES}
+        assert tried == Counter(dict.fromkeys(everywhere, each.effort.recipes)) if each.effort.recipes else not found
+        assert {s.kind for s in found} <= {"trial"}
+        assert {s.seed for s in found}.isdisjoint(s.seed for s in grids.everything(each) if s.kind == "run")
+
     def test_preprocessing_is_tried_on_clean_and_noisy_images_alike(self, each: Plan) -> None:
         specs = grids.preprocessing(each)
         clean = [s.preprocessing for s in specs if s.preprocessing.noise is None]

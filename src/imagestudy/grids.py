@@ -12,7 +12,18 @@ from imagestudy import data
 from imagestudy.errors import InputError, place
 from imagestudy.models import at_budget, check_size, models
 from imagestudy.remedies import classical_remedies, remedies
-from imagestudy.specs import Choice, Effort, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, Study, TrainingSpec, load_study
+from imagestudy.specs import (
+    TRIAL_SEED,
+    Choice,
+    Effort,
+    ModelSpec,
+    PreprocessingSpec,
+    ProfileSpec,
+    RunSpec,
+    Study,
+    TrainingSpec,
+    load_study,
+)
 
 DECIDING = {"ann": "mlp", "cnn": "resnet", "rnn": "bilstm", "transformer": "vit"}
 TRADITIONAL = {"ann": "perceptron", "cnn": "lenet", "rnn": "elman"}
@@ -21,6 +32,8 @@ NOISE = Choice(name="gaussian", options={"sigma": 0.3})
 OVERFIT_IMAGES = 40
 OVERFIT_PASSES = 200
 PROBE_RUNS_BESIDE = 1
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+"""Learning rates that are tried for the recipe that all networks share."""
 
 STEPS: dict[str, tuple[Choice, ...]] = {
     "filter": (
@@ -233,6 +246,26 @@ def ablation(plan: Plan, model: str) -> list[RunSpec]:
     return [spec for options in ({}, *ABLATIONS[model]) for spec in cell(plan, model, options=options)]
 
 
+def recipes(plan: Plan) -> list[RunSpec]:
+    """Trials of every network at every learning rate, balanced and under the first imbalanced profile, on seeds never reported."""
+    networks = [name for name in members(plan) if models.entry(name).facts["kind"] == "neural"]
+    profiles = [ProfileSpec(), *imbalanced_profiles(plan)[:1]]
+    return [
+        RunSpec(
+            dataset=plan.study.dataset,
+            training=plan.training.model_copy(update={"learning_rate": rate}),
+            model=model_spec(plan, name),
+            profile=profile,
+            seed=TRIAL_SEED + number,
+            kind="trial",
+        )
+        for name in networks
+        for profile in profiles
+        for rate in RATES
+        for number in range(plan.effort.recipes)
+    ]
+
+
 def costs(plan: Plan) -> list[RunSpec]:
     """One measurement of time and memory a model."""
     names = plan.study.models if plan.effort.costs is None else plan.effort.costs
@@ -247,6 +280,7 @@ def everything(plan: Plan) -> list[RunSpec]:
         loss_to_imbalance(plan),
         preprocessing(plan),
         probe(plan),
+        recipes(plan),
         costs(plan),
     ]
     parts += [part(plan, name) for name in DECIDING.values() for part in (overfit, ablation)]

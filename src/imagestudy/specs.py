@@ -19,6 +19,8 @@ EFFORTS = ("smoke", "default", "full")
 SEED_STREAMS = ("draw", "order", "init", "batches")
 RECIPE_VERSION = 2
 """Of the training recipe in `learners`; raised when a mend changes what a run would give."""
+TRIAL_SEED = 1_000
+"""The first of the seeds that only choose, and are never reported."""
 
 
 class Spec(BaseModel):
@@ -165,6 +167,7 @@ class Effort(Spec):
         thinned: remedies of the other profiles; `none` is always among them.
         profiles: how many of the study's imbalanced profiles are run at all (None: all).
         trials: how many trials tuning gets.
+        recipes: how many trainings of each network try each learning rate of the shared recipe.
         settings: how many settings of each preprocessing step are tried.
         distances: of the probe, in rows.
         images_seen: replaces the study's budget.
@@ -176,6 +179,7 @@ class Effort(Spec):
     thinned: tuple[str, ...] = ("none",)
     profiles: int | None = Field(default=None, gt=0)
     trials: int = Field(default=8, gt=0)
+    recipes: int = Field(default=0, ge=0)
     settings: int = Field(default=3, gt=0)
     distances: tuple[int, ...] = ()
     images_seen: int | None = Field(default=None, gt=0)

@@ -105,7 +105,7 @@ def none() -> Remedy:
     return Remedy()
 
 
-@remedies.register("tuned", acts="tuning", title="none, tuned", source="")
+@remedies.register("tuned", version=2, acts="tuning", title="none, tuned", source="")
 def tuned(*, trials: Annotated[int, Field(ge=1, le=len(TRIALS))] = len(TRIALS)) -> Remedy:
     """Plain training whose learning rate and weight decay are chosen on validation, among the first so many trials."""
     return Remedy(trials=TRIALS[:trials])

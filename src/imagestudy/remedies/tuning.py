@@ -15,5 +15,5 @@ class Trial(NamedTuple):
     weight_decay: float | None
 
 
-TRIALS = tuple(Trial(factor, decay) for decay in (None, 0.5) for factor in (1.0, 3.0, 1 / 3, 10.0))
+TRIALS = tuple(Trial(factor, decay) for decay in (None, 0.5) for factor in (1.0, 1 / 3, 3.0, 1 / 10))
 """The recipe itself comes first: tuning can always choose to change nothing, and a shorter search keeps that choice."""

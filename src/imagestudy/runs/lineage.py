@@ -7,10 +7,8 @@ from imagestudy.errors import InputError
 from imagestudy.learners import LEARNING_RATE
 from imagestudy.models import models
 from imagestudy.remedies import Trial, remedies, remedy
-from imagestudy.specs import Choice, RunSpec
+from imagestudy.specs import TRIAL_SEED, Choice, RunSpec
 from imagestudy.store import Record
-
-TRIAL_SEED = 1_000
 
 
 @dataclass(frozen=True)
