@@ -126,6 +126,58 @@ def test_published_numbers_follow_from_the_published_records(tmp_path: Path) -> 
     assert {file for file, _ in found.passed} == {file.name for file in NOTEBOOKS}
 
 
+# --- papermill's own command line ---------------------------------------------------------------------------------------------
+
+SMALL_STUDY = """\
+dataset: digits
+models: [majority, mlp]
+profiles: [{name: exponential, ratio: 5}]
+crossed: [mlp]
+remedies: [none, logit_adjustment]
+training: {images_seen: 640}
+efforts: {smoke: {runs: 2}, default: {runs: 2}, full: {runs: 2}}
+"""
+
+
+def papermill(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    """Papermill, started by hand in a folder, on the notebook about class imbalance."""
+    notebook = paths.notebooks_folder() / "08_class_imbalance.ipynb"
+    command = [sys.executable, "-m", "papermill", str(notebook), "out.ipynb", "--no-progress-bar", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A working folder far from the project, with a study file in a folder of its own."""
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my" / "study.yaml").write_text(SMALL_STUDY, encoding="utf-8")
+    return tmp_path
+
+
+def test_papermill_runs_a_study_file_that_lies_where_the_caller_stands(elsewhere: Path) -> None:
+    done = papermill(elsewhere, "-p", "study", "my/study.yaml", "-p", "effort", "smoke", "-y", "ratios: [20]")
+    assert done.returncode == 0, done.stderr
+    shown = (elsewhere / "out.ipynb").read_text(encoding="utf-8")
+    assert "exponential 20" in shown
+    assert (paths.study_results("study") / paths.STORE_NAME).is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-p", "effort", "huge"), "unknown effort 'huge'"),
+        (("-p", "study", "my/other.yaml"), "no study file 'my/other.yaml'"),
+        (("-y", "ratios: [0.5]"), "ratio 0.5 was given in parameter 'ratios'; allowed: numbers of at least 1"),
+        (("-p", "model", "vitt"), "unknown model 'vitt' in parameter 'model'"),
+    ],
+)
+def test_papermill_fails_with_the_sentence_on_a_bad_value(elsewhere: Path, words: tuple[str, ...], said: str) -> None:
+    done = papermill(elsewhere, "-p", "study", "my/study.yaml", *words)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert not paths.study_results("study").exists()
+
+
 # --- nbval: what it must catch ------------------------------------------------------------------------------------------------
 
 SENTENCE = "resnet is higher than mlp: 0.985 [0.979, 0.991] against 0.965 [0.958, 0.972], n = 10, p = 0.002, 39,876 parameters"

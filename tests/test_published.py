@@ -1,0 +1,83 @@
+"""What is committed under `results/published/digits` keeps what was promised of it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from imagestudy import grids, paths, recipe, results, runs
+from imagestudy.grids import Plan
+from imagestudy.learners import LEARNING_RATE
+from imagestudy.records import Records
+from imagestudy.runs.lineage import is_derived
+from imagestudy.specs import ProfileSpec, RunSpec
+from imagestudy.store import RunStore
+
+EXPECTED = {"resnet": 0.985, "svm": 0.98, "mlp": 0.965, "elman": 0.945, "bilstm": 0.945, "vit": 0.945}
+"""Accuracy on balanced digits below which a model, or its recipe, is broken."""
+MOST_MINUTES = {"default": 18.0, "full": 140.0}
+"""Of training on two cores; the notebooks and the report come on top."""
+CORES = 2
+FOLDER = paths.published_results("digits")
+
+
+@pytest.fixture(scope="module")
+def store() -> RunStore:
+    return RunStore(FOLDER / paths.STORE_NAME, read_only=True)
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return grids.open_study("digits", "full")
+
+
+def wanted(plan: Plan) -> list[RunSpec]:
+    return runs.with_parents(grids.everything(plan))
+
+
+def read(store: RunStore, specs: list[RunSpec]) -> Records:
+    return Records.read(store, [runs.stamp(spec).run_id for spec in specs])
+
+
+def mean(records: Records, score: str = "accuracy") -> float:
+    return float(np.mean([record.scores[score] for record in records]))
+
+
+def test_every_run_of_the_whole_study_is_there_and_none_failed(store: RunStore, plan: Plan) -> None:
+    assert store.status() == {spec.run_id: "done" for spec in wanted(plan)}
+    assert json.loads((FOLDER / "provenance.json").read_text(encoding="utf-8"))["runs"] == len(wanted(plan))
+
+
+def test_the_store_is_small_enough_to_be_committed(store: RunStore) -> None:
+    assert store.file.stat().st_size <= results.MOST_STORE_BYTES
+
+
+@pytest.mark.parametrize("model", EXPECTED)
+def test_a_model_reaches_what_its_family_is_known_to_reach(model: str, store: RunStore, plan: Plan) -> None:
+    found = read(store, grids.cell(plan, model))
+    assert len(found) == plan.effort.runs
+    assert mean(found) >= EXPECTED[model]
+
+
+def test_imbalance_costs_a_cnn_what_it_should_and_two_remedies_win_it_back(store: RunStore, plan: Plan) -> None:
+    profile = ProfileSpec(name="exponential", ratio=50.0)
+
+    def reached(remedy: str) -> float:
+        cell = grids.cell(plan, "resnet", profile=profile, remedy=grids.remedy_of(plan, remedy))
+        return mean(read(store, cell), "balanced_accuracy")
+
+    assert reached("none") == pytest.approx(0.84, abs=0.03)
+    assert max(reached("balanced_softmax"), reached("logit_adjustment")) >= 0.89
+
+
+def test_the_recipe_has_the_learning_rate_that_its_trials_prefer(store: RunStore, plan: Plan) -> None:
+    frame = recipe.rates(plan, read(store, grids.recipes(plan)))
+    assert recipe.prefer(frame) == LEARNING_RATE
+
+
+@pytest.mark.parametrize("effort", MOST_MINUTES)
+def test_an_effort_keeps_to_its_time(effort: str, store: RunStore) -> None:
+    specs = [spec for spec in wanted(grids.open_study("digits", effort)) if not is_derived(spec)]
+    seconds = [record.cost["seconds"] for record in read(store, specs)]
+    assert len(seconds) == len(specs)
+    assert sum(seconds) / CORES / 60 <= MOST_MINUTES[effort]

@@ -1,0 +1,76 @@
+"""The learning rate of the shared recipe: validation's choice, told from trials that are made by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from imagestudy import grids, recipe, tables
+from imagestudy.grids import Plan
+from imagestudy.learners import LEARNING_RATE
+from imagestudy.records import Records
+from imagestudy.store import Record
+from imagestudy.versions import stamp
+
+STUDY = """\
+dataset: digits
+models: [mlp, svm]
+profiles: [{name: exponential, ratio: 50}]
+efforts: {smoke: {runs: 1}, default: {runs: 2}, full: {runs: 2, recipes: 2}}
+"""
+HIGHEST = {"vit": 1e-3, "resnet": 3e-2}
+"""Networks that would rather have another rate than 1e-2."""
+
+
+def open_plan(folder: Path, effort: str = "full") -> Plan:
+    (folder / "mine.yaml").write_text(STUDY, encoding="utf-8")
+    return grids.open_study(str(folder / "mine.yaml"), effort)
+
+
+def trials(plan: Plan) -> Records:
+    """0.9 where the rate is the network's own best, 0.5 elsewhere; a tenth less under imbalance and at the second seed."""
+
+    def score(spec) -> float:
+        best = spec.training.learning_rate == HIGHEST.get(spec.model.name, 1e-2)
+        return 0.5 + 0.4 * best - 0.1 * (spec.profile.name != "balanced") - 0.1 * (spec.seed % 2)
+
+    specs = map(stamp, grids.recipes(plan))
+    return Records(tuple(Record(spec, {}, {"balanced_accuracy": score(spec)}, {"seconds": 1.0}, {}) for spec in specs), {})
+
+
+def test_a_row_is_the_mean_over_profiles_and_seeds(tmp_path: Path) -> None:
+    plan = open_plan(tmp_path)
+    frame, columns = recipe.rates(plan, trials(plan)).set_index("network"), ["0.001", "0.003", "0.01", "0.03"]
+    assert frame.loc["vit", columns].tolist() == pytest.approx([0.8, 0.4, 0.4, 0.4])
+    best = frame["highest at"].drop(recipe.MEAN).astype(float)
+    assert best.to_dict() == {name: HIGHEST.get(name, 1e-2) for name in best.index}
+    networks = len(frame) - 1
+    expected = [0.4 + 0.4 * share / networks for share in (1, 0, networks - 2, 1)]
+    assert frame.loc[recipe.MEAN, columns].tolist() == pytest.approx(expected)
+
+
+def test_the_sentence_names_the_choice_and_who_differs(tmp_path: Path) -> None:
+    plan = open_plan(tmp_path)
+    frame = recipe.rates(plan, trials(plan))
+    assert recipe.prefer(frame) == LEARNING_RATE == 1e-2
+    assert recipe.say(frame) == (
+        "On the whole, validation is highest at a learning rate of 0.01, which is the recipe's. "
+        "Higher elsewhere: resnet at 0.03, vit at 0.001."
+    )
+    frame.loc[len(frame) - 1, "highest at"] = "0.003"
+    assert "highest at a learning rate of 0.003, where the recipe has 0.01" in recipe.say(frame)
+
+
+def test_the_table_has_a_column_for_each_rate(tmp_path: Path) -> None:
+    plan = open_plan(tmp_path)
+    shown = tables.show(recipe.rates(plan, trials(plan))).data
+    assert all(f">{rate:g}</th>" in shown for rate in grids.RATES)
+    assert ">0.800</td>" in shown
+
+
+def test_an_effort_that_tries_nothing_says_so(tmp_path: Path) -> None:
+    plan = open_plan(tmp_path, "default")
+    frame = recipe.rates(plan, Records((), {}))
+    assert frame.empty
+    assert recipe.prefer(frame) is None
+    assert recipe.say(frame) == "The recipe has a learning rate of 0.01; this effort tries no other (`full` does)."
+    assert "<thead>" in tables.show(frame).data
