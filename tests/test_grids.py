@@ -104,6 +104,10 @@ class TestPairing:
             seeds = [s.seed for s in grids.probe(each) if s.with_(seed=0) == spec.with_(seed=0)]
             runs = each.effort.runs if spec.model.name == "bilstm" else min(each.effort.runs, grids.PROBE_RUNS_BESIDE)
             assert seeds == list(range(runs))
+        distances = {
+            name: {s.dataset.options["distance"] for s in grids.probe(each) if s.model.name == name} for name in ("bilstm", "vit")
+        }
+        assert distances == {"bilstm": set(each.effort.distances), "vit": set(each.effort.beside or each.effort.distances)}
 
     def test_a_model_is_measured_and_overfits_once(self, each: Plan) -> None:
         assert [(s.model.name, s.seed, s.kind) for s in grids.costs(each)] == [

@@ -4,9 +4,12 @@ An executor is anything with `map(function, tasks)` that yields outcomes as they
 argument and outcome can be sent to another process, so that a cluster can stand behind the same two lines.
 """
 
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from typing import Protocol, TypeVar, runtime_checkable
 
 Task = TypeVar("Task")
@@ -53,11 +56,18 @@ class FreshProcesses:
 
     def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield each outcome as it comes."""
-        from joblib.externals.loky import ProcessPoolExecutor
-
         for task in tasks:
-            with ProcessPoolExecutor(max_workers=1) as process:
+            with ProcessPoolExecutor(max_workers=1, mp_context=_clean_context()) as process:
                 yield process.submit(function, task).result()
+
+
+def _clean_context() -> BaseContext:
+    """Where there is one, a server that has imported everything and computed nothing: its forks start at once and are as new."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["imagestudy.runs"])
+    return context
 
 
 def available_cores() -> int:

@@ -228,10 +228,13 @@ def probe_cell(plan: Plan, model: str, distance: int) -> list[RunSpec]:
 
 
 def probe(plan: Plan) -> list[RunSpec]:
-    """The deciding members on the long-range probe at each of the effort's distances; nothing if the study has no probe."""
+    """The deciding RNN on the long-range probe at each distance, the others at those beside; nothing if the study has no probe."""
     if plan.study.probe is None:
         return []
-    return [spec for d in plan.effort.distances for name in DECIDING.values() for spec in probe_cell(plan, name, d)]
+    distances, rnn = plan.effort.distances, DECIDING["rnn"]
+    beside = distances if plan.effort.beside is None else plan.effort.beside
+    cells = [(name, d) for d in distances for name in DECIDING.values() if name == rnn or d in beside]
+    return [spec for name, d in cells for spec in probe_cell(plan, name, d)]
 
 
 def overfit(plan: Plan, model: str) -> list[RunSpec]:

@@ -170,6 +170,7 @@ class Effort(Spec):
         recipes: how many trainings of each network try each learning rate of the shared recipe.
         settings: how many settings of each preprocessing step are tried.
         distances: of the probe, in rows.
+        beside: those at which the other families stand beside the RNN (None: all).
         images_seen: replaces the study's budget.
         costs: models whose cost is measured (None: all of the study's).
     """
@@ -182,6 +183,7 @@ class Effort(Spec):
     recipes: int = Field(default=0, ge=0)
     settings: int = Field(default=3, gt=0)
     distances: tuple[int, ...] = ()
+    beside: tuple[int, ...] | None = None
     images_seen: int | None = Field(default=None, gt=0)
     costs: tuple[str, ...] | None = None
 
@@ -227,6 +229,15 @@ class Study(Spec):
         lacking = [name for name, effort in self.efforts.items() if len(effort.distances) < 2]
         if self.probe is not None and lacking:
             raise ValueError(f"a study with a probe needs at least two distances in every effort; lacking in: {', '.join(lacking)}")
+        return self
+
+    @model_validator(mode="after")
+    def _beside_is_measured(self) -> "Study":
+        for name, effort in self.efforts.items():
+            if apart := sorted(set(effort.beside or ()) - set(effort.distances)):
+                raise ValueError(
+                    f"effort {name}, beside: {apart[0]} was given; allowed are its distances, {list(effort.distances)}"
+                )
         return self
 
     def effort(self, name: str) -> Effort:

@@ -24,7 +24,7 @@ from imagestudy.store import Failure, Record, RunStore
 from imagestudy.versions import stamp
 
 TRAIN_VARIABLE = "IMAGESTUDY_TRAIN"
-GUESSED_SECONDS = {"neural": 5.0, "classical": 0.2}
+GUESSED_SECONDS = {"neural": 3.0, "classical": 0.2}
 
 
 def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, executor: Executor | None = None) -> Records:
