@@ -107,8 +107,8 @@ def two_class_scores(threshold_taus, labels):
     [
         ([0.325, 1.025], [1, 0], 0.65),  # best from 0.35 to 1.0: fourteen points, the smaller middle
         ([0.325, 0.425, 0.525, 1.025], [1, 0, 1, 0], 0.75),  # best at 0.35 and 0.4, and again from 0.55 to 1.0
-        ([5.0, 5.0], [0, 0], 1.0),  # nothing ever turns: the middle of the grid
-        ([0.025, 1.975], [1, 0], 1.0),  # best everywhere but at both ends
+        ([5.0, 5.0], [0, 0], 1.5),  # nothing ever turns: the middle of the grid
+        ([0.025, 2.975], [1, 0], 1.5),  # best everywhere but at both ends
     ],
 )
 def test_ties_are_broken_toward_the_middle_of_the_widest_best_stretch(turns, labels, picked):
@@ -123,7 +123,7 @@ def test_of_two_best_stretches_the_wider_is_taken_and_the_first_of_equally_wide_
 
 
 def test_uniform_counts_pick_the_middle_of_the_grid_since_every_tau_is_alike():
-    assert pick_tau(predictions(), np.arange(50) % 4, UNIFORM) == 1.0
+    assert pick_tau(predictions(), np.arange(50) % 4, UNIFORM) == TAUS[len(TAUS) // 2] == 1.5
 
 
 def test_a_fixed_adjustment_keeps_its_tau_and_an_open_one_takes_the_picked():

@@ -200,7 +200,7 @@ def long_range(plan: Plan, records: Records) -> list[Finding]:
     beyond = Effect(far.correct() - ONE_MARK, weights, labels)
     falling = Effect(far.correct() - near.correct(), weights, labels)
     judged = [compare.judge(effect, margin=plan.study.margin, comparisons=2) for effect in (beyond, falling)]
-    names = (f"accuracy at distance {max(plan.effort.distances)} − ⅔, what one mark says", "far − near, accuracy")
+    names = (f"accuracy at distance {max(plan.effort.distances)} − ⅔", "far − near, accuracy")
     verdict = _reaches([j.verdict for j in judged])
     named = tuple(zip(names, judged, strict=True))
     return [Finding("A10", "RNNs capture long-range dependencies", verdict, "; ".join(names), named, _say_probe(plan, records))]

@@ -8,6 +8,9 @@ from imagestudy.figures.intervals import name_lines
 from imagestudy.figures.pareto import use_plain_log
 from imagestudy.figures.style import INK, QUIET, Picture, add_legend, drawing, named_artists, palette, say_score
 
+FULL_COLOR = 0.8
+"""The share of the gains below which colour still grows with the gain: one that is far out does not fade all others."""
+
 GROUPS = {"head": ("#0B3C5D", "s"), "middle": ("#3C8DBC", "o"), "tail": ("#C24E00", "v")}
 
 
@@ -26,10 +29,11 @@ def draw_gains(frame: pd.DataFrame, *, rows: str = "remedy", columns: str = "mod
         place = index.index(row[rows]), names.index(row[columns])
         table[place], shade[place] = 100 * row["difference"], 0.25 if row["verdict"] == "undecided" else 1.0
     shade = np.nan_to_num(shade)
-    edge = float(np.nanmax(np.abs(table))) or 1.0
+    edge = float(np.nanquantile(np.abs(table), FULL_COLOR)) or 1.0
     with drawing(0.33 * len(index) + 1.1 + (0.3 if title else 0), title=title) as figure:
         axes = figure.subplots()
-        axes.imshow(np.ma.masked_invalid(table), alpha=shade, cmap="RdBu", vmin=-1.6 * edge, vmax=1.6 * edge, aspect="auto")
+        colored = np.ma.masked_invalid(np.clip(table, -edge, edge))
+        axes.imshow(colored, alpha=shade, cmap="RdBu", vmin=-1.6 * edge, vmax=1.6 * edge, aspect="auto")
         for row in frame.to_dict("records"):
             _put_gain(axes, names.index(row[columns]), index.index(row[rows]), row)
         axes.set_xticks(range(len(names)), [str(n) for n in names])

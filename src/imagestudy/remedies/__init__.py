@@ -168,7 +168,12 @@ def logit_adjustment(*, tau: Annotated[float, Field(ge=0, le=5)] = 1.0) -> Remed
 
 
 @remedies.register(
-    "logit_adjustment_tuned", acts="posthoc", derived_from="none", title="logit adjustment, τ*", source="Menon et al. 2021"
+    "logit_adjustment_tuned",
+    version=2,
+    acts="posthoc",
+    derived_from="none",
+    title="logit adjustment, τ*",
+    source="Menon et al. 2021",
 )
 def logit_adjustment_tuned() -> Remedy:
     """The same with the τ that gives the best balanced accuracy on validation."""

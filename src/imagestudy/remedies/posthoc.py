@@ -11,8 +11,8 @@ from imagestudy import metrics
 from imagestudy.errors import InputError
 from imagestudy.remedies.counts import relative_log_prior
 
-TAUS = tuple(step / 20 for step in range(41))
-"""The strengths that are tried on validation: 0 to 2 in steps of 0.05."""
+TAUS = tuple(step / 20 for step in range(61))
+"""The strengths that are tried on validation: 0 to 3 in steps of 0.05."""
 
 SAME_SCORE = 1e-12
 """Scores closer than this differ by rounding only."""

@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 
 VERDICTS = ("supported", "contradicted", "equivalent", "undecided", "higher", "lower")
 NUMBER = re.compile(r"[+−-]?\d[\d.,]*(e[+-]?\d+)? ?[%×s]?( ?\[[^\]]*\])?|\[[\d.,; +−-]*\]|[–—-]|nan", re.IGNORECASE)
-LONG = 28
+LONG = 24
 LAST = 1000
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 ROW = re.compile(r"<tr\b.*?</tr>", re.DOTALL)
