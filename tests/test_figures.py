@@ -399,6 +399,13 @@ def test_distance_has_the_line_of_chance_and_an_interval_for_each_point() -> Non
     assert [text.get_text() for text in axes.get_xticklabels()] == ["6", "24"]
 
 
+def test_a_single_run_has_a_point_and_says_that_it_is_one() -> None:
+    alone = SCORES.iloc[[0]].assign(low=0.0, high=1.0)
+    (axes,) = figures.draw_distance(pd.concat([alone.assign(distance=6), alone.assign(distance=24)])).axes
+    assert [segment for bars in axes.collections for segment in bars.get_segments()] == []
+    assert f"{alone['model'].iloc[0]} (one run)" in [line.get_label() for line in axes.lines]
+
+
 def test_every_finding_has_its_word_and_every_comparison_its_interval() -> None:
     (axes,) = figures.draw_verdicts(FINDINGS, margin=0.01).axes
     said = {text.get_text(): text.get_color() for text in axes.texts}

@@ -137,7 +137,7 @@ def draw_ratio(frame: pd.DataFrame, *, by: str = "remedy", score: str = "balance
 
 
 def _draw_lines(frame: pd.DataFrame, *, x: str, by: str, name: str, score: str, title: str, chance: float | None = None) -> Picture:
-    """Estimates with their intervals along x, a little apart so that none hides another."""
+    """Estimates with their intervals along x, a little apart so that none hides another; a single run has no interval."""
     looks = _looks(frame, by)
     ticks = sorted(set(frame[x]))
     with drawing(3.4 + (0.3 if title else 0), title=title) as figure:
@@ -148,9 +148,11 @@ def _draw_lines(frame: pd.DataFrame, *, x: str, by: str, name: str, score: str, 
             rows = frame[frame[by].astype(str) == value].sort_values(x)
             shift = 0.07 * (place - (len(looks) - 1) / 2)
             at = np.searchsorted(ticks, rows[x]) + shift
-            low, high = rows["low"].clip(0, 1), rows["high"].clip(0, 1)
-            axes.vlines(at, low, high, color=color, linewidth=1.6, gid="interval")
-            axes.plot(at, rows["estimate"], color=color, marker=marker, markersize=6, linewidth=1.2, label=value)
+            low, high = rows["low"].clip(0, 1).to_numpy(), rows["high"].clip(0, 1).to_numpy()
+            several = high - low < 1
+            axes.vlines(at[several], low[several], high[several], color=color, linewidth=1.6, gid="interval")
+            label = value if several.any() else f"{value} (one run)"
+            axes.plot(at, rows["estimate"], color=color, marker=marker, markersize=6, linewidth=1.2, label=label)
         axes.set_xticks(range(len(ticks)), [f"{tick:g}" for tick in ticks])
         axes.set_xlabel(name)
         axes.set_ylabel(say_score(score, lines=2))
