@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +18,7 @@ from imagestudy.claims import Finding
 from imagestudy.errors import InputError
 from imagestudy.grids import Plan
 from imagestudy.records import Records, labels_key
-from imagestudy.specs import RunSpec
+from imagestudy.specs import PreprocessingSpec, RunSpec
 from imagestudy.store import RunStore
 
 README_BEGIN = "<!-- published results: written by `imagestudy publish`, not by hand -->"
@@ -161,9 +162,7 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
     ]
     if lacking:
         raise InputError(f"{len(lacking)} runs or notebooks of study {plan.name!r} are missing; `imagestudy run` makes them")
-    store.copy_to(target / paths.STORE_NAME, [spec.run_id for spec in wanted], _published_arrays(wanted))
-    if (size := (target / paths.STORE_NAME).stat().st_size) > MOST_STORE_BYTES:
-        raise InputError(f"the store to publish has {size:,} bytes; allowed: {MOST_STORE_BYTES:,}")
+    size = _copy_store(plan, wanted, target)
     for part, files in (("notebooks", names), ("tables", ("cells.csv", "verdicts.csv"))):
         (target / part).mkdir(parents=True, exist_ok=True)
         for name in files:
@@ -175,12 +174,26 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
 
 
 def _published_arrays(specs: Sequence[RunSpec]) -> dict[str, tuple[str, ...]]:
-    """What is published of each run: of plain training everything; with a remedy only what it says of the test images.
+    """What is published of each run: of plain training on the images as they are everything, of others the test predictions.
 
     Nothing in the report reads the rest, and a published store has to stay small.
     """
+    plain = {spec.run_id for spec in specs if spec.remedy.name == "none" and spec.preprocessing == PreprocessingSpec()}
     kept: dict[str, tuple[str, ...]] = {labels_key(spec.dataset): ("validation", "test") for spec in specs}
-    return kept | {spec.run_id: ("test", "validation", "curve") if spec.remedy.name == "none" else ("test",) for spec in specs}
+    return kept | {spec.run_id: ("test", "validation", "curve") if spec.run_id in plain else ("test",) for spec in specs}
+
+
+def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:
+    """Put the runs in place of an older published store, unless they are too much for it; return the bytes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / paths.STORE_NAME
+        RunStore(paths.store_file(plan.name)).copy_to(copy, [spec.run_id for spec in specs], _published_arrays(specs))
+        if (size := copy.stat().st_size) > MOST_STORE_BYTES:
+            raise InputError(f"the store to publish has {size:,} bytes; allowed: {MOST_STORE_BYTES:,}")
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(copy, target / f".{paths.STORE_NAME}.new")
+    (target / f".{paths.STORE_NAME}.new").replace(target / paths.STORE_NAME)
+    return size
 
 
 def _provenance(plan: Plan, number: int) -> dict[str, object]:
