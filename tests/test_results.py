@@ -11,7 +11,7 @@ from imagestudy.claims import Finding
 from imagestudy.errors import InputError
 from imagestudy.records import Records, labels_key
 from imagestudy.specs import Choice
-from imagestudy.store import Record
+from imagestudy.store import Record, RunStore
 from imagestudy.versions import stamp
 
 LABELS = np.repeat(np.arange(10), 50).astype(np.int64)
@@ -126,6 +126,20 @@ def test_the_committed_readme_has_both_marks_once():
 def test_what_was_not_run_is_not_published(plan):
     with pytest.raises(InputError, match="missing; `imagestudy run` makes them"):
         results.publish(plan, names=["01_preprocessing.ipynb"])
+
+
+def test_a_store_that_is_too_large_leaves_the_published_one_as_it_is(plan, records, tmp_path, monkeypatch):
+    store = RunStore(paths.store_file(plan.name))
+    for record in records.records[:3]:
+        store.write(record)
+    specs = [record.spec for record in records.records[:3]]
+    assert results._copy_store(plan, specs[:1], tmp_path) == (tmp_path / paths.STORE_NAME).stat().st_size
+    before = (tmp_path / paths.STORE_NAME).read_bytes()
+    monkeypatch.setattr(results, "MOST_STORE_BYTES", 1_000)
+    with pytest.raises(InputError, match="bytes; allowed: 1,000"):
+        results._copy_store(plan, specs, tmp_path)
+    assert (tmp_path / paths.STORE_NAME).read_bytes() == before
+    assert not (tmp_path / f".{paths.STORE_NAME}.new").exists()
 
 
 def test_a_finding_without_an_interval_keeps_its_row(records):

@@ -77,7 +77,7 @@ def round_log_probabilities(log_probabilities: Float[np.ndarray, "n class"]) -> 
     """Log-probabilities as they are stored: the nearest of 129 levels that are equally far apart in √p.
 
     √p is the scale on which a probability is equally sure everywhere (it stabilises the variance of a share; distances on it are
-    Hellinger's): p moves by at most √p/128 and a bit, by 0.008 near 1 and 0.0004 near 0.001, and values end at −12.5. The most
+    Hellinger's): p moves by at most √p/128 and a bit, by 0.008 near 1 and 0.0003 near 0.001, and values end at −12.5. The most
     likely class stays the only most likely one: what would tie with it goes one level down. Rounding again changes nothing.
     All recorded scores are computed from these values, so that they follow from the store.
     """
