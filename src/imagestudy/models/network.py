@@ -26,14 +26,14 @@ class Network(nn.Module):
     Args:
         features: (batch, channel, height, width) → (batch, dim, rows, columns); 1×1 for models that see a vector.
         pool: (batch, dim, rows, columns) → (batch, pooled dim); each model owns its pool.
-        head: linear, pooled dim → classes.
+        head: linear, pooled dim → classes; some remedies exchange it.
     """
 
     def __init__(self, features: nn.Module, pool: nn.Module, head: nn.Linear):
         super().__init__()
         self.features = features
         self.pool = pool
-        self.head = head
+        self.head: nn.Module = head
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
         """The logits."""

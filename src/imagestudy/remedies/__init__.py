@@ -1,12 +1,13 @@
 """Remedies for class imbalance: what the learner sees, pays and says, each under a registered name.
 
-Facts of an entry: `acts` is where it acts ("nowhere", "data", "loss", "posthoc", "tuning"), `title` its name in tables, `source`
-who proposed it, and `derived_from` the remedy whose recorded runs it is computed from, for those that train nothing of their own.
+Facts of an entry: `acts` is where it acts ("nowhere", "data", "loss", "head", "posthoc", "tuning", or two joined by " and "),
+`title` its name in tables, `source` who proposed it, and `derived_from` the remedy whose recorded runs it is computed from, for
+those that train nothing of their own.
 """
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -14,22 +15,40 @@ from pydantic import Field
 
 from imagestudy.errors import InputError, place
 from imagestudy.registry import Registry
+from imagestudy.remedies import losses, sampling
 from imagestudy.remedies.losses import (
-    BalancedSoftmax,
     Cost,
     CrossEntropy,
     Device,
     Focal,
+    LogitAdjusted,
     Loss,
+    Margin,
+    Smoothed,
+    Weighted,
     effective_number_weights,
     inverse_frequency_weights,
 )
+from imagestudy.remedies.mixing import Blend, Mixing, TailPatch
 from imagestudy.remedies.posthoc import Adjustment
-from imagestudy.remedies.sampling import ClassSampler, Epochs, Sampling, over_sampled, power_shares, under_sampled
+from imagestudy.remedies.sampling import (
+    ClassSampler,
+    Epochs,
+    Sampling,
+    over_sampled,
+    power_shares,
+    progressive_shares,
+    under_sampled,
+)
+from imagestudy.remedies.stages import ClassMeans, Ending, Normalization, Retraining
 from imagestudy.remedies.tuning import TRIALS, Trial
 from imagestudy.specs import Choice
 
 remedies: Registry = Registry("remedy")
+
+
+COSINE_SCALE = 30.0
+"""s of the cosine head and of the margin loss on it (Cao et al. 2019)."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +57,22 @@ class Remedy:
 
     Args:
         sampling: what the learner sees.
+        mixing: which images are mixed before it sees them; None leaves them.
         cost: what it pays.
+        head: "linear", or "cosine" with the scale `COSINE_SCALE`.
+        ending: what is done to the head after the features have been learned.
         posthoc: how what it says is corrected afterwards; None leaves it.
+        members: how many runs of plain training speak together.
         trials: settings of the training recipe among which validation chooses; empty trains the recipe as it stands.
     """
 
     sampling: Sampling = field(default_factory=Epochs)
+    mixing: Mixing | None = None
     cost: Cost = field(default_factory=CrossEntropy)
+    head: Literal["linear", "cosine"] = "linear"
+    ending: Ending | None = None
     posthoc: Adjustment | None = None
+    members: int = 1
     trials: tuple[Trial, ...] = ()
 
     def plan(
@@ -55,7 +82,7 @@ class Remedy:
         return self.sampling.plan(labels, images_seen=images_seen, batch=batch, rng=rng)
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device = "cpu") -> Loss:
-        """The function (logits, labels, progress) → mean loss of a batch, see `losses.Cost.loss`."""
+        """The function (logits, labels, progress) → loss of each image, see `losses.Cost.loss`."""
         return self.cost.loss(counts, device=device)
 
     def resample(self, labels: Int64[np.ndarray, " n"], *, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
@@ -63,9 +90,17 @@ class Remedy:
         return self.sampling.resample(labels, rng=rng)
 
     @property
-    def classical(self) -> bool:
-        """Whether a learner without a loss of ours can follow it: by resampled images, class weights, or afterwards."""
-        return isinstance(self.cost, CrossEntropy)
+    def needs(self) -> str:
+        """What only a network has and this remedy works on; empty if a learner that is fitted once can follow it too."""
+        changing = isinstance(self.sampling, sampling.Deferred) or self.sampling == ClassSampler(progressive_shares)
+        wanted = {
+            "a loss": not isinstance(self.cost, CrossEntropy),
+            "images mixed batch by batch": self.mixing is not None,
+            "a head on learned features": self.ending is not None or self.head != "linear",
+            "a training in steps": changing,
+            "trainings that differ by their seeds": self.members > 1,
+        }
+        return next((what for what, is_wanted in wanted.items() if is_wanted), "")
 
     def sample_weights(self, counts: Int64[np.ndarray, " class"]) -> Float64[np.ndarray, " class"] | None:
         """What an image of each class weighs for a classical learner, Σ n_c w_c = N; None if this remedy does not weigh.
@@ -85,16 +120,16 @@ def remedy(choice: Choice, *, where: str = "") -> Remedy:
 
 def classical_remedies() -> tuple[str, ...]:
     """The names that a classical model can follow."""
-    return tuple(name for name in remedies.names() if remedy(Choice(name=name)).classical)
+    return tuple(name for name in remedies.names() if not remedy(Choice(name=name)).needs)
 
 
 def require_classical(choice: Choice, *, where: str = "") -> Remedy:
-    """The remedy of a name, for a classical model; one that needs a loss of its own raises `InputError` with the allowed ones."""
+    """The remedy of a name, for a classical model; one that needs what only a network has raises `InputError`."""
     found = remedy(choice, where=where)
-    if not found.classical:
+    if found.needs:
         allowed = ", ".join(classical_remedies())
         raise InputError(
-            f"remedy {choice.name!r} changes the loss, which a classical model does not let it do{place(where)}; allowed: {allowed}"
+            f"remedy {choice.name!r} needs {found.needs}, which a classical model does not have{place(where)}; allowed: {allowed}"
         )
     return found
 
@@ -156,7 +191,7 @@ def focal(*, gamma: Annotated[float, Field(ge=0, le=10)] = 2.0) -> Remedy:
 @remedies.register("balanced_softmax", acts="loss", title="balanced softmax", source="Ren et al. 2020")
 def balanced_softmax() -> Remedy:
     """Cross-entropy of logits that are raised by the log of the class counts."""
-    return Remedy(cost=BalancedSoftmax())
+    return Remedy(cost=LogitAdjusted(1.0))
 
 
 @remedies.register(
@@ -178,3 +213,116 @@ def logit_adjustment(*, tau: Annotated[float, Field(ge=0, le=5)] = 1.0) -> Remed
 def logit_adjustment_tuned() -> Remedy:
     """The same with the τ that gives the best balanced accuracy on validation."""
     return Remedy(posthoc=Adjustment(tau=None))
+
+
+@remedies.register("progressive_sampler", acts="data", title="progressive sampler", source="Kang et al. 2020")
+def progressive_sampler() -> Remedy:
+    """From images drawn uniformly to classes drawn uniformly, in a straight line over the training."""
+    return Remedy(sampling=ClassSampler(progressive_shares))
+
+
+After = Annotated[float, Field(ge=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+def _deferred_weights(cost: Cost, after: float, beta: float) -> Cost:
+    """A loss that is weighted by the effective number of images from a share of the training on."""
+    return losses.Deferred(cost, Weighted(cost, partial(effective_number_weights, beta=beta)), after)
+
+
+@remedies.register("drw", acts="loss", title="deferred re-weighting", source="Cao et al. 2019")
+def drw(*, after: After = 0.8, beta: Beta = 0.9999) -> Remedy:
+    """Plain training, then class-balanced weights for the last fifth."""
+    return Remedy(cost=_deferred_weights(CrossEntropy(), after, beta))
+
+
+@remedies.register("drs", acts="data", title="deferred re-sampling", source="Cao et al. 2019")
+def drs(*, after: After = 0.8) -> Remedy:
+    """Plain training, then the balanced sampler for the last fifth."""
+    return Remedy(sampling=sampling.Deferred(Epochs(), ClassSampler(power_shares(0.0)), after))
+
+
+@remedies.register("ldam", acts="head and loss", title="LDAM", source="Cao et al. 2019")
+def ldam(*, margin: Annotated[float, Field(ge=0, le=1)] = 0.5) -> Remedy:
+    """A cosine head that must keep a wider margin from rare classes."""
+    return Remedy(head="cosine", cost=Margin(margin, COSINE_SCALE))
+
+
+@remedies.register("ldam_drw", acts="head and loss", title="LDAM, deferred re-weighting", source="Cao et al. 2019")
+def ldam_drw(*, margin: Annotated[float, Field(ge=0, le=1)] = 0.5, after: After = 0.8, beta: Beta = 0.9999) -> Remedy:
+    """The same with class-balanced weights for the last fifth."""
+    return Remedy(head="cosine", cost=_deferred_weights(Margin(margin, COSINE_SCALE), after, beta))
+
+
+@remedies.register("logit_adjusted_loss", acts="loss", title="logit-adjusted loss", source="Menon et al. 2021")
+def logit_adjusted_loss(*, tau: Annotated[float, Field(ge=0, le=5)] = 1.0) -> Remedy:
+    """Cross-entropy of logits that are raised by τ times the log prior; at τ = 1 this is balanced softmax."""
+    return Remedy(cost=LogitAdjusted(tau))
+
+
+@remedies.register("crt", acts="head", title="cRT", source="Kang et al. 2020")
+def crt(*, share: Annotated[float, Field(gt=0, lt=1)] = 0.15) -> Remedy:
+    """Plain training, then a new head on frozen features, with the balanced sampler."""
+    return Remedy(ending=Retraining("head", share))
+
+
+@remedies.register("lws", acts="head", title="LWS", source="Kang et al. 2020")
+def lws(*, share: Annotated[float, Field(gt=0, lt=1)] = 0.15) -> Remedy:
+    """Plain training, then one factor a class for the logits, learned with the balanced sampler."""
+    return Remedy(ending=Retraining("scales", share))
+
+
+@remedies.register("tau_norm", acts="head", title="τ-normalization", source="Kang et al. 2020")
+def tau_norm() -> Remedy:
+    """Plain training, then head weights divided by a power of their length that validation picks."""
+    return Remedy(ending=Normalization())
+
+
+@remedies.register("ncm", acts="head", title="nearest class mean", source="Kang et al. 2020")
+def ncm() -> Remedy:
+    """Plain training, then the class of the nearest mean feature, by cosine."""
+    return Remedy(ending=ClassMeans())
+
+
+@remedies.register("mixup", acts="data", title="mixup", source="Zhang et al. 2018")
+def mixup(*, alpha: Positive = 1.0) -> Remedy:
+    """Pairs of images and of their labels, blended."""
+    return Remedy(mixing=Blend(alpha))
+
+
+@remedies.register("remix", acts="data", title="Remix", source="Chou et al. 2020")
+def remix(
+    *,
+    alpha: Positive = 1.0,
+    ratio: Annotated[float, Field(ge=1)] = 3.0,
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5,
+) -> Remedy:
+    """Mixup whose labels go to the rarer class of a pair."""
+    return Remedy(mixing=Blend(alpha, ratio, threshold))
+
+
+@remedies.register("mixup_drw", acts="data and loss", title="mixup, deferred re-weighting", source="Zhang 2018, Cao 2019")
+def mixup_drw(*, alpha: Positive = 1.0, after: After = 0.8, beta: Beta = 0.9999) -> Remedy:
+    """Mixup, with class-balanced weights for the last fifth."""
+    return Remedy(mixing=Blend(alpha), cost=_deferred_weights(CrossEntropy(), after, beta))
+
+
+@remedies.register("label_aware_smoothing", acts="loss", title="label-aware smoothing", source="Zhong et al. 2021")
+def label_aware_smoothing(
+    *, head: Annotated[float, Field(ge=0, lt=1)] = 0.3, tail: Annotated[float, Field(ge=0, lt=1)] = 0.0
+) -> Remedy:
+    """Labels that are smoothed the more, the more images their class has."""
+    return Remedy(cost=Smoothed(head, tail))
+
+
+@remedies.register("tail_cutmix", acts="data", title="tail CutMix", source="Park et al. 2022")
+def tail_cutmix(*, probability: Annotated[float, Field(ge=0, le=1)] = 0.5) -> Remedy:
+    """Images as they come, with a part of an image of the balanced sampler pasted in (CMO)."""
+    return Remedy(mixing=TailPatch(probability))
+
+
+@remedies.register("seed_ensemble", acts="posthoc", derived_from="none", title="ensemble of seeds", source="Hansen & Salamon 1990")
+def seed_ensemble(*, members: Annotated[int, Field(ge=2, le=10)] = 3) -> Remedy:
+    """The mean probability of plain trainings that differ by initialisation and batch order; it costs as many trainings."""
+    return Remedy(members=members)

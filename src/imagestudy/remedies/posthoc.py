@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from scipy.special import log_softmax
 
 from imagestudy import metrics
@@ -77,8 +77,7 @@ def pick_tau(
 ) -> float:
     """The τ of the grid with the best balanced accuracy on validation.
 
-    A small validation set cannot tell neighbours apart, so the best score is a plateau, or several: the middle of the widest one
-    is taken (the first of equally wide ones, the smaller of two middles), as it moves least when a few images change.
+    A small validation set cannot tell neighbours apart, so the best score is a plateau, or several: see `steadiest`.
     Classes without a validation image do not enter the score.
 
     Args:
@@ -94,7 +93,7 @@ def pick_tau(
         raise InputError("there is no validation image to pick tau on; use logit_adjustment with a fixed tau instead")
     predicted = (_shift(log_probabilities, counts, tau=tau).argmax(axis=1) for tau in grid)
     scores = np.array([np.nanmean(metrics.per_class_recall(said, labels, classes=len(counts))) for said in predicted])
-    return float(grid[_middle_of_widest(scores >= scores.max() - SAME_SCORE)])
+    return float(grid[steadiest(scores)])
 
 
 def _shift(
@@ -103,8 +102,12 @@ def _shift(
     return log_probabilities.astype(np.float64) - tau * relative_log_prior(counts)
 
 
-def _middle_of_widest(best: Bool[np.ndarray, " tau"]) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], best, [0]))))
+def steadiest(scores: Float[np.ndarray, " setting"]) -> int:
+    """The setting in the middle of the widest plateau of best scores: the one that moves least when a few images change.
+
+    The first of equally wide plateaus, the earlier of two middles.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], scores >= scores.max() - SAME_SCORE, [0]))))
     starts, ends = edges[::2], edges[1::2]
     widest = np.argmax(ends - starts)
     return int((starts[widest] + ends[widest] - 1) // 2)

@@ -102,6 +102,14 @@ def power_shares(power: float) -> Shares:
     return shares
 
 
+def progressive_shares(
+    counts: Int64[np.ndarray, " class"], progress: Float[np.ndarray, " step"]
+) -> Float[np.ndarray, "step class"]:
+    """(1 − t/T) · images drawn uniformly + (t/T) · classes drawn uniformly (Kang et al. 2020): balance grows with training."""
+    by_image, by_class = (power_shares(power)(counts, progress) for power in (1.0, 0.0))
+    return by_image + progress[:, None] * (by_class - by_image)
+
+
 @dataclass(frozen=True)
 class ClassSampler:
     """Draws with replacement: first a class by its share, then an image of that class.
@@ -130,6 +138,37 @@ class ClassSampler:
         classes = _draw_classes(self.shares(counts, progress), batch=batch, rng=rng)
         by_class = np.argsort(labels, kind="stable")
         return by_class[_starts(counts)[classes] + rng.integers(0, counts[classes])]
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """One sampling until a share of the training is done, another from then on.
+
+    With plain epochs before and the balanced sampler after this is deferred re-sampling, DRS (Cao et al. 2019). The first part is
+    that of the first sampling alone, bit for bit.
+
+    Args:
+        first: at steps t with t/T below `after`.
+        then: at all later ones.
+        after: share of the training, in [0, 1].
+    """
+
+    first: Sampling
+    then: Sampling
+    after: float = 0.8
+
+    def plan(
+        self, labels: Int64[np.ndarray, " n"], *, images_seen: int, batch: int, rng: np.random.Generator
+    ) -> Int64[np.ndarray, "step batch"]:
+        """See `Sampling.plan`."""
+        early = self.first.plan(labels, images_seen=images_seen, batch=batch, rng=rng)
+        late = self.then.plan(labels, images_seen=images_seen, batch=batch, rng=rng)
+        deferred = np.arange(len(early)) / len(early) < self.after
+        return np.where(deferred[:, None], early, late)
+
+    def resample(self, labels: Int64[np.ndarray, " n"], *, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
+        """See `Sampling.resample`: that of the end of training."""
+        return self.then.resample(labels, rng=rng)
 
 
 def count_steps(labels: Int64[np.ndarray, " n"], *, images_seen: int, batch: int) -> int:

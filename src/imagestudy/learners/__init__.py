@@ -1,0 +1,70 @@
+"""Learners behind scikit-learn's interface: `fit(images, labels)`, `predict_proba(images)`.
+
+Images stay one `uint8` array in memory; the whole schedule of batches is drawn beforehand as one array of indices; normalisation
+and augmentation work on whole batches. Inside the loop nothing waits for the device.
+"""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from imagestudy.learners.classical import ClassicalLearner, Images, Labels, log_softmax
+from imagestudy.learners.descent import LEARNING_RATE, learning_rate_at
+from imagestudy.learners.network import TorchLearner
+from imagestudy.learners.tracker import CURVE_POINTS, DivergedError
+from imagestudy.models import models
+from imagestudy.specs import RunSpec
+
+__all__ = [
+    "CURVE_POINTS",
+    "LEARNING_RATE",
+    "ClassicalLearner",
+    "DivergedError",
+    "Learner",
+    "TorchLearner",
+    "learning_rate_at",
+    "log_softmax",
+    "make_learner",
+]
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What every learner offers, whatever is behind it.
+
+    `seconds` is the time that `fit` took; `curve` has a row for each of `CURVE_POINTS` stretches of training (images seen, mean
+    loss, training accuracy on the batches, balanced accuracy on the watched images, and on those beside if there are any), none for
+    a model that is not trained in steps. `chosen` holds what was chosen on the watched images.
+    """
+
+    seconds: float
+    curve: Float[np.ndarray, "point column"]
+    chosen: dict[str, float]
+
+    def fit(self, images: Images, labels: Labels) -> "Learner":
+        """Learn from images and labels."""
+        ...
+
+    def predict_log_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
+        """Log-probabilities, one row an image."""
+        ...
+
+    def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
+        """Probabilities, one row an image."""
+        ...
+
+
+def make_learner(
+    spec: RunSpec,
+    *,
+    classes: int,
+    flips: tuple[str, ...] = (),
+    watch: tuple[Images, Labels] | None = None,
+    beside: tuple[Images, Labels] | None = None,
+    points: int = CURVE_POINTS,
+) -> TorchLearner | ClassicalLearner:
+    """The learner that trains the run's model; for the arguments see `TorchLearner`."""
+    if models.entry(spec.model.name).facts["kind"] == "classical":
+        return ClassicalLearner(spec, classes, watch)
+    return TorchLearner(spec, classes, flips, watch, beside, points)

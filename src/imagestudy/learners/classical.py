@@ -1,0 +1,80 @@
+"""Classical models behind the learner's interface."""
+
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import cast
+
+import numpy as np
+from jaxtyping import Float, Int64, UInt8
+from threadpoolctl import ThreadpoolController
+
+from imagestudy import metrics
+from imagestudy.models import Classical, build
+from imagestudy.remedies import require_classical
+from imagestudy.seeding import generator
+from imagestudy.specs import RunSpec
+
+Images = UInt8[np.ndarray, "n height width channel"]
+Labels = Int64[np.ndarray, " n"]
+
+
+def log_softmax(decision: Float[np.ndarray, "n class"]) -> Float[np.ndarray, "n class"]:
+    """Decision values as log-probabilities."""
+    shifted = decision - decision.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+@lru_cache(maxsize=1)
+def thread_pools() -> ThreadpoolController:
+    """The thread pools behind NumPy and scikit-learn, whose size can change the last bits of a result."""
+    return ThreadpoolController()
+
+
+@dataclass
+class ClassicalLearner:
+    """A classical model behind the same interface: probabilities are the softmax of its decision values at a fitted temperature.
+
+    Args:
+        spec: model, remedy and seeds.
+        classes: number of classes.
+        watch: validation images and labels on which the temperature is fitted; without them it is 1.
+    """
+
+    spec: RunSpec
+    classes: int
+    watch: tuple[Images, Labels] | None = None
+    model: Classical = field(init=False)
+    temperature: float = field(init=False, default=1.0)
+    seconds: float = field(init=False, default=0.0)
+    curve: Float[np.ndarray, "point column"] = field(init=False)
+    chosen: dict[str, float] = field(init=False, default_factory=dict)
+
+    def fit(self, images: Images, labels: Labels) -> "ClassicalLearner":
+        """Fit on the images that the remedy chooses, with the weights that it gives."""
+        with thread_pools().limit(limits=self.spec.training.threads):
+            return self._fit(images, labels)
+
+    def _fit(self, images: Images, labels: Labels) -> "ClassicalLearner":
+        chosen = require_classical(self.spec.remedy)
+        order = generator(self.spec.seed_of("batches"), "batches")
+        _, height, width, channel = images.shape
+        started = time.perf_counter()
+        self.model = cast(Classical, build(self.spec.model, shape=(channel, height, width), classes=self.classes))
+        taken = chosen.resample(labels, rng=order)
+        weights = chosen.sample_weights(np.bincount(labels, minlength=self.classes).astype(np.int64))
+        self.model.fit(images[taken], labels[taken], sample_weight=None if weights is None else weights[labels[taken]])
+        if self.watch is not None:
+            self.temperature = metrics.fit_temperature(log_softmax(self.model.decision(self.watch[0])), self.watch[1])
+        self.seconds = time.perf_counter() - started
+        self.curve = np.empty((0, 4))
+        return self
+
+    def predict_log_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
+        """Log-probabilities, one row an image."""
+        with thread_pools().limit(limits=self.spec.training.threads):
+            return log_softmax(self.model.decision(images) / self.temperature)
+
+    def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
+        """Probabilities, one row an image."""
+        return np.exp(self.predict_log_proba(images))

@@ -1,0 +1,58 @@
+"""The training curve: followed at every step, read off the device only at its points."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+CURVE_POINTS = 20
+
+
+class DivergedError(RuntimeError):
+    """The loss was no finite number."""
+
+
+@dataclass
+class Tracker:
+    """Follows the loss and the accuracy on the batches of a training.
+
+    Args:
+        steps: of the whole training.
+        batch: images a step.
+        scores: asked at every point of the curve.
+        points: of the curve, or one a step where there are fewer; 0 keeps no curve.
+    """
+
+    steps: int
+    batch: int
+    scores: Callable[[], tuple[float, ...]]
+    points: int = CURVE_POINTS
+    rows: list[tuple[float, ...]] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
+    hits: list[Tensor] = field(default_factory=list)
+    done: int = 0
+
+    def follow(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
+        """Note a step."""
+        self.losses.append(loss)
+        self.hits.append((logits.argmax(dim=1) == target).float().mean())
+        self.done += 1
+        if self.done * self.points // self.steps > (self.done - 1) * self.points // self.steps or self.done == self.steps:
+            self._read(self.done * self.batch)
+
+    def _read(self, seen: int) -> None:
+        loss = torch.stack(self.losses).mean().item()
+        if not math.isfinite(loss):
+            raise DivergedError(f"the loss was {loss} after {seen} images")
+        if self.points:
+            self.rows.append((seen, loss, torch.stack(self.hits).mean().item(), *self.scores()))
+        self.losses.clear()
+        self.hits.clear()
+
+    def curve(self) -> Float[np.ndarray, "point column"]:
+        """Images seen, mean loss, accuracy on the batches, and the scores, at every point."""
+        return np.array(self.rows, dtype=np.float64).reshape(len(self.rows), -1) if self.rows else np.empty((0, 4))
