@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagestudy import data
-from imagestudy.errors import InputError, place
+from imagestudy.errors import InputError, place, require_known
 from imagestudy.models import at_budget, check_size, models
-from imagestudy.remedies import classical_remedies, remedies
+from imagestudy.remedies import classical_remedies, remedies, remedy
 from imagestudy.specs import (
+    SEED_STREAMS,
     TRIAL_SEED,
     Choice,
     Effort,
@@ -92,11 +93,15 @@ def open_study(study: str, effort: str) -> Plan:
     loaded = loaded.model_copy(update={"dataset": data.sources.sources.stamp(loaded.dataset)})
     for name in (*loaded.models, *loaded.crossed):
         models.entry(name, where=where)
-    for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in e.thinned)):
+    for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in (*e.thinned, *e.curves))):
         remedies.entry(name, where=where)
-    for profile in loaded.profiles:
-        _require_images(loaded, profile, where=where)
     plan = Plan(loaded, loaded.effort(effort))
+    for name in (*plan.effort.spread, *plan.effort.priced, *plan.effort.diagnosed):
+        models.entry(name, where=where)
+    for name in plan.effort.diagnosed:
+        require_known(name, models.names(kind="neural"), what="model that is trained in steps", where=where)
+    for profile in (*loaded.profiles, *curve_profiles(plan), *scale_profiles(plan)):
+        _require_images(loaded, profile, where=where)
     for name in members(plan):
         check_size(model_spec(plan, name), shape=data.image_shape(loaded.dataset), classes=data.class_count(loaded.dataset))
     return plan
@@ -162,8 +167,12 @@ def _profile(kind: str, ratio: Any) -> ProfileSpec:
 def remedies_of(plan: Plan, model: str, *, whole: bool) -> list[str]:
     """The remedies that a model is crossed with; a classical model leaves out those that need a loss of their own."""
     wanted = plan.study.remedies if whole else [r for r in plan.study.remedies if r in ("none", *plan.effort.thinned)]
-    fits = classical_remedies() if models.entry(model).facts["kind"] == "classical" else remedies.names()
-    return [name for name in wanted if name in fits]
+    return [name for name in wanted if name in _followed(model)]
+
+
+def _followed(model: str) -> tuple[str, ...]:
+    """The remedies that a model can follow."""
+    return classical_remedies() if models.entry(model).facts["kind"] == "classical" else remedies.names()
 
 
 def imbalance(plan: Plan, *, ratios: Sequence[Any] = ()) -> list[RunSpec]:
@@ -184,9 +193,13 @@ def remedy_of(plan: Plan, name: str) -> Choice:
 
 def loss_to_imbalance(plan: Plan) -> list[RunSpec]:
     """Traditional and modern members under each imbalanced profile, and under a balanced one of as many images."""
+    return [spec for profile in imbalanced_profiles(plan) for spec in _lost_under(plan, profile)]
+
+
+def _lost_under(plan: Plan, profile: ProfileSpec) -> list[RunSpec]:
     names = [name for family in TRADITIONAL for name in (TRADITIONAL[family], DECIDING[family])]
-    profiles = [p for profile in imbalanced_profiles(plan) for p in (profile, as_many_balanced(plan, profile))]
-    return [spec for profile in profiles for name in names for spec in cell(plan, name, profile=profile)]
+    pair = (profile, as_many_balanced(plan, profile))
+    return [spec for one in pair for name in names for spec in cell(plan, name, profile=one)]
 
 
 def as_many_balanced(plan: Plan, profile: ProfileSpec) -> ProfileSpec:
@@ -269,10 +282,78 @@ def recipes(plan: Plan) -> list[RunSpec]:
     ]
 
 
+def curve_profiles(plan: Plan) -> list[ProfileSpec]:
+    """The profiles of the curves of score against ratio: of the kind of the first profile, the smallest ratio first."""
+    kinds = [profile.name for profile in plan.study.profiles[:1] if profile.name in ("exponential", "step")]
+    return [_profile(kind, ratio) for kind in kinds for ratio in sorted(plan.effort.ratios)]
+
+
+def curves(plan: Plan) -> list[RunSpec]:
+    """The crossed models with the remedies of the curves, at every ratio."""
+    return [
+        spec
+        for profile in curve_profiles(plan)
+        for model in plan.study.crossed
+        for name in curve_remedies(plan, model)
+        for spec in cell(plan, model, profile=profile, remedy=remedy_of(plan, name))
+    ]
+
+
+def curve_remedies(plan: Plan, model: str) -> list[str]:
+    """`none` and the remedies of the curves that the model can follow."""
+    return [name for name in dict.fromkeys(("none", *plan.effort.curves)) if name in _followed(model)]
+
+
+def scale_profiles(plan: Plan) -> list[ProfileSpec]:
+    """Exponential profiles of one ratio in training sets of several sizes, the smallest first; none where no sizes are named."""
+    ratio = plan.study.scale_ratio
+    smaller = [ProfileSpec(name="exponential", ratio=ratio, largest=size) for size in sorted(plan.effort.sizes)]
+    return [*smaller, ProfileSpec(name="exponential", ratio=ratio)] if smaller else []
+
+
+def at_scale(plan: Plan) -> list[RunSpec]:
+    """Traditional and modern members at each of these sizes, imbalanced and balanced."""
+    return [spec for profile in scale_profiles(plan) for spec in _lost_under(plan, profile)]
+
+
+def spread(plan: Plan) -> list[RunSpec]:
+    """Plain training under the first profile, as it is and with each of the four seeds moved alone."""
+    cells = [cell(plan, name, profile=profile) for profile in plan.study.profiles[:1] for name in plan.effort.spread]
+    return [one for runs in cells for spec in runs for one in (spec, *(spec.moved(stream) for stream in SEED_STREAMS))]
+
+
+def diagnostics(plan: Plan) -> list[RunSpec]:
+    """Plain training, balanced and under the first profile, with looks at the test images; nothing may be chosen by these."""
+    profiles = [ProfileSpec(), *plan.study.profiles[:1]]
+    return [
+        spec.with_(kind="diagnostic")
+        for name in plan.effort.diagnosed
+        for profile in profiles
+        for spec in cell(plan, name, profile=profile)
+    ]
+
+
 def costs(plan: Plan) -> list[RunSpec]:
-    """One measurement of time and memory a model."""
+    """One measurement of time and memory a model; for the priced models one a remedy, too, under the first profile."""
     names = plan.study.models if plan.effort.costs is None else plan.effort.costs
-    return [spec.with_(kind="cost") for name in names for spec in cell(plan, name)[:1]]
+    measured = [cell(plan, name)[0] for name in names] + [cell[0] for cell in _priced(plan)]
+    return [spec.with_(kind="cost") for spec in measured]
+
+
+def _priced(plan: Plan) -> list[list[RunSpec]]:
+    return [
+        cell(plan, model, profile=profile, remedy=remedy_of(plan, name))
+        for profile in plan.study.profiles[:1]
+        for model in plan.effort.priced
+        for name in remedies_of(plan, model, whole=plan.effort.whole > 0)
+        if trains_once(name)
+    ]
+
+
+def trains_once(name: str) -> bool:
+    """Whether a remedy is one training of its own: neither computed from other runs nor chosen among them."""
+    found = remedy(Choice(name=name))
+    return found.posthoc is None and found.members == 1 and not found.trials
 
 
 def everything(plan: Plan) -> list[RunSpec]:
@@ -284,6 +365,10 @@ def everything(plan: Plan) -> list[RunSpec]:
         preprocessing(plan),
         probe(plan),
         recipes(plan),
+        curves(plan),
+        at_scale(plan),
+        spread(plan),
+        diagnostics(plan),
         costs(plan),
     ]
     parts += [part(plan, name) for name in DECIDING.values() for part in (overfit, ablation)]

@@ -21,6 +21,8 @@ RECIPE_VERSION = 2
 """Of the training recipe in `learners`; raised when a mend changes what a run would give."""
 TRIAL_SEED = 1_000
 """The first of the seeds that only choose, and are never reported."""
+MOVED_BY = 100
+"""What is added to a run's seed where one of its streams, or some, are moved alone."""
 
 
 class Spec(BaseModel):
@@ -72,11 +74,13 @@ class ProfileSpec(Spec):
         name: balanced, exponential (Cui et al. 2019), step (Buda et al. 2018), or natural.
         ratio: largest over smallest class count, at least 1.
         size: number of training images of a balanced profile; None takes as many as every class has.
+        largest: images of the largest class of an exponential or step profile; None takes as many as every class has.
     """
 
     name: Literal["balanced", "exponential", "step", "natural"] = "balanced"
     ratio: float = Field(default=1.0, ge=1)
     size: int | None = Field(default=None, gt=0)
+    largest: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ProfileSpec":
@@ -84,13 +88,15 @@ class ProfileSpec(Spec):
             raise ValueError(f"a {self.name} profile takes no ratio")
         if self.name != "balanced" and self.size is not None:
             raise ValueError("only a balanced profile takes a size")
+        if self.name in ("balanced", "natural") and self.largest is not None:
+            raise ValueError(f"a {self.name} profile takes no largest class")
         return self
 
     @property
     def label(self) -> str:
         """`exponential 50`, `balanced`, `balanced, 257 images`."""
         if self.name in ("exponential", "step"):
-            return f"{self.name} {self.ratio:g}"
+            return f"{self.name} {self.ratio:g}" + (f", largest {self.largest}" if self.largest else "")
         return self.name if self.size is None else f"{self.name}, {self.size} images"
 
 
@@ -127,7 +133,8 @@ class RunSpec(Spec):
     """One model trained once. Run i fixes every source of randomness, for every cell alike.
 
     `kind` says what it is for: a `run` is scored once on the test images; a `trial` (of tuning) never sees them; `cost` measures
-    time and memory and keeps no score.
+    time and memory and keeps no score; a `diagnostic` is scored on the test images again and again while it trains, to show what
+    that does, and keeps nothing by which anything could be chosen.
     """
 
     dataset: Choice
@@ -141,7 +148,7 @@ class RunSpec(Spec):
     order: int | None = Field(default=None, ge=0)
     init: int | None = Field(default=None, ge=0)
     batches: int | None = Field(default=None, ge=0)
-    kind: Literal["run", "trial", "cost"] = "run"
+    kind: Literal["run", "trial", "cost", "diagnostic"] = "run"
 
     def seed_of(self, stream: str) -> int:
         """The seed of one of `SEED_STREAMS`: the run's own unless that stream was moved alone."""
@@ -156,6 +163,10 @@ class RunSpec(Spec):
     def with_(self, **changes: Any) -> "RunSpec":
         """The same run but for the named fields."""
         return self.model_copy(update=changes)
+
+    def moved(self, *streams: str, by: int = MOVED_BY) -> "RunSpec":
+        """The same run with these of its `SEED_STREAMS` moved alone."""
+        return self.with_(**{stream: self.seed_of(stream) + by for stream in streams})
 
 
 class Effort(Spec):
@@ -173,6 +184,12 @@ class Effort(Spec):
         beside: those at which the other families stand beside the RNN (None: all).
         images_seen: replaces the study's budget.
         costs: models whose cost is measured (None: all of the study's).
+        priced: models whose remedies are measured for their cost too.
+        ratios: of the curves of score against ratio, under the kind of the first profile.
+        curves: remedies of those curves; `none` is always among them.
+        sizes: images of the largest class in the smaller training sets of the question of scale.
+        spread: models whose runs move each of their four seeds alone.
+        diagnosed: models that are scored on the test images while they train, to measure what that does.
     """
 
     runs: int = Field(gt=0)
@@ -186,6 +203,12 @@ class Effort(Spec):
     beside: tuple[int, ...] | None = None
     images_seen: int | None = Field(default=None, gt=0)
     costs: tuple[str, ...] | None = None
+    priced: tuple[str, ...] = ()
+    ratios: tuple[float, ...] = ()
+    curves: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
+    spread: tuple[str, ...] = ()
+    diagnosed: tuple[str, ...] = ()
 
 
 class Study(Spec):
@@ -202,6 +225,7 @@ class Study(Spec):
         training: the recipe.
         efforts: one entry for each of smoke, default, full.
         probe: training budget of the long-range probe, in images seen; None leaves the probe out.
+        scale_ratio: ratio of the exponential profile under which training sets of several sizes are compared.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
@@ -215,6 +239,7 @@ class Study(Spec):
     training: TrainingSpec = TrainingSpec()
     efforts: dict[Literal["smoke", "default", "full"], Effort]
     probe: TrainingSpec | None = None
+    scale_ratio: float = Field(default=10.0, ge=1)
 
     @field_validator("efforts")
     @classmethod

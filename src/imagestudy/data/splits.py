@@ -101,7 +101,7 @@ def spread(total: int, room: Int64[np.ndarray, " class"]) -> Int64[np.ndarray, "
 def profile_counts(profile: ProfileSpec, available: Int64[np.ndarray, " class"]) -> Int64[np.ndarray, " rank"]:
     """Training images by rank, the largest class first.
 
-    With n_max = min over classes of the available images, so that any class can take any rank:
+    With n_max = `profile.largest`, or min over classes of the available images, so that any class can take any rank:
 
     * balanced: n_max everywhere, or `profile.size` images in all, equal to within one.
     * exponential (Cui et al. 2019): floor(n_max · IR^(−rank/(K−1))).
@@ -117,7 +117,7 @@ def profile_counts(profile: ProfileSpec, available: Int64[np.ndarray, " class"])
         raise InputError(f"a profile needs two classes or more, each with a training image; these have {available.tolist()}")
     if profile.name == "natural":
         return np.sort(available)[::-1].copy()
-    classes, largest = len(available), int(available.min())
+    classes, largest = len(available), _largest(profile, int(available.min()))
     if profile.name == "balanced":
         return _balanced_counts(profile, classes, largest)
     if profile.ratio > largest:
@@ -127,6 +127,15 @@ def profile_counts(profile: ProfileSpec, available: Int64[np.ndarray, " class"])
         )
     exponent = np.arange(classes) / (classes - 1) if profile.name == "exponential" else np.arange(classes) >= classes // 2
     return np.floor(largest * profile.ratio ** -exponent.astype(np.float64) + ROUNDING_GUARD).astype(np.int64)
+
+
+def _largest(profile: ProfileSpec, room: int) -> int:
+    if profile.largest is not None and profile.largest > room:
+        raise InputError(
+            f"a largest class of {profile.largest} was given to profile {profile.name!r}; "
+            f"allowed: 1 to {room}, since {room} images is what every class has for training"
+        )
+    return room if profile.largest is None else profile.largest
 
 
 def _balanced_counts(profile: ProfileSpec, classes: int, largest: int) -> Int64[np.ndarray, " rank"]:

@@ -53,9 +53,13 @@ def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, 
 
 def _complete(records: Records, store: RunStore) -> Records:
     """The records, derived ones with the log-probabilities that follow from their parents'."""
-    behind = {record.spec.run_id: parents(record.spec)[0].run_id for record in records if is_derived(record.spec)}
-    known = store.load(set(behind.values()))
-    whole = {run_id: with_arrays(record, known[behind[run_id]]) for record in records if (run_id := record.spec.run_id) in behind}
+    behind = {record.spec.run_id: [p.run_id for p in parents(record.spec)] for record in records if is_derived(record.spec)}
+    known = store.load({run_id for run_ids in behind.values() for run_id in run_ids})
+    whole = {
+        run_id: with_arrays(record, [known[one] for one in behind[run_id]])
+        for record in records
+        if (run_id := record.spec.run_id) in behind
+    }
     return Records(tuple(whole.get(record.spec.run_id, record) for record in records), records.labels)
 
 
@@ -121,7 +125,7 @@ def _outcomes(mine: Sequence[RunSpec], store: RunStore, executor: Executor) -> I
         if lost and (is_derived(spec) or len(lost) == len(parents(spec))):
             yield Failure(spec, f"what it is computed from failed: {lost[0].key()}")
         elif is_derived(spec):
-            yield derive(spec, records[parents(spec)[0].run_id], store.load_arrays(labels_key(spec.dataset)))
+            yield derive(spec, [records[p.run_id] for p in parents(spec)], store.load_arrays(labels_key(spec.dataset)))
         else:
             tasks.append(task(spec, records))
     yield from executor.map(record, tasks)

@@ -7,7 +7,7 @@ from imagestudy.errors import InputError
 from imagestudy.learners import LEARNING_RATE
 from imagestudy.models import models
 from imagestudy.remedies import Trial, remedies, remedy
-from imagestudy.specs import TRIAL_SEED, Choice, RunSpec
+from imagestudy.specs import MOVED_BY, TRIAL_SEED, Choice, RunSpec
 from imagestudy.store import Record
 
 
@@ -21,15 +21,20 @@ class Task:
 
 def is_derived(spec: RunSpec) -> bool:
     """Whether the run's remedy acts on stored log-probabilities alone."""
-    return remedy(spec.remedy).posthoc is not None
+    chosen = remedy(spec.remedy)
+    return chosen.posthoc is not None or chosen.members > 1
 
 
 def parents(spec: RunSpec) -> tuple[RunSpec, ...]:
-    """The run of `none` behind a post-hoc remedy, the trials behind a tuned run, nothing behind any other."""
-    plain = spec.with_(remedy=remedies.stamp(Choice(name="none")))
+    """The runs of `none` behind a post-hoc remedy or an ensemble, the trials behind a tuned run, nothing behind any other.
+
+    The members of an ensemble train on the same images, with other initialisations and batch orders.
+    """
+    plain, chosen = spec.with_(remedy=remedies.stamp(Choice(name="none"))), remedy(spec.remedy)
     if is_derived(spec):
-        return (plain,)
-    return _trials(plain, remedy(spec.remedy).trials)
+        others = range(1, chosen.members)
+        return (plain, *(plain.moved("init", "batches", by=number * MOVED_BY) for number in others))
+    return _trials(plain, chosen.trials)
 
 
 def _trials(plain: RunSpec, trials: Sequence[Trial]) -> tuple[RunSpec, ...]:

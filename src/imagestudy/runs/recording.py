@@ -6,20 +6,24 @@ The functions are pure, fit to be sent to another process.
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
+from scipy.special import logsumexp
 
 from imagestudy import data, metrics
 from imagestudy.learners import ClassicalLearner, TorchLearner, make_learner
 from imagestudy.models import cost
 from imagestudy.remedies import remedy
-from imagestudy.remedies.posthoc import Adjustment
+from imagestudy.remedies.stages import ClassMeans, Normalization
 from imagestudy.runs.lineage import Task
 from imagestudy.specs import RunSpec
 from imagestudy.store import Failure, Record, round_log_probabilities
 
+DIAGNOSTIC_POINTS = 100
+"""Looks at the test images during a diagnostic run."""
 SELECTING = ("balanced_accuracy", "accuracy", "macro_f1", "nll")
 """Scores that are kept of the validation images, by which something may be chosen."""
 
@@ -27,7 +31,7 @@ SELECTING = ("balanced_accuracy", "accuracy", "macro_f1", "nll")
 def record(task: Task) -> Record | Failure:
     """Do the task. Whatever goes wrong inside is this run's failure, with its reason, and does not stop the others."""
     try:
-        return _measure_cost(task) if task.spec.kind == "cost" else _train_and_score(task)
+        return {"cost": _measure_cost, "diagnostic": _diagnose}.get(task.spec.kind, _train_and_score)(task)
     except Exception as error:
         return Failure(task.spec, f"{type(error).__name__}: {error}")
 
@@ -44,6 +48,7 @@ def _train_and_score(task: Task) -> Record:
         arrays[name] = round_log_probabilities(learner.predict_log_proba(part.images))
         scores[name] = _score(arrays[name], part.labels, prepared.counts)
     facts = {"counts": prepared.counts.tolist(), "train_accuracy": _accuracy(learner, prepared.train)} | _settings(spec)
+    facts |= {name: round(value, 6) for name, value in learner.chosen.items()}
     if spec.kind == "trial":
         arrays = {}
     else:
@@ -52,6 +57,23 @@ def _train_and_score(task: Task) -> Record:
         arrays["curve"] = learner.curve.astype(np.float32)
     cost_of_run = {"seconds": round(learner.seconds, 3), "images_seen": _images_seen(learner, prepared.train)}
     return Record(task.spec, scores.get("test", {}), _selecting(scores["validation"]), cost_of_run, facts, arrays)
+
+
+def _diagnose(task: Task) -> Record:
+    """Train as a run does and keep the curve, with a column more for the test images; no score and no prediction."""
+    spec = task.effective
+    prepared, test = data.prepare(spec), data.test_part(spec)
+    learner = make_learner(
+        spec,
+        classes=len(prepared.classes),
+        flips=prepared.flips,
+        watch=(prepared.validation.images, prepared.validation.labels),
+        beside=(test.images, test.labels),
+        points=DIAGNOSTIC_POINTS,
+    )
+    learner.fit(prepared.train.images, prepared.train.labels)
+    cost_of_run = {"seconds": round(learner.seconds, 3), "images_seen": _images_seen(learner, prepared.train)}
+    return Record(spec, {}, {}, cost_of_run, {"counts": prepared.counts.tolist()}, {"curve": learner.curve.astype(np.float32)})
 
 
 def _selecting(scores: dict[str, float]) -> dict[str, float]:
@@ -85,7 +107,9 @@ def _measure_cost(task: Task) -> Record:
     """What a model costs: seconds to train, memory above the start, latency, images a second, parameters, FLOPs."""
     spec = task.effective
     prepared = data.prepare(spec)
-    learner = make_learner(spec, classes=len(prepared.classes), flips=prepared.flips)
+    chooses = isinstance(remedy(spec.remedy).ending, Normalization | ClassMeans)
+    watch = (prepared.validation.images, prepared.validation.labels) if chooses else None
+    learner = make_learner(spec, classes=len(prepared.classes), flips=prepared.flips, watch=watch, points=0)
     images = prepared.validation.images
     before = _peak_memory_bytes()
     learner.fit(prepared.train.images, prepared.train.labels)
@@ -116,40 +140,52 @@ def _median_seconds(call: Callable[[], object], *, repeats: int = 20) -> float:
     return float(np.median(np.diff(marks)))
 
 
-def derive(spec: RunSpec, parent: Record, labels: dict[str, np.ndarray]) -> Record | Failure:
-    """A post-hoc remedy, from its parent's stored log-probabilities; what it has to choose, it chooses on validation.
+def derive(spec: RunSpec, behind: Sequence[Record], labels: dict[str, np.ndarray]) -> Record | Failure:
+    """A post-hoc remedy, from its parents' stored log-probabilities; what it has to choose, it chooses on validation.
 
     Whatever goes wrong inside is this run's failure.
 
     Args:
         spec: with a post-hoc remedy.
-        parent: the run of `none` with the same seeds.
+        behind: its parents: the run of `none` with the same seeds, and the other members of an ensemble.
         labels: of the `validation` and `test` images.
     """
     try:
-        return _derive(spec, parent, labels)
+        return _derive(spec, behind, labels)
     except Exception as error:
         return Failure(spec, f"{type(error).__name__}: {error}")
 
 
-def _derive(spec: RunSpec, parent: Record, labels: dict[str, np.ndarray]) -> Record:
-    counts = np.array(parent.facts["counts"], dtype=np.int64)
-    tau = _correction(spec).choose(parent.arrays["validation"], labels["validation"], counts)
-    derived = with_arrays(Record(spec, {}, {}, parent.cost, parent.facts | {"tau": tau}), parent)
+def _derive(spec: RunSpec, behind: Sequence[Record], labels: dict[str, np.ndarray]) -> Record:
+    plain = behind[0]
+    counts = np.array(plain.facts["counts"], dtype=np.int64)
+    correction = remedy(spec.remedy).posthoc
+    chosen = {} if correction is None else {"tau": correction.choose(plain.arrays["validation"], labels["validation"], counts)}
+    derived = with_arrays(Record(spec, {}, {}, _together(behind), plain.facts | chosen), behind)
     scores = {part: _score(derived.arrays[part], labels[part], counts) for part in ("validation", "test")}
     facts = derived.facts | {"temperature": _temperature(derived.arrays["validation"], labels["validation"])}
-    return Record(spec, scores["test"], _selecting(scores["validation"]), parent.cost, facts)
+    return Record(spec, scores["test"], _selecting(scores["validation"]), derived.cost, facts)
 
 
-def with_arrays(derived: Record, parent: Record) -> Record:
-    """A derived run with the log-probabilities that follow from its parent's; the store keeps them but once."""
-    counts = np.array(parent.facts["counts"], dtype=np.int64)
-    said = {part: parent.arrays[part] for part in parent.arrays.keys() & {"validation", "test"}}
-    arrays = {part: _correction(derived.spec).apply(logs, counts, derived.facts["tau"]) for part, logs in said.items()}
+def _together(behind: Sequence[Record]) -> dict[str, float]:
+    """What all the trainings cost that stand behind a derived run."""
+    return {name: round(sum(record.cost[name] for record in behind), 3) for name in behind[0].cost}
+
+
+def with_arrays(derived: Record, behind: Sequence[Record]) -> Record:
+    """A derived run with the log-probabilities that follow from its parents'; the store keeps them but once."""
+    counts = np.array(derived.facts["counts"], dtype=np.int64)
+    correction = remedy(derived.spec.remedy).posthoc
+    arrays = {}
+    for part in ("validation", "test"):
+        if all(part in record.arrays for record in behind):
+            said = mean_probability([record.arrays[part] for record in behind])
+            arrays[part] = said if correction is None else correction.apply(said, counts, derived.facts["tau"])
     return replace(derived, arrays=arrays)
 
 
-def _correction(spec: RunSpec) -> Adjustment:
-    posthoc = remedy(spec.remedy).posthoc
-    assert posthoc is not None, "only a remedy with a correction is derived"
-    return posthoc
+def mean_probability(logs: Sequence[Float[np.ndarray, "n class"]]) -> Float[np.ndarray, "n class"]:
+    """The log of the mean probability of several models; one model's own, as it is."""
+    if len(logs) == 1:
+        return logs[0]
+    return logsumexp([metrics.normalize(one) for one in logs], axis=0) - np.log(len(logs))
