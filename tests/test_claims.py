@@ -68,6 +68,30 @@ def test_scarcity_is_not_mistaken_for_imbalance(plan):
             assert finding.verdict in ("undecided", "equivalent")
 
 
+@pytest.mark.parametrize(("growth", "verdict"), [(0.1, "supported"), (-0.1, "contradicted"), (0.0, "undecided")])
+def test_a9_is_the_growth_of_the_gap_with_each_doubling_of_the_training_set(plan, growth, verdict):
+    """Only the traditional member loses, and what it loses grows by so much with each doubling; balanced sets lose nothing."""
+
+    def accuracy(spec):
+        lost = 0.0
+        if spec.profile.name == "exponential" and spec.model.name in TRADITIONAL.values():
+            lost = 0.3 + growth * np.log2((spec.profile.largest or 95) / 48)
+        return 0.9 - lost
+
+    found = {f.claim: f for f in claims.decide(plan, made(plan, accuracy))}
+    for family in ("CNN", "RNN", "ANN"):
+        assert found[f"A9 {family}"].verdict == verdict
+        assert found[f"A9 {family}"].judged[0][1].interval.estimate == pytest.approx(growth, abs=0.02)
+
+
+def test_the_slope_of_effects_on_a_line_is_its_slope_and_one_that_does_not_change_has_none():
+    values, weights, strata = np.arange(6.0).reshape(2, 3), np.full(3, 1 / 3), np.zeros(3, dtype=np.int64)
+    x = np.array([1.0, 2.0, 4.0])
+    rising = [compare.Effect(values + 0.5 * one, weights, strata) for one in x]
+    np.testing.assert_allclose(claims.slope_of(rising, x).by_run, 0.5)
+    np.testing.assert_allclose(claims.slope_of([compare.Effect(values, weights, strata)] * 3, x).by_run, 0, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("others", "verdict"),
     [({}, "supported"), ({"vit": 0.999}, "contradicted"), ({"mlp": 0.9, "vit": 0.9, "bilstm": 0.9}, "undecided")],
@@ -112,12 +136,12 @@ def test_the_table_says_what_would_decide_exactly_what_is_undecided(plan):
     assert set(frame["verdict"]) <= {"supported", "contradicted", "equivalent", "undecided"}
     assert (frame.loc[frame["verdict"] != "undecided", "would decide it"] == "").all()
     assert frame["claim"].tolist() == [f.claim for f in findings]
-    assert len(findings) == 16
+    assert len(findings) == 19
 
 
 def test_the_comparisons_of_a_claim_are_declared_together(plan):
     findings = {f.claim: f for f in claims.decide(plan, made(plan, lambda _: DECISIVE))}
-    declared = {"A1": 1, "A2": 3, "A3": 3, "A6": 3, "A10": 2, "A11 filter, clean": 6}
+    declared = {"A1": 1, "A2": 3, "A3": 3, "A6": 3, "A9 CNN": 3, "A10": 2, "A11 filter, clean": 6}
     assert {claim: findings[claim].judged[0][1].comparisons for claim in declared} == declared
 
 

@@ -10,12 +10,14 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from imagestudy import compare, data, grids, stats
 from imagestudy.compare import Effect, Judged
 from imagestudy.grids import DECIDING, TRADITIONAL, Plan
 from imagestudy.models import cost, models
 from imagestudy.records import Records
+from imagestudy.specs import ProfileSpec
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
 
@@ -136,14 +138,8 @@ def modern_loses_less(plan: Plan, records: Records) -> list[Finding]:
     if not grids.imbalanced_profiles(plan):
         return findings
     for number, family in (("A6", "cnn"), ("A7", "rnn"), ("A8", "ann")):
-        cells = {
-            side: [
-                tuple(records.of(grids.cell(plan, name, profile=p)) for p in (grids.as_many_balanced(plan, profile), profile))
-                for profile in grids.imbalanced_profiles(plan)
-            ]
-            for side, name in (("modern", DECIDING[family]), ("traditional", TRADITIONAL[family]))
-        }
-        cells = _same_seeds(cells)
+        profiles = grids.imbalanced_profiles(plan)
+        cells = _same_seeds({side: _lost_pairs(plan, records, name, profiles) for side, name in _members(family).items()})
         judged = compare.judge(
             _difference_of_losses(cells["traditional"], cells["modern"]), margin=plan.study.margin, comparisons=3
         )
@@ -173,6 +169,51 @@ def _same_seeds(sides: dict[str, list[tuple[Records, ...]]]) -> dict[str, list[t
         return Records(tuple(by_seed[seed] for seed in shared), cell.labels)
 
     return {name: [tuple(map(kept, pair)) for pair in pairs] for name, pairs in sides.items()}
+
+
+def gap_grows_with_size(plan: Plan, records: Records) -> list[Finding]:
+    """A9: how much the effect of A6–A8 grows with each doubling of the training set, at one ratio; supported if it grows.
+
+    The effect at every size is judged as in `modern_loses_less`; what decides is its least-squares slope against log2 of the size.
+    """
+    profiles = grids.scale_profiles(plan)
+    if not profiles:
+        return []
+    sizes = np.array([data.profile_size(plan.study.dataset, profile) for profile in profiles])
+    findings = []
+    for family in ("cnn", "rnn", "ann"):
+        sides = _same_seeds({side: _lost_pairs(plan, records, name, profiles) for side, name in _members(family).items()})
+        losses = [
+            _difference_of_losses([traditional], [modern])
+            for traditional, modern in zip(sides["traditional"], sides["modern"], strict=True)
+        ]
+        slope = slope_of(losses, np.log2(sizes))
+        judged = compare.judge(slope, margin=plan.study.margin, comparisons=3)
+        says = f"A modern {FAMILY_TITLES[family]} handles imbalance the better, the larger the set"
+        at = "; ".join(f"{size}: {compare.say_points(loss.interval())}" for size, loss in zip(sizes, losses, strict=True))
+        effect = "growth of that difference with each doubling of the training set"
+        findings.append(_one(f"A9 {FAMILY_TITLES[family]}", says, effect, judged, aside=f"By training images, at 95 %: {at}."))
+    return findings
+
+
+def slope_of(effects: Sequence[Effect], x: Float[np.ndarray, " effect"]) -> Effect:
+    """The least-squares slope of effects on the same runs and images against x: Σ (x_k − x̄) effect_k / Σ (x_k − x̄)²."""
+    centered = x - x.mean()
+    share = centered / (centered @ centered)
+    values = sum(weight * effect.values for weight, effect in zip(share, effects, strict=True))
+    return Effect(np.asarray(values), effects[0].weights, effects[0].strata, unit=float(np.abs(share).max()))
+
+
+def _members(family: str) -> dict[str, str]:
+    return {"modern": DECIDING[family], "traditional": TRADITIONAL[family]}
+
+
+def _lost_pairs(plan: Plan, records: Records, name: str, profiles: Sequence[ProfileSpec]) -> list[tuple[Records, ...]]:
+    """For each profile the runs of a model on the balanced set of as many images, and on the imbalanced one."""
+    return [
+        tuple(records.of(grids.cell(plan, name, profile=p)) for p in (grids.as_many_balanced(plan, profile), profile))
+        for profile in profiles
+    ]
 
 
 def _say_log_odds(traditional: Pairs, modern: Pairs) -> str:
@@ -262,6 +303,7 @@ CLAIMS: dict[str, Callable[[Plan, Records], list[Finding]]] = {
     "A2": cnn_leads,
     "A3–A5": modern_is_more_accurate,
     "A6–A8": modern_loses_less,
+    "A9": gap_grows_with_size,
     "A10": long_range,
     "A11": preprocessing_pays,
     "A13": listings,
@@ -278,6 +320,7 @@ def grid(plan: Plan) -> list:
     return [
         *grids.accuracy(plan, models_=grids.members(plan)),
         *grids.loss_to_imbalance(plan),
+        *grids.at_scale(plan),
         *grids.preprocessing(plan),
         *grids.probe(plan),
     ]

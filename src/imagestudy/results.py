@@ -18,7 +18,8 @@ from imagestudy.claims import Finding
 from imagestudy.errors import InputError
 from imagestudy.grids import Plan
 from imagestudy.records import Records, labels_key
-from imagestudy.specs import PreprocessingSpec, RunSpec
+from imagestudy.runs.lineage import is_derived, parents
+from imagestudy.specs import SEED_STREAMS, PreprocessingSpec, ProfileSpec, RunSpec
 from imagestudy.store import RunStore
 
 README_BEGIN = "<!-- published results: written by `imagestudy publish`, not by hand -->"
@@ -173,21 +174,38 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
     return f"Published {len(wanted)} runs under {target}, {size / 1e6:.1f} MB of records."
 
 
-def _published_arrays(specs: Sequence[RunSpec]) -> dict[str, tuple[str, ...]]:
-    """What is published of each run: of plain training on the images as they are everything, of others the test predictions.
+def _published_arrays(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, tuple[str, ...]]:
+    """What is published of each run: predictions where the report looks at probabilities, elsewhere what was missed.
 
+    Probabilities are looked at in plain training, balanced and under the study's profiles, and in every remedy under the first one.
     Nothing in the report reads the rest, and a published store has to stay small.
     """
-    plain = {spec.run_id for spec in specs if spec.remedy.name == "none" and spec.preprocessing == PreprocessingSpec()}
     kept: dict[str, tuple[str, ...]] = {labels_key(spec.dataset): ("validation", "test") for spec in specs}
-    return kept | {spec.run_id: ("test", "validation", "curve") if spec.run_id in plain else ("test",) for spec in specs}
+    closely = {spec.run_id for spec in specs if _is_looked_at(plan, spec)}
+    for spec in specs:
+        if spec.run_id in closely:
+            kept[spec.run_id] = ("test", "validation", "curve") if spec.remedy.name == "none" else ("test", "validation")
+        elif spec.kind == "diagnostic":
+            kept[spec.run_id] = ("curve",)
+        elif not (is_derived(spec) and all(parent.run_id in closely for parent in parents(spec))):
+            kept[spec.run_id] = ("missed",)
+    return kept
+
+
+def _is_looked_at(plan: Plan, spec: RunSpec) -> bool:
+    plain = spec.remedy.name == "none"
+    profiles = [ProfileSpec(), *grids.imbalanced_profiles(plan)] if plain else grids.imbalanced_profiles(plan)[:1]
+    moved = any(spec.seed_of(stream) != spec.seed for stream in SEED_STREAMS)
+    member = moved and spec.init == spec.batches and spec.profile in grids.imbalanced_profiles(plan)[:1]
+    as_it_is = spec.preprocessing == PreprocessingSpec() and spec.dataset == plan.study.dataset and not is_derived(spec)
+    return as_it_is and spec.kind == "run" and spec.profile in profiles and (not moved or member)
 
 
 def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:
     """Put the runs in place of an older published store, unless they are too much for it; return the bytes."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / paths.STORE_NAME
-        RunStore(paths.store_file(plan.name)).copy_to(copy, [spec.run_id for spec in specs], _published_arrays(specs))
+        RunStore(paths.store_file(plan.name)).copy_to(copy, [spec.run_id for spec in specs], _published_arrays(plan, specs))
         if (size := copy.stat().st_size) > MOST_STORE_BYTES:
             raise InputError(f"the store to publish has {size:,} bytes; allowed: {MOST_STORE_BYTES:,}")
         target.mkdir(parents=True, exist_ok=True)

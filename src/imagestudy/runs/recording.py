@@ -52,6 +52,7 @@ def _train_and_score(task: Task) -> Record:
     if spec.kind == "trial":
         arrays = {}
     else:
+        arrays["missed"] = _missed(arrays["test"], part.labels)
         facts["temperature"] = _temperature(arrays["validation"], prepared.validation.labels)
     if spec.kind == "run" and len(learner.curve):
         arrays["curve"] = learner.curve.astype(np.float32)
@@ -78,6 +79,12 @@ def _diagnose(task: Task) -> Record:
 
 def _selecting(scores: dict[str, float]) -> dict[str, float]:
     return {name: scores[name] for name in SELECTING}
+
+
+def _missed(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """By how many classes, counted round, each decision is off; 0 where it is right."""
+    off = (log_probabilities.argmax(axis=1) - labels) % log_probabilities.shape[1]
+    return off.astype(np.min_scalar_type(log_probabilities.shape[1]))
 
 
 def _temperature(log_probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -164,7 +171,8 @@ def _derive(spec: RunSpec, behind: Sequence[Record], labels: dict[str, np.ndarra
     derived = with_arrays(Record(spec, {}, {}, _together(behind), plain.facts | chosen), behind)
     scores = {part: _score(derived.arrays[part], labels[part], counts) for part in ("validation", "test")}
     facts = derived.facts | {"temperature": _temperature(derived.arrays["validation"], labels["validation"])}
-    return Record(spec, scores["test"], _selecting(scores["validation"]), derived.cost, facts)
+    arrays = {"missed": _missed(derived.arrays["test"], labels["test"])}
+    return Record(spec, scores["test"], _selecting(scores["validation"]), derived.cost, facts, arrays)
 
 
 def _together(behind: Sequence[Record]) -> dict[str, float]:
@@ -173,10 +181,10 @@ def _together(behind: Sequence[Record]) -> dict[str, float]:
 
 
 def with_arrays(derived: Record, behind: Sequence[Record]) -> Record:
-    """A derived run with the log-probabilities that follow from its parents'; the store keeps them but once."""
+    """A derived run with the log-probabilities that follow from its parents', where those have theirs; they are kept but once."""
     counts = np.array(derived.facts["counts"], dtype=np.int64)
     correction = remedy(derived.spec.remedy).posthoc
-    arrays = {}
+    arrays = dict(derived.arrays)
     for part in ("validation", "test"):
         if all(part in record.arrays for record in behind):
             said = mean_probability([record.arrays[part] for record in behind])
