@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imagestudy import compare, grids, imbalance, metrics, stats
+from imagestudy import compare, grids, imbalance, metrics
 from imagestudy.errors import InputError
 from imagestudy.grids import Plan
-from imagestudy.imbalance.calibration import ece_difference
 from imagestudy.imbalance.gains import declared_remedies
 from imagestudy.imbalance.shown import MEMBERS, pairs
 from imagestudy.records import Records, labels_key
@@ -164,14 +163,17 @@ class TestLossesAndGains:
         frame = imbalance.gains(show(plan, by_remedy))
         assert frame.groupby("profile")["comparisons"].unique().map(list).to_dict() == {"exponential 50": [5], "step 10": [1]}
 
-    def test_what_a_model_cannot_follow_is_a_dash_and_no_row(self, plan: Plan) -> None:
+    def test_what_a_model_cannot_follow_has_no_row(self, plan: Plan) -> None:
         frame = imbalance.gains(show(plan, by_remedy))
         first = frame[frame["profile"] == "exponential 50"]
-        wide = imbalance.spread_out(first).set_index("remedy")
-        assert (first["model"] == "svm").sum() == 3
-        assert [wide.loc[name, "svm"] for name in ("focal loss", "balanced softmax")] == ["–", "–"]
-        assert wide.loc["balanced sampler", "mlp"].startswith("+15.0 [")
-        assert wide.loc["balanced sampler", "mlp"].endswith("higher")
+        assert set(first.loc[first["model"] == "svm", "remedy"]) == {"none, tuned", "balanced sampler", "logit adjustment, τ = 1"}
+
+    def test_what_gains_most_under_the_first_profile_on_the_mean_of_the_models_comes_first(self, plan: Plan) -> None:
+        frame = imbalance.gains(show(plan, by_remedy))
+        order = list(dict.fromkeys(frame["remedy"]))
+        means = frame[frame["profile"] == "exponential 50"].groupby("remedy")["difference"].mean()
+        assert list(means[order]) == sorted(means, reverse=True)
+        assert order[-1] == "focal loss"
 
     def test_a_cell_whose_runs_all_failed_is_left_out(self, plan: Plan) -> None:
         shown = show(plan, by_remedy)
@@ -233,10 +235,33 @@ class TestCosts:
     def test_tuning_costs_a_training_for_each_trial_and_a_correction_none(self, plan: Plan) -> None:
         assert [imbalance.trainings(plan, name, "mlp") for name in ("none", "focal", "logit_adjustment", "tuned")] == [1, 1, 1, 4]
 
-    def test_seconds_count_the_trials(self, plan: Plan) -> None:
+    def test_the_price_counts_every_training_in_units_of_a_plain_one(self, plan: Plan) -> None:
         frame = imbalance.costs(show(plan, by_remedy), "mlp").set_index("remedy")
-        assert frame.loc["none", "seconds"] == frame.loc["logit adjustment, τ = 1", "seconds"] == 2.0
-        assert frame.loc["none, tuned", "seconds"] == 2.0 * frame.loc["none, tuned", "trainings"] == 8.0
+        assert frame["times"].to_dict() == dict.fromkeys(frame.index, 1.0) | {"none, tuned": 4.0}
+        assert frame.loc["none, tuned", "trainings"] == 4
+
+    def test_a_remedy_that_was_measured_alone_has_that_price(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        alone = [
+            Record(shown.cell("mlp", name).records[0].spec.with_(kind="cost"), {}, {}, {"seconds": seconds}, {"counts": COUNTS})
+            for name, seconds in (("none", 4.0), ("focal", 6.0))
+        ]
+        priced = imbalance.Shown(plan, shown.profiles, Records((*shown.records, *alone), shown.records.labels))
+        frame = imbalance.costs(priced, "mlp").set_index("remedy")
+        assert frame.loc["focal loss", "times"] == 1.5
+        assert frame.loc["none, tuned", "times"] == 4.0
+
+    def test_the_cheapest_of_the_best_is_named_with_its_price(self) -> None:
+        frame = pd.DataFrame(
+            {"remedy": list("abc"), "times": [3.0, 1.02, 1.0], "estimate": [0.9, 0.89, 0.5], "near": [True, True, False]}
+        )
+        assert imbalance.say_cheapest(frame) == (
+            "2 of 3 cannot be told from the highest. The cheapest of them is b, at the price of plain training; the dearest is a, "
+            "at 3 times that of plain training."
+        )
+
+    def test_the_axis_begins_a_little_below_plain_training(self) -> None:
+        assert imbalance.axis_start(pd.DataFrame({"remedy": ["none", "mixup"], "estimate": [0.822, 0.4]})) == pytest.approx(0.75)
 
     def test_tuned_says_what_was_chosen_and_the_gain_of_the_gains(self, plan: Plan) -> None:
         shown = show(plan, by_remedy)
@@ -264,33 +289,59 @@ def with_settings(record: Record) -> Record:
     return Record(record.spec, record.scores, record.validation, record.cost, record.facts | own, record.arrays)
 
 
-class TestCalibration:
-    def test_ece_of_the_table_is_that_of_the_metrics(self, plan: Plan) -> None:
-        shown = show(plan, by_remedy)
-        frame = imbalance.calibration(shown, "mlp").set_index("remedy")
-        assert frame.loc["focal loss", "ece"] == pytest.approx(shown.cell("mlp", "focal").records[0].scores["ece"])
-        assert list(frame.loc["none", ["against", "verdict"]]) == ["–", "–"]
+class TestRanking:
+    def test_the_highest_comes_first_and_what_cannot_be_told_from_it_is_marked(self, plan: Plan) -> None:
+        frame = imbalance.rank(show(plan, by_remedy), "mlp").set_index("remedy")
+        assert list(frame["estimate"]) == sorted(frame["estimate"], reverse=True)
+        assert set(frame.index[frame["near"]]) == {"balanced sampler", "balanced softmax"}
+        marked = imbalance.mark_best(imbalance.gains(show(plan, by_remedy)), show(plan, by_remedy))
+        near = marked[marked["near"] & (marked["model"] == "mlp")]
+        assert set(near["remedy"]) == {"balanced sampler", "balanced softmax"}
 
-    def test_a_temperature_mends_what_is_only_too_sure(self, plan: Plan) -> None:
-        frame = imbalance.calibration(show(plan, by_remedy, sure=0.999), "mlp").set_index("remedy")
-        assert frame.loc["none", "temperature"] > 1
-        assert frame.loc["none", "ece_after"] < 0.01 < frame.loc["none", "ece"]
-        assert frame.loc["none", "nll_after"] < frame.loc["none", "nll"]
-
-    def test_the_difference_is_that_of_the_metric(self) -> None:
-        rng = np.random.default_rng(0)
-        ours, theirs = (
-            np.stack([metrics.normalize(rng.normal(size=(len(LABELS), CLASSES)) * scale) for _ in range(3)]) for scale in (1, 3)
+    def test_the_remedies_near_the_highest_of_every_model_are_named(self) -> None:
+        frame = pd.DataFrame(
+            {"model": ["a", "a", "b", "b"], "remedy": ["x", "y", "x", "y"], "near": [True, True, True, False], "difference": 0.0}
         )
-        interval = ece_difference(ours, theirs, LABELS, level=0.95)
-        ece = [np.mean([metrics.ece(np.exp(logs), LABELS) for logs in side]) for side in (ours, theirs)]
-        assert interval.estimate == pytest.approx(ece[0] - ece[1])
-        assert (interval.runs, interval.images) == (3, len(LABELS))
+        assert imbalance.say_near(frame) == (
+            "Remedies that cannot be told from the highest of their column: 2 for a, 1 for b. In that list for every model: x."
+        )
 
-    def test_the_same_against_itself_is_zero(self) -> None:
-        logs = np.stack([said(np.arange(len(LABELS)) % 5 > 0, 0.7)] * 3)
-        assert ece_difference(logs, logs, LABELS, level=0.95).estimate == 0
-        assert stats.decide(ece_difference(logs, logs, LABELS, level=0.95), margin=0.0) == "undecided"
+    def test_a_model_that_needs_its_own_remedy_is_told_from_those_that_agree(self, plan: Plan) -> None:
+        """The network is best with the balanced sampler, the classical model with adjustment; neither would serve the other."""
+
+        def wrong(spec: RunSpec) -> int:
+            best = {"mlp": "balanced_sampler", "svm": "logit_adjustment"}.get(spec.model.name)
+            return 0 if spec.remedy.name == best else 10
+
+        frame = imbalance.one_for_all(show(plan, wrong)).set_index("model")
+        assert frame.loc["mlp", ["own", "common"]].tolist() == ["balanced sampler", "logit adjustment, τ = 1"]
+        assert set(frame["verdict"]) == {"higher"}
+        assert set(frame["comparisons"]) == {2}
+        np.testing.assert_allclose(frame["difference"], 0.5 * 10 / EACH)
+        alike = imbalance.one_for_all(show(plan, lambda spec: 0 if spec.remedy.name == "balanced_sampler" else 10))
+        assert alike.empty
+        said = imbalance.say_one_for_all(alike, show(plan, by_remedy))
+        assert said == "All 2 models choose what the others would choose for them."
+
+    def test_the_choice_of_the_others_is_one_that_the_model_can_follow(self, plan: Plan) -> None:
+        frame = imbalance.one_for_all(show(plan, lambda spec: 0 if spec.remedy.name == "balanced_softmax" else 10))
+        assert "balanced softmax" not in set(frame["common"])
+        assert list(frame["own"]) == ["balanced softmax"]
+
+    def test_curves_have_a_point_a_ratio_and_remedy(self, tmp_path: Path) -> None:
+        text = STUDY.replace("thinned: [balanced_softmax]", "ratios: [2, 50], curves: [balanced_softmax]")
+        plan = open_plan(tmp_path, text=text)
+        frame = imbalance.curves(show(plan, by_remedy), "mlp")
+        assert frame[["ratio", "remedy"]].values.tolist() == [
+            [ratio, remedy] for remedy in ("none", "balanced softmax") for ratio in (2.0, 50.0)
+        ]
+        assert set(imbalance.curves(show(plan, by_remedy), "svm")["remedy"]) == {"none"}
+
+    def test_moved_runs_are_in_no_cell(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        moved = [make(record.spec.moved("init", "batches"), 0) for record in shown.cell("mlp", "none")]
+        more = imbalance.Shown(plan, shown.profiles, Records((*shown.records, *moved), shown.records.labels))
+        assert [r.spec for r in more.cell("mlp", "none")] == [r.spec for r in shown.cell("mlp", "none")]
 
 
 class TestBest:

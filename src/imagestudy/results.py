@@ -19,7 +19,7 @@ from imagestudy.errors import InputError
 from imagestudy.grids import Plan
 from imagestudy.records import Records, labels_key
 from imagestudy.runs.lineage import is_derived, parents
-from imagestudy.specs import SEED_STREAMS, PreprocessingSpec, ProfileSpec, RunSpec
+from imagestudy.specs import PreprocessingSpec, ProfileSpec, RunSpec
 from imagestudy.store import RunStore
 
 README_BEGIN = "<!-- published results: written by `imagestudy publish`, not by hand -->"
@@ -38,7 +38,7 @@ class Tables:
 
 def tabulate(records: Records, findings: Sequence[Finding]) -> Tables:
     """The tables of a study; a cell's name is the hash of everything but its seed, so that equal names mean equal cells."""
-    scored = Records(tuple(record for record in records if record.scores), records.labels)
+    scored = Records(tuple(record for record in records if record.scores and not record.spec.is_moved), records.labels)
     cells = compare.summarize(scored).drop(columns="seconds")
     cells.insert(0, "cell", list(scored.cells()))
     return Tables(cells.round(5), pd.DataFrame(_verdict_rows(findings)).round(5))
@@ -195,10 +195,9 @@ def _published_arrays(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, tuple[s
 def _is_looked_at(plan: Plan, spec: RunSpec) -> bool:
     plain = spec.remedy.name == "none"
     profiles = [ProfileSpec(), *grids.imbalanced_profiles(plan)] if plain else grids.imbalanced_profiles(plan)[:1]
-    moved = any(spec.seed_of(stream) != spec.seed for stream in SEED_STREAMS)
-    member = moved and spec.init == spec.batches and spec.profile in grids.imbalanced_profiles(plan)[:1]
+    member = spec.is_moved and spec.init == spec.batches and spec.profile in grids.imbalanced_profiles(plan)[:1]
     as_it_is = spec.preprocessing == PreprocessingSpec() and spec.dataset == plan.study.dataset and not is_derived(spec)
-    return as_it_is and spec.kind == "run" and spec.profile in profiles and (not moved or member)
+    return as_it_is and spec.kind == "run" and spec.profile in profiles and (not spec.is_moved or member)
 
 
 def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:

@@ -156,6 +156,11 @@ class RunSpec(Spec):
         return self.seed if moved is None else moved
 
     @property
+    def is_moved(self) -> bool:
+        """Whether some of its streams have another seed than the run's own: no paired run of a cell, but one to set beside it."""
+        return any(self.seed_of(stream) != self.seed for stream in SEED_STREAMS)
+
+    @property
     def run_id(self) -> str:
         """Sixteen hexadecimal digits that name the run."""
         return hashlib.blake2b(self.key().encode(), digest_size=8).hexdigest()

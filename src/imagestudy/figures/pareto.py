@@ -1,5 +1,7 @@
 """Score against cost."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,14 +14,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox, BboxBase
 
 from imagestudy.figures.style import (
-    FAMILY_COLORS,
-    FAMILY_MARKERS,
     FAMILY_TITLES,
     QUIET,
     Picture,
     add_legend,
     drawing,
     named_artists,
+    palette,
     say_score,
 )
 
@@ -29,6 +30,7 @@ COSTS = {
     "flops": "operations an image (FLOPs)",
     "memory_mb": "memory, MiB",
     "latency_ms": "time for one image, milliseconds",
+    "times": "training time, in units of one plain training",
 }
 
 
@@ -37,6 +39,8 @@ def draw_pareto(
     *,
     cost: str = "seconds",
     label: str = "model",
+    by: str = "family",
+    named: Sequence[bool] | pd.Series | None = None,
     score: str = "balanced_accuracy",
     start: float | None = None,
     title: str = "",
@@ -44,23 +48,27 @@ def draw_pareto(
     """Score against cost, with the frontier of those that nothing cheaper beats.
 
     Args:
-        frame: with the columns `estimate`, `low`, `high`, `family`, `label` and `cost`; rows without a cost are left out.
+        frame: with the columns `estimate`, `low`, `high`, `label`, `by` and `cost`; rows without a cost are left out.
         cost: column of the cost.
         label: column of the names beside the points.
+        by: column whose values are told apart by colour and marker.
+        named: for each row, whether its name stands beside its point; None names all.
         score: what `frame` holds.
         start: where the axis of the score begins; points below are left out and named under the axis. None shows all.
         title: above everything.
     """
-    known = frame[frame[cost] > 0]
+    looks = palette([str(value) for value in frame[by]])
+    known = frame.assign(_named=[True] * len(frame) if named is None else list(named))
+    known = known[known[cost] > 0]
     shown = known if start is None else known[known["estimate"] >= start]
     with drawing(4.2 + (0.3 if title else 0), title=title) as figure:
         axes = figure.subplots()
         for row in shown.to_dict("records"):
-            color, marker = FAMILY_COLORS[row["family"]], FAMILY_MARKERS[row["family"]]
+            color, marker = looks[str(row[by])]
             low, high = max(row["low"], 0.0), min(row["high"], 1.0)
             axes.plot([row[cost]] * 2, [low, high], color=color, linewidth=1.2, alpha=0.6, gid="interval")
             axes.plot(row[cost], row["estimate"], marker, color=color, markersize=8, zorder=3, gid="estimate",
-                      label=FAMILY_TITLES[row["family"]])  # fmt: skip
+                      label=FAMILY_TITLES.get(row[by], str(row[by])))  # fmt: skip
         _put_frontier(axes, shown, cost)
         axes.set_xscale("log")
         use_plain_log(axes)
@@ -73,7 +81,8 @@ def draw_pareto(
         add_legend(figure, named_artists(axes))
         if start is not None:
             axes.set_ylim(bottom=start)
-        _name_points(figure, axes, shown, cost, label)
+        colors = [looks[str(value)][0] for value in shown[by]]
+        _name_points(figure, axes, shown.assign(_color=colors, _label=shown[label]), cost)
     return figure
 
 
@@ -116,7 +125,7 @@ LEADER_RING = 2
 """From this ring on, a thin line leads from the name to its point."""
 
 
-def _name_points(figure: Picture, axes: Axes, frame: pd.DataFrame, cost: str, label: str) -> None:
+def _name_points(figure: Picture, axes: Axes, frame: pd.DataFrame, cost: str) -> None:
     """A name beside each point: inside the axes, on no point and no other name, near, and across few lines."""
     figure.draw_without_rendering()
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -125,10 +134,10 @@ def _name_points(figure: Picture, axes: Axes, frame: pd.DataFrame, cost: str, la
     lines = [
         line.get_transform().transform_path(line.get_path()) for line in axes.lines if line.get_gid() in ("interval", "frontier")
     ]
-    for row in frame.to_dict("records"):
-        leader = {"arrowstyle": "-", "color": FAMILY_COLORS[row["family"]], "linewidth": 0.7, "shrinkA": 0, "shrinkB": 5}
+    for row in frame[frame["_named"]].to_dict("records"):
+        leader = {"arrowstyle": "-", "color": row["_color"], "linewidth": 0.7, "shrinkA": 0, "shrinkB": 5}
         text = axes.annotate(
-            str(row[label]),
+            str(row["_label"]),
             (row[cost], row["estimate"]),
             (0, 0),
             textcoords="offset points",
@@ -136,7 +145,7 @@ def _name_points(figure: Picture, axes: Axes, frame: pd.DataFrame, cost: str, la
             zorder=5,
             arrowprops=leader,
         )
-        text.set(color=FAMILY_COLORS[row["family"]], in_layout=False, path_effects=[withStroke(linewidth=2.5, foreground="white")])
+        text.set(color=row["_color"], in_layout=False, path_effects=[withStroke(linewidth=2.5, foreground="white")])
         taken.append(_settle(text, taken, lines, axes.get_window_extent(), renderer))
 
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from imagestudy.figures.intervals import name_lines
 from imagestudy.figures.pareto import use_plain_log
-from imagestudy.figures.style import INK, QUIET, Picture, add_legend, drawing, named_artists, palette, say_score
+from imagestudy.figures.style import INK, QUIET, Picture, add_legend, draw_sentence, drawing, named_artists, palette, say_score
 
 FULL_COLOR = 0.8
 """The share of the gains below which colour still grows with the gain: one that is far out does not fade all others."""
@@ -18,7 +19,8 @@ def draw_gains(frame: pd.DataFrame, *, rows: str = "remedy", columns: str = "mod
     """Gains in points over the baseline, as a shaded table; undecided ones are grey with a question mark.
 
     Args:
-        frame: of `compare.against`, one row a cell of the table; a pair that is missing is left blank.
+        frame: of `compare.against`, one row a cell of the table; a pair that is missing is left blank. Where it has a column
+            `near`, those that cannot be told from the highest of their column are framed.
         rows: column of the frame whose values make the rows.
         columns: the same for the columns.
         title: above everything.
@@ -36,10 +38,15 @@ def draw_gains(frame: pd.DataFrame, *, rows: str = "remedy", columns: str = "mod
         axes.imshow(colored, alpha=shade, cmap="RdBu", vmin=-1.6 * edge, vmax=1.6 * edge, aspect="auto")
         for row in frame.to_dict("records"):
             _put_gain(axes, names.index(row[columns]), index.index(row[rows]), row)
+            if row.get("near"):
+                corner = (names.index(row[columns]) - 0.46, index.index(row[rows]) - 0.42)
+                axes.add_patch(Rectangle(corner, 0.92, 0.84, fill=False, edgecolor=INK, linewidth=1.1, gid="near"))
         axes.set_xticks(range(len(names)), [str(n) for n in names])
         axes.set_yticks(range(len(index)), [str(n) for n in index])
         axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
-        figure.supxlabel("gain in points; bold: higher or lower, =: equivalent, ?: undecided", x=0.01, ha="left", fontsize=9)
+        framed = "\nframed: not distinguishable from the highest of the column" if "near" in frame else ""
+        said = f"gain in points; bold: higher or lower, =: equivalent, ?: undecided{framed}"
+        figure.supxlabel(said, x=0.01, ha="left", fontsize=9)
         for spine in axes.spines.values():
             spine.set_visible(False)
     return figure
@@ -128,11 +135,13 @@ def draw_ratio(frame: pd.DataFrame, *, by: str = "remedy", score: str = "balance
     """Score against the ratio of the largest to the smallest class.
 
     Args:
-        frame: of `compare.summarize`; it has the column `ratio`.
+        frame: of `compare.summarize`; it has the column `ratio`. An empty one gives a sentence.
         by: column whose values are told apart.
         score: what `frame` holds.
         title: above everything.
     """
+    if frame.empty:
+        return draw_sentence("This effort runs no profiles of several ratios.", title=title)
     return _draw_lines(frame, x="ratio", by=by, name="largest class : smallest class", score=score, title=title)
 
 

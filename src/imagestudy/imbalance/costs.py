@@ -7,30 +7,73 @@ from imagestudy import compare, grids
 from imagestudy.grids import Plan
 from imagestudy.imbalance.gains import declared_remedies, joined
 from imagestudy.imbalance.shown import BEST_TAU, FIXED_TAU, PLAIN, TUNED, Shown
+from imagestudy.records import Records
 from imagestudy.remedies import remedies
 from imagestudy.runs.lineage import is_derived, parents
 from imagestudy.store import Record
 from imagestudy.versions import stamp
 
-ACTS = {"nowhere": "nothing", "data": "what it sees", "loss": "what it pays", "posthoc": "what it says", "tuning": "its recipe"}
+ACTS = {"nowhere": "nothing", "data": "sees", "loss": "pays", "head": "head", "posthoc": "says", "tuning": "recipe"}
+"""What of the learner a remedy changes, by the facts of its entry."""
+SAME_PRICE = 0.05
+"""Prices that differ by less are called the same."""
 
 
 def trainings(plan: Plan, remedy: str, model: str) -> int:
-    """How often a model is trained for one finished run: once, and once more for each trial of tuning."""
+    """How often a model is trained for one finished run: once, once for every member of an ensemble, once more for every trial."""
     spec = stamp(grids.cell(plan, model, remedy=grids.remedy_of(plan, remedy))[0])
-    return 1 if is_derived(spec) else 1 + len(parents(spec))
+    return len(parents(spec)) if is_derived(spec) else 1 + len(parents(spec))
+
+
+def changes(remedy: str) -> str:
+    """What of the learner a remedy changes: `sees`, `head and pays`."""
+    return " and ".join(ACTS[where] for where in remedies.entry(remedy).facts["acts"].split(" and "))
 
 
 def costs(shown: Shown, model: str) -> pd.DataFrame:
-    """One row a remedy of one model under the first profile: what it changes, trainings, and the seconds that they take."""
-    rows = []
-    for name, cell in shown.cells(model).items():
-        spec, facts = cell.records[0].spec, remedies.entry(name).facts
-        trials = shown.records.of(() if is_derived(spec) else parents(spec))
-        seconds = float(np.mean([record.cost["seconds"] for record in cell])) + sum(trial.cost["seconds"] for trial in trials)
-        named = {"remedy": facts["title"], "changes": ACTS[facts["acts"]]}
-        rows.append(named | {"trainings": trainings(shown.plan, name, model), "seconds": seconds})
-    return pd.DataFrame(rows)
+    """What the remedies of one model cost and gain under the first profile: one row a remedy.
+
+    Returns:
+        Columns of `compare.summarize`; `changes`, see the function; `trainings`; `seconds` of one training, measured alone where
+        the effort does that, else the mean of the runs; `times`: all of it in units of one plain training; `near`: not
+        distinguishable from the highest.
+    """
+    cells = shown.cells(model)
+    seconds = {name: _seconds(shown, cell) for name, cell in cells.items()}
+    own = shown.of_model(model)
+    frame = compare.summarize(own).drop(columns="seconds")
+    number = [trainings(shown.plan, name, model) for name in cells]
+    per_training = [seconds[name if grids.trains_once(name) else PLAIN] for name in cells]
+    times = [count * one / seconds[PLAIN] for count, one in zip(number, per_training, strict=True)]
+    said = [changes(name) for name in cells]
+    return frame.assign(changes=said, trainings=number, seconds=per_training, times=times, near=compare.near_best(own))
+
+
+def _seconds(shown: Shown, cell: Records) -> float:
+    """Of one training in this cell: measured alone, or the mean of its runs."""
+    alone = shown.records.of([cell.records[0].spec.with_(seed=0, kind="cost")])
+    return float(np.mean([record.cost["seconds"] for record in (alone if len(alone) else cell)]))
+
+
+def axis_start(frame: pd.DataFrame) -> float:
+    """Where an axis of scores begins so that the remedies fill it: a little below plain training, at a multiple of 0.05."""
+    plain = float(frame.loc[frame["remedy"] == remedies.entry(PLAIN).facts["title"], "estimate"].iloc[0])
+    return float(np.clip(np.floor((plain - 0.03) * 20) / 20, 0.0, 0.95))
+
+
+def say_cheapest(frame: pd.DataFrame) -> str:
+    """How many remedies are as good as the highest, and which of them is the cheapest."""
+    near = frame[frame["near"]].sort_values(["times", "estimate"], ascending=[True, False])
+    cheapest, dearest = near.iloc[0], near.iloc[-1]
+    said = f"{len(near)} of {len(frame)} cannot be told from the highest. The cheapest of them is {cheapest['remedy']}, at "
+    said += _price(cheapest)
+    return f"{said}; the dearest is {dearest['remedy']}, at {_price(dearest)}." if len(near) > 1 else f"{said}."
+
+
+def _price(row: pd.Series) -> str:
+    return (
+        "the price of plain training" if abs(row["times"] - 1) < SAME_PRICE else f"{row['times']:.2g} times that of plain training"
+    )
 
 
 def tuned(shown: Shown) -> pd.DataFrame:

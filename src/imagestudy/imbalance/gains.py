@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from imagestudy import compare, grids, tables
+from imagestudy import compare, grids
 from imagestudy.imbalance.shown import MEMBERS, PLAIN, Shown, pairs, remedies_of
 
 
@@ -25,7 +25,8 @@ def gains(shown: Shown) -> pd.DataFrame:
     """Every remedy that was run against `none`: one row a profile, model and remedy; what a model cannot follow has no row.
 
     Returns:
-        Columns of `compare.against`; the remedies of a profile are declared together, as many for every model.
+        Columns of `compare.against`; the remedies of a profile are declared together, as many for every model. Those that gain most
+        under the first profile, on the mean of the models, come first.
     """
     frames = []
     for rank in range(len(shown.profiles)):
@@ -38,7 +39,15 @@ def gains(shown: Shown) -> pd.DataFrame:
                 for cell in cells.values()
                 if plain is not None
             ]
-    return joined(frames)
+    return _most_gain_first(joined(frames), shown.profiles[0].label)
+
+
+def _most_gain_first(frame: pd.DataFrame, profile: str) -> pd.DataFrame:
+    if frame.empty:
+        return frame
+    mean = frame[frame["profile"] == profile].groupby("remedy")["difference"].mean()
+    place = (-mean).rank(method="first")
+    return frame.sort_values("remedy", key=lambda names: names.map(place), kind="stable", ignore_index=True)
 
 
 def declared_remedies(shown: Shown, *, rank: int) -> int:
@@ -50,13 +59,6 @@ def declared_remedies(shown: Shown, *, rank: int) -> int:
 def joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """The frames below one another; an empty one if there are none."""
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-
-def spread_out(frame: pd.DataFrame) -> pd.DataFrame:
-    """The gains of one profile with a column a model: points, interval and verdict, a dash where the model cannot follow."""
-    names, titles = (list(dict.fromkeys(frame[column])) for column in ("model", "remedy"))
-    said = {(row["remedy"], row["model"]): f"{tables.fold_points(row)} {row['verdict']}" for _, row in frame.iterrows()}
-    return pd.DataFrame([{"remedy": title} | {name: said.get((title, name), tables.MISSING) for name in names} for title in titles])
 
 
 def say_verdicts(frame: pd.DataFrame, *, of: str) -> str:

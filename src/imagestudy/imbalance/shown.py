@@ -35,8 +35,12 @@ class Shown:
     records: Records
 
     def cell(self, model: str, remedy: str, *, rank: int = 0) -> Records:
-        """The runs of a model under a remedy and the profile of this rank, seed by seed; empty if there are none."""
-        return self.records.where(model=model, profile=self.profiles[rank], remedy=remedy, kind="run")
+        """The runs of a model under a remedy and the profile of this rank, seed by seed; empty if there are none.
+
+        The other members of an ensemble, whose seeds were moved in part, are no runs of plain training in their own right.
+        """
+        found = self.records.where(model=model, profile=self.profiles[rank], remedy=remedy, kind="run")
+        return Records(tuple(record for record in found if not record.spec.is_moved), found.labels)
 
     def cells(self, model: str, *, rank: int = 0) -> dict[str, Records]:
         """Remedy → its runs on one model, in the order of the study; a remedy without runs is left out."""
@@ -111,7 +115,8 @@ def grid(plan: Plan, profiles: Sequence[ProfileSpec], *, ratios: Sequence[Any]) 
     plain = [
         spec for pair in pairs(plan, profiles) for one in pair for name in MEMBERS for spec in grids.cell(plan, name, profile=one)
     ]
-    return runs.with_parents([*grids.imbalance(plan, ratios=ratios), *adjusted, *plain, *grids.loss_to_imbalance(plan)])
+    beside = [*grids.loss_to_imbalance(plan), *grids.curves(plan), *grids.costs(plan)]
+    return runs.with_parents([*grids.imbalance(plan, ratios=ratios), *adjusted, *plain, *beside])
 
 
 def pairs(plan: Plan, profiles: Sequence[ProfileSpec]) -> list[tuple[ProfileSpec, ProfileSpec]]:
