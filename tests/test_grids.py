@@ -13,7 +13,7 @@ from imagestudy.grids import Plan
 from imagestudy.models import models
 from imagestudy.remedies import classical_remedies
 from imagestudy.runs.lineage import parents
-from imagestudy.specs import EFFORTS, Choice, ProfileSpec, RunSpec
+from imagestudy.specs import EFFORTS, MOVED_BY, SEED_STREAMS, Choice, ProfileSpec, RunSpec
 from imagestudy.versions import stamp
 
 PARTS: dict[str, Callable[[Plan], list[RunSpec]]] = {
@@ -23,17 +23,28 @@ PARTS: dict[str, Callable[[Plan], list[RunSpec]]] = {
     "preprocessing": grids.preprocessing,
     "probe": grids.probe,
     "recipes": grids.recipes,
+    "curves": grids.curves,
+    "at_scale": grids.at_scale,
+    "spread": grids.spread,
+    "diagnostics": grids.diagnostics,
     "costs": grids.costs,
     **{f"overfit {name}": lambda plan, name=name: grids.overfit(plan, name) for name in grids.DECIDING.values()},
     **{f"ablation {name}": lambda plan, name=name: grids.ablation(plan, name) for name in grids.DECIDING.values()},
 }
-PAIRED = [name for name in PARTS if name.split()[0] not in ("costs", "overfit", "probe", "recipes")]
+PAIRED = [name for name in PARTS if name.split()[0] not in ("costs", "overfit", "probe", "recipes", "spread")]
+OF_A_NETWORK = {
+    *("focal", "balanced_softmax", "drw", "ldam", "ldam_drw", "label_aware_smoothing", "mixup_drw"),
+    *("progressive_sampler", "drs", "mixup", "remix", "tail_cutmix", "crt", "lws", "tau_norm", "ncm", "seed_ensemble"),
+}
+"""Remedies of the study that only a network can follow."""
 
 STUDY = """\
 dataset: digits
 models: [mlp, svm]
 efforts: {smoke: {runs: 1, images_seen: 640}, default: {runs: 2}, full: {runs: 3}}
 """
+PROFILES = "profiles: [{name: exponential, ratio: 5}]\n"
+SIZES = [ProfileSpec(name="exponential", ratio=10.0, largest=size) for size in (24, 48, None)]
 
 
 @lru_cache
@@ -53,6 +64,16 @@ def ids(specs: list[RunSpec]) -> list[str]:
 @lru_cache
 def everything(effort: str) -> tuple[str, ...]:
     return tuple(ids(grids.everything(plan(effort))))
+
+
+@lru_cache
+def declared(effort: str, part: str) -> tuple[RunSpec, ...]:
+    return tuple(PARTS[part](plan(effort)))
+
+
+def part(each: Plan, name: str) -> tuple[RunSpec, ...]:
+    """The runs of one part, declared once for all tests."""
+    return declared(next(effort for effort in EFFORTS if plan(effort) is each), name)
 
 
 def cells(specs: list[RunSpec]) -> dict[str, list[int]]:
@@ -96,8 +117,9 @@ class TestPairing:
         assert found
         assert all(seeds == list(range(each.effort.runs)) for seeds in found.values())
 
-    def test_no_stream_is_moved_alone(self, each: Plan) -> None:
-        assert all((s.draw, s.order, s.init, s.batches) == (None,) * 4 for s in grids.everything(each))
+    def test_no_stream_is_moved_alone_but_to_measure_the_spread(self, each: Plan) -> None:
+        moved = [s for s in grids.everything(each) if (s.draw, s.order, s.init, s.batches) != (None,) * 4]
+        assert set(ids(moved)) <= set(ids(grids.spread(each)))
 
     def test_the_probe_gives_all_runs_to_the_rnn_and_the_first_to_the_others(self, each: Plan) -> None:
         for spec in grids.probe(each):
@@ -110,9 +132,10 @@ class TestPairing:
         assert distances == {"bilstm": set(each.effort.distances), "vit": set(each.effort.beside or each.effort.distances)}
 
     def test_a_model_is_measured_and_overfits_once(self, each: Plan) -> None:
-        assert [(s.model.name, s.seed, s.kind) for s in grids.costs(each)] == [
-            (name, 0, "cost") for name in each.effort.costs or each.study.models
-        ]
+        alone = [s for s in grids.costs(each) if s.profile == ProfileSpec()]
+        assert [s.model.name for s in alone] == list(each.effort.costs or each.study.models)
+        assert {s.remedy.name for s in alone} == {"none"}
+        assert {(s.seed, s.kind) for s in grids.costs(each)} == {(0, "cost")}
         assert [s.seed for s in grids.overfit(each, "mlp")] == [0]
 
 
@@ -126,7 +149,7 @@ class TestImbalance:
             for profile in study.profiles
             for model in study.crossed
             for remedy in study.remedies
-            if model != "svm" or remedy in classical_remedies()
+            if model != "svm" or remedy not in OF_A_NETWORK
         }
         assert found == expected
         assert len(grids.imbalance(full)) == len(expected) * full.effort.runs
@@ -139,9 +162,9 @@ class TestImbalance:
         assert remedies.pop(first.label) == set(default.study.remedies)
         assert all(names == {"none", *default.effort.thinned} for names in remedies.values())
 
-    def test_a_classical_model_leaves_out_remedies_with_a_loss_of_their_own(self, each: Plan) -> None:
+    def test_a_classical_model_leaves_out_remedies_that_only_a_network_can_follow(self, each: Plan) -> None:
         left_out = set(each.study.remedies) - set(classical_remedies())
-        assert left_out == {"focal", "balanced_softmax"}
+        assert left_out == OF_A_NETWORK
         assert set(grids.remedies_of(each, "svm", whole=True)) == set(each.study.remedies) - left_out
         assert set(grids.remedies_of(each, "mlp", whole=True)) == set(each.study.remedies)
 
@@ -190,10 +213,149 @@ class TestLossToImbalance:
         assert {s.remedy.name for s in grids.loss_to_imbalance(each)} == {"none"}
 
 
+class TestCurves:
+    def test_the_ratios_are_those_of_the_effort_under_the_first_kind_of_profile(self, each: Plan) -> None:
+        profiles = grids.curve_profiles(each)
+        assert [p.ratio for p in profiles] == sorted(each.effort.ratios)
+        assert {p.name for p in profiles} == {"exponential"}
+
+    def test_every_crossed_model_has_a_curve_of_plain_training_and_of_each_remedy(self, each: Plan) -> None:
+        found = {(s.model.name, s.profile.ratio, s.remedy.name) for s in part(each, "curves")}
+        wanted = {"none", *each.effort.curves}
+        assert found == {
+            (model, ratio, name)
+            for model in each.study.crossed
+            for ratio in each.effort.ratios
+            for name in (wanted - OF_A_NETWORK if model == "svm" else wanted)
+        }
+
+    def test_where_a_ratio_is_also_a_profile_the_runs_are_the_same(self, each: Plan) -> None:
+        first = [s for s in part(each, "curves") if s.profile == each.study.profiles[0]]
+        assert first
+        if each.effort.whole:
+            assert set(ids(first)) <= set(ids(part(each, "imbalance")))
+
+    @pytest.mark.parametrize("profiles", ["", "profiles: [{name: natural}, {name: step, ratio: 5}]\n"])
+    def test_without_a_profile_that_has_a_ratio_there_is_none(self, profiles: str, tmp_path: Path) -> None:
+        text = STUDY.replace("images_seen: 640", "ratios: [2, 5]") + "crossed: [mlp]\n" + profiles
+        opened = grids.open_study(write(tmp_path, text), "smoke")
+        assert grids.curves(opened) == []
+
+    def test_they_follow_a_step_profile_too(self, tmp_path: Path) -> None:
+        text = STUDY.replace("images_seen: 640", "ratios: [7, 2]") + "crossed: [mlp]\nprofiles: [{name: step, ratio: 5}]\n"
+        opened = grids.open_study(write(tmp_path, text), "smoke")
+        assert [p.label for p in grids.curve_profiles(opened)] == ["step 2", "step 7"]
+        assert {s.remedy.name for s in grids.curves(opened)} == {"none"}
+
+
+class TestScale:
+    def test_the_sets_grow_to_the_whole_one_at_one_ratio(self, each: Plan) -> None:
+        profiles = grids.scale_profiles(each)
+        assert [p.largest for p in profiles] == [*sorted(each.effort.sizes), None]
+        assert {(p.name, p.ratio) for p in profiles} == {("exponential", each.study.scale_ratio)}
+        images = [data.profile_size(each.study.dataset, p) for p in profiles]
+        assert images == sorted(set(images))
+
+    def test_a_smaller_set_is_part_of_a_larger_one(self) -> None:
+        sets = [set(data.prepare(run(profile=p)).train.images.reshape(-1, 64).astype(int).dot(range(1, 65))) for p in SIZES]
+        assert sets[0] < sets[1] < sets[2]
+
+    def test_the_same_classes_are_rare_in_all(self) -> None:
+        counts = [data.prepare(run(profile=p, seed=3)).counts for p in SIZES]
+        assert counts[0].max() == 24
+        assert counts[1].max() == 48
+        assert all((c.argsort(kind="stable")[::9] == counts[0].argsort(kind="stable")[::9]).all() for c in counts)
+
+    def test_every_one_has_both_members_of_every_family_and_as_many_balanced_images_beside_it(self, each: Plan) -> None:
+        names = [*grids.TRADITIONAL.values(), *(grids.DECIDING[family] for family in grids.TRADITIONAL)]
+        found = {(s.model.name, s.profile) for s in part(each, "at_scale")}
+        profiles = [p for one in grids.scale_profiles(each) for p in (one, grids.as_many_balanced(each, one))]
+        assert found == {(name, profile) for name in names for profile in profiles}
+        assert {s.remedy.name for s in part(each, "at_scale")} == {"none"}
+
+    def test_a_study_that_names_no_sizes_has_none(self, tmp_path: Path) -> None:
+        assert grids.at_scale(grids.open_study(write(tmp_path, STUDY), "smoke")) == []
+
+
+class TestSpread:
+    def test_every_run_stands_beside_four_in_which_one_stream_is_moved(self, each: Plan) -> None:
+        found = part(each, "spread")
+        assert {(s.profile, s.remedy.name, s.kind) for s in found} == {(each.study.profiles[0], "none", "run")}
+        assert [s.model.name for s in found[:: 5 * each.effort.runs]] == list(each.effort.spread)
+        for number in range(0, len(found), 5):
+            plain, *moved = found[number : number + 5]
+            assert (plain.draw, plain.order, plain.init, plain.batches) == (None,) * 4
+            streams = [{n: v for n in SEED_STREAMS if (v := getattr(one, n)) is not None} for one in moved]
+            assert streams == [{stream: plain.seed + MOVED_BY} for stream in SEED_STREAMS]
+            assert all(one.with_(**dict.fromkeys(SEED_STREAMS)) == plain for one in moved)
+
+    def test_what_stands_still_is_in_the_grid_anyway(self, each: Plan) -> None:
+        plain = [s for s in part(each, "spread") if s.init is s.batches is s.draw is s.order is None]
+        assert set(ids(plain)) <= set(ids(part(each, "imbalance")))
+
+    def test_a_moved_seed_moves_its_own_part_of_the_training_set_alone(self) -> None:
+        plain, draw, order, init, batches = (data.prepare(s) for s in grids.spread(plan("smoke"))[:5])
+        assert (draw.counts == plain.counts).all()
+        assert (draw.train.images != plain.train.images).any()
+        assert (order.counts != plain.counts).any()
+        assert sorted(order.counts) == sorted(plain.counts)
+        for other in (init, batches):
+            assert (other.train.images == plain.train.images).all()
+
+
+class TestDiagnostics:
+    def test_they_are_plain_training_balanced_and_under_the_first_profile(self, each: Plan) -> None:
+        found = part(each, "diagnostics")
+        cells_ = {(s.model.name, s.profile) for s in found}
+        assert cells_ == {(name, p) for name in each.effort.diagnosed for p in (ProfileSpec(), each.study.profiles[0])}
+        assert {(s.remedy.name, s.kind) for s in found} == {("none", "diagnostic")}
+
+    def test_every_one_stands_beside_the_run_that_it_watches(self, each: Plan) -> None:
+        watched = {s.with_(kind="run").run_id for s in part(each, "diagnostics")}
+        assert watched <= set(ids(grids.accuracy(each, models_=grids.members(each)))) | set(ids(part(each, "imbalance")))
+
+    def test_nothing_stands_on_one(self) -> None:
+        specs = [stamp(s) for s in grids.everything(plan("smoke"))]
+        diagnostics = {s.run_id for s in specs if s.kind == "diagnostic"}
+        assert diagnostics
+        assert all(p.run_id not in diagnostics for s in specs for p in parents(s))
+
+
+class TestPriced:
+    def test_every_remedy_that_is_one_training_has_its_price_under_the_first_profile(self, each: Plan) -> None:
+        found = {(s.model.name, s.remedy.name) for s in part(each, "costs") if s.profile != ProfileSpec()}
+        crossed = {(s.model.name, s.remedy.name) for s in part(each, "imbalance") if s.profile == each.study.profiles[0]}
+        computed = {"tuned", "logit_adjustment", "logit_adjustment_tuned", "seed_ensemble"}
+        assert found == {(model, name) for model, name in crossed if model in each.effort.priced and name not in computed}
+        assert {s.profile for s in part(each, "costs")} == {ProfileSpec(), each.study.profiles[0]}
+
+    @pytest.mark.parametrize(
+        ("name", "once"), [("none", True), ("crt", True), ("ncm", True), ("seed_ensemble", False), ("tuned", False)]
+    )
+    def test_what_is_computed_or_chosen_from_other_runs_is_not_one_training(self, name: str, once: bool) -> None:
+        assert grids.trains_once(name) == once
+
+    def test_a_classical_model_is_priced_for_what_it_can_follow(self, tmp_path: Path) -> None:
+        text = STUDY.replace("images_seen: 640", "priced: [svm]") + PROFILES + "remedies: [none, tau_norm, class_weights, tuned]\n"
+        opened = grids.open_study(write(tmp_path, text), "smoke")
+        priced = [s.remedy.name for s in grids.costs(opened) if s.profile != ProfileSpec()]
+        assert priced == ["none", "class_weights"]
+
+
 class TestBudget:
     def test_every_run_has_the_studys_recipe(self, each: Plan) -> None:
         seen = each.effort.images_seen or each.study.training.images_seen
-        for part in ("accuracy", "imbalance", "loss_to_imbalance", "preprocessing"):
+        for part in (
+            "accuracy",
+            "imbalance",
+            "loss_to_imbalance",
+            "preprocessing",
+            "curves",
+            "at_scale",
+            "spread",
+            "diagnostics",
+            "costs",
+        ):
             assert {s.training for s in PARTS[part](each)} == {each.study.training.model_copy(update={"images_seen": seen})}
 
     def test_an_effort_may_cut_the_budget_of_the_probe_too(self) -> None:
@@ -262,10 +424,24 @@ class TestOpening:
             (("mlp, svm]", "mlp]\nprofiles: [{name: step, ratio: 0.5}]"), "profiles.0.ratio: 0.5 was given in {file}; "),
             (("mlp, svm]", "mlp]\nprofiles: [{name: step, ratio: 500}]"), "leaves a class without an image; allowed: 1 to 95"),
             (("mlp, svm]", "mlp]\nprofiles: [{name: step, ratio: 500}]"), "; given in study {file!r}"),
+            (("{runs: 2}", "{runs: 2, curves: [nine]}"), "unknown remedy 'nine' in study {file!r}; allowed: "),
+            (("images_seen: 640", "spread: [mpl]"), "unknown model 'mpl' in study {file!r}; allowed: "),
+            (("images_seen: 640", "priced: [mpl]"), "unknown model 'mpl' in study {file!r}; allowed: "),
+            (("images_seen: 640", "diagnosed: [mpl]"), "unknown model 'mpl' in study {file!r}; allowed: "),
+            (
+                ("images_seen: 640", "diagnosed: [svm]"),
+                "unknown model that is trained in steps 'svm' in study {file!r}; allowed: perceptron, article, mlp",
+            ),
+            (("images_seen: 640", "sizes: [500]"), "a largest class of 500 was given to profile 'exponential'; allowed: 1 to 95"),
+            (("images_seen: 640", "sizes: [500]"), "; given in study {file!r}"),
+            (
+                ("images_seen: 640}", "ratios: [500]}"),
+                "ratio 500 of profile 'exponential' leaves a class without an image; allowed: 1 to 95",
+            ),
         ],
     )
     def test_what_a_study_file_gets_wrong_is_said_with_its_place(self, change: tuple[str, str], said: str, tmp_path: Path) -> None:
-        file = write(tmp_path, STUDY.replace(*change))
+        file = write(tmp_path, STUDY.replace(*change) + (PROFILES if "ratios" in change[1] else ""))
         with pytest.raises(InputError) as caught:
             grids.open_study(file, "smoke")
         assert said.format(file=file) in str(caught.value)

@@ -1,5 +1,6 @@
 """The training loop: bit for bit the same for the same run, within its budget, and blind to what it must not see."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 
@@ -16,18 +17,26 @@ from imagestudy.learners import (
     DivergedError,
     Learner,
     TorchLearner,
+    descent,
     learning_rate_at,
     log_softmax,
     make_learner,
 )
+from imagestudy.learners.descent import Descent
+from imagestudy.learners.tracker import Tracker
 from imagestudy.models import Network, build, models
-from imagestudy.remedies import classical_remedies, remedies, remedy
-from imagestudy.seeding import make_torch_deterministic
+from imagestudy.models.heads import CosineHead, ScaledHead
+from imagestudy.remedies import Remedy, classical_remedies, remedies, remedy
+from imagestudy.remedies.losses import plain_cross_entropy
+from imagestudy.remedies.mixing import Blend, Mixture
+from imagestudy.remedies.sampling import Epochs
+from imagestudy.seeding import generator, make_torch_deterministic
 from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
 
 NEURAL = models.names(kind="neural")
 CLASSICAL = models.names(kind="classical")
-TRAINED = tuple(name for name in remedies.names() if remedy(Choice(name=name)).posthoc is None)
+TRAINED = tuple(name for name in remedies.names() if remedies.entry(name).facts["acts"] != "posthoc")
+IMBALANCED = ProfileSpec(name="exponential", ratio=20.0)
 
 
 def run(model: str = "mlp", *, seen: int = 256, **fields: object) -> RunSpec:
@@ -48,6 +57,26 @@ def fitted(spec: RunSpec, *, watch: bool = False) -> TorchLearner | ClassicalLea
 
 def said(spec: RunSpec, *, watch: bool = False) -> np.ndarray:
     return fitted(spec, watch=watch).predict_log_proba(prepared().validation.images)
+
+
+@lru_cache
+def ten_steps(model: str, name: str) -> tuple[TorchLearner, list[int], int]:
+    """A network trained under a remedy for ten steps of 16 images; the images in each batch it was paid for, and its steps."""
+    batches: list[int] = []
+    steps: list[float] = []
+    follow, take = Tracker.follow, Descent.take
+
+    def note(self: Tracker, loss: torch.Tensor, logits: torch.Tensor, target: torch.Tensor) -> None:
+        batches.append(len(logits))
+        follow(self, loss, logits, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tracker, "follow", note)
+        patch.setattr(Descent, "take", lambda self, step, loss: steps.append(step) or take(self, step, loss))
+        training = TrainingSpec(images_seen=160, batch=16)
+        learner = fitted(run(model, profile=IMBALANCED, remedy=Choice(name=name), training=training), watch=True)
+    assert isinstance(learner, TorchLearner)
+    return learner, batches, len(steps)
 
 
 def weights(network: Network) -> torch.Tensor:
@@ -93,12 +122,12 @@ class TestSameRunSameBits:
 
 class TestBudget:
     @pytest.mark.parametrize("name", TRAINED)
-    def test_every_remedy_sees_the_same_number_of_images(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        seen: list[int] = []
-        normalised = TorchLearner._normalised
-        monkeypatch.setattr(TorchLearner, "_normalised", lambda self, batch: seen.append(len(batch)) or normalised(self, batch))
-        fitted(run("article", seen=640, profile=ProfileSpec(name="exponential", ratio=20.0), remedy=Choice(name=name)))
-        assert seen == [64] * 10
+    @pytest.mark.parametrize("model", NEURAL)
+    def test_every_network_takes_the_same_number_of_steps_on_as_many_images_under_every_remedy(self, model: str, name: str) -> None:
+        learner, batches, steps = ten_steps(model, name)
+        assert batches == [16] * 10
+        assert steps == 10
+        assert learner.curve[:, 0].tolist() == list(range(16, 161, 16))
 
     def test_the_curve_ends_at_the_budget(self) -> None:
         curve = fitted(run("article", seen=64 * 50 + 1)).curve
@@ -118,6 +147,22 @@ class TestBudget:
         predicted = watched.predict_log_proba(prepared().validation.images).argmax(axis=1)
         assert watched.curve[-1, 3] == metrics.balanced_accuracy(predicted, prepared().validation.labels, classes=10)
 
+    def test_what_lies_beside_is_followed_in_a_column_of_its_own_and_changes_no_bit(self) -> None:
+        given, spec = prepared(), run("resnet")
+        watch, beside = (given.validation.images, given.validation.labels), (given.train.images[:300], given.train.labels[:300])
+        learner = make_learner(spec, classes=10, watch=watch, beside=beside, points=3).fit(given.train.images, given.train.labels)
+        assert learner.curve.shape == (3, 5)
+        predicted = learner.predict_log_proba(beside[0]).argmax(axis=1)
+        assert learner.curve[-1, 4] == metrics.balanced_accuracy(predicted, beside[1], classes=10)
+        alone = fitted(spec, watch=True)
+        assert torch.equal(weights(alone.network), weights(learner.network))
+        assert learner.curve[-1, 3] == alone.curve[-1, 3]
+
+    def test_without_points_there_is_no_curve(self) -> None:
+        given = prepared()
+        learner = make_learner(run("article"), classes=10, points=0).fit(given.train.images, given.train.labels)
+        assert learner.curve.shape == (0, 4)
+
     def test_a_budget_below_one_batch_is_refused(self) -> None:
         with pytest.raises(InputError, match="does not fill one batch of 64"):
             fitted(run(seen=63))
@@ -131,7 +176,7 @@ class TestRecipe:
     @pytest.mark.parametrize("steps", [10, 40, 625])
     def test_the_learning_rate_warms_up_and_falls_to_zero(self, steps: int) -> None:
         shares = [learning_rate_at(step, steps) for step in range(steps)]
-        warm = round(learners.WARM_UP * steps)
+        warm = round(descent.WARM_UP * steps)
         assert shares[:warm] == pytest.approx([(step + 1) / warm for step in range(warm)])
         assert shares[warm - 1] == max(shares) == 1
         assert all(later <= earlier for earlier, later in pairwise(shares[warm - 1 :]))
@@ -144,7 +189,7 @@ class TestRecipe:
     @pytest.mark.parametrize("model", NEURAL)
     def test_every_parameter_is_in_one_group_and_vectors_do_not_decay(self, model: str) -> None:
         network = untrained(run(model))
-        decaying, others = learners._parameter_groups(network, 0.5)
+        decaying, others = descent.parameter_groups(network, 0.5)
         assert (decaying["weight_decay"], others["weight_decay"]) == (0.5, 0.0)
         ids = [id(p) for group in (decaying, others) for p in group["params"]]
         assert sorted(ids) == sorted(id(p) for p in network.parameters())
@@ -154,7 +199,7 @@ class TestRecipe:
     def test_a_marked_parameter_does_not_decay(self) -> None:
         network = untrained(run())
         network.head.weight.no_decay = True
-        assert id(network.head.weight) in {id(p) for p in learners._parameter_groups(network, 0.5)[1]["params"]}
+        assert id(network.head.weight) in {id(p) for p in descent.parameter_groups(network, 0.5)[1]["params"]}
 
     @pytest.mark.parametrize("model", ["mlp", "bilstm", "vit"])
     def test_a_tiny_learning_rate_barely_moves_the_weights(self, model: str) -> None:
@@ -175,6 +220,190 @@ class TestRecipe:
         half = said(run(training=TrainingSpec(images_seen=256, dtype="bfloat16")))
         assert np.isfinite(half).all()
         assert not np.array_equal(half, said(run()))
+
+
+class TestRemedies:
+    @pytest.mark.parametrize("name", TRAINED)
+    @pytest.mark.parametrize("model", NEURAL)
+    def test_every_network_works_with_every_remedy(self, model: str, name: str) -> None:
+        learner, *_ = ten_steps(model, name)
+        logs = learner.predict_log_proba(prepared().validation.images)
+        assert logs.shape == (297, 10)
+        assert np.isfinite(logs).all()
+        np.testing.assert_allclose(np.exp(logs).sum(axis=1), 1, atol=1e-6)
+
+    @pytest.mark.parametrize("name", [name for name in TRAINED if name not in ("none", "tuned")])
+    def test_every_remedy_changes_what_is_learned_of_imbalanced_images(self, name: str) -> None:
+        images = prepared().validation.images
+        found, plain = (ten_steps("mlp", which)[0].predict_log_proba(images) for which in (name, "none"))
+        assert np.abs(found - plain).max() > 1e-3
+
+    @pytest.mark.parametrize("name", TRAINED)
+    def test_the_head_is_the_one_that_the_remedy_asks_for(self, name: str) -> None:
+        head = ten_steps("mlp", name)[0].network.head
+        kinds = {"ldam": CosineHead, "ldam_drw": CosineHead, "ncm": CosineHead, "lws": ScaledHead}
+        assert type(head) is kinds.get(name, torch.nn.Linear)
+        if name.startswith("ldam"):
+            assert head.scale == 30
+
+    def test_another_head_leaves_the_first_features_as_they_are(self) -> None:
+        spec = run("resnet", training=TrainingSpec(images_seen=64, learning_rate=1e-12), profile=IMBALANCED)
+        plain, cosine = (fitted(spec.with_(remedy=Choice(name=name))).network.features for name in ("none", "ldam"))
+        for one, other in zip(plain.parameters(), cosine.parameters(), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+
+    @pytest.mark.parametrize("name", ["under_sampling", "over_sampling", "balanced_softmax", "logit_adjusted_loss"])
+    def test_uniform_counts_make_it_plain_training_bit_for_bit(self, name: str) -> None:
+        np.testing.assert_array_equal(said(run(remedy=Choice(name=name))), said(run()))
+
+    @pytest.mark.parametrize("name", ["class_weights", "class_balanced", "drw"])
+    def test_uniform_counts_make_it_plain_training_but_for_rounding(self, name: str) -> None:
+        np.testing.assert_allclose(said(run(remedy=Choice(name=name))), said(run()), atol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("name", "options"), [("focal", {"gamma": 0.0}), ("logit_adjusted_loss", {"tau": 0.0}), ("class_balanced", {"beta": 0.0})]
+    )
+    def test_a_strength_of_zero_is_plain_training(self, name: str, options: dict) -> None:
+        imbalanced = run(profile=IMBALANCED)
+        found = said(imbalanced.with_(remedy=Choice(name=name, options=options)))
+        np.testing.assert_allclose(found, said(imbalanced), atol=1e-3)
+
+    @pytest.mark.parametrize("remedy_", [Choice(name="drw", options={"after": 1.0}), Choice(name="drs", options={"after": 1.0})])
+    def test_deferred_beyond_the_end_is_plain_training_bit_for_bit(self, remedy_: Choice) -> None:
+        imbalanced = run(profile=IMBALANCED)
+        np.testing.assert_array_equal(said(imbalanced.with_(remedy=remedy_)), said(imbalanced))
+
+    @pytest.mark.parametrize("name", ["drw", "ldam_drw", "drs"])
+    def test_what_is_deferred_begins_at_four_fifths_of_the_steps(self, name: str) -> None:
+        """A point a step: the losses are those without deferral up to step 15, and part at step 16 of 20."""
+        first = {"drw": "none", "ldam_drw": "ldam", "drs": "none"}[name]
+        deferred, without = (
+            fitted(run(seen=20 * 64, profile=IMBALANCED, remedy=Choice(name=which))).curve[:, 1] for which in (name, first)
+        )
+        assert np.array_equal(deferred[:16], without[:16])
+        assert deferred[16] != without[16]
+
+    def test_the_loss_is_told_how_far_the_training_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told: list[float] = []
+
+        def note(logits: torch.Tensor, labels: torch.Tensor, progress: float) -> torch.Tensor:
+            told.append(progress)
+            return plain_cross_entropy(logits, labels, progress)
+
+        monkeypatch.setattr(Remedy, "loss", lambda *_, **__: note)
+        fitted(run(seen=8 * 64))
+        assert told == [step / 8 for step in range(8)]
+
+    @pytest.mark.parametrize("name", [name for name in TRAINED if "data" in remedies.entry(name).facts["acts"]])
+    def test_what_is_planned_is_what_the_network_sees(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every image carries its number in its first pixel; the schedule is drawn again beside the training."""
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, size=(200, 8, 8, 1), dtype=np.uint8)
+        images[:, 0, 0, 0] = np.arange(200)
+        labels = np.repeat(np.arange(4), [140, 45, 12, 3])
+        seen: list[np.ndarray] = []
+        normalised = TorchLearner._normalised
+
+        def note(self: TorchLearner, batch: torch.Tensor) -> torch.Tensor:
+            seen.append(batch[:, 0, 0, 0].numpy().copy())
+            return normalised(self, batch)
+
+        monkeypatch.setattr(TorchLearner, "_normalised", note)
+        spec, found = run(remedy=Choice(name=name), seen=640), remedy(Choice(name=name))
+        make_learner(spec, classes=4, points=0).fit(images, labels)
+        order = generator(0, "batches")
+        plan = found.plan(labels, images_seen=640, batch=64, rng=order)
+        if found.mixing is None:
+            expected = list(plan)
+        else:
+            partners = found.mixing.schedule(plan, labels, size=(8, 8), rng=order.spawn(1)[0]).partners
+            expected = [row for pair in zip(plan, partners, strict=True) for row in pair]
+        np.testing.assert_array_equal(seen, expected)
+
+    @pytest.mark.parametrize("name", ["ldam_drw", "crt", "lws", "tau_norm", "ncm", "remix", "tail_cutmix"])
+    def test_half_precision_serves_it_too(self, name: str) -> None:
+        half = TrainingSpec(images_seen=256, dtype="bfloat16")
+        assert np.isfinite(said(run("resnet", remedy=Choice(name=name), training=half, profile=IMBALANCED), watch=True)).all()
+
+    @pytest.mark.parametrize("name", ["ldam_drw", "crt", "lws", "ncm", "remix", "tail_cutmix", "drs"])
+    def test_the_same_run_says_the_same_bit_for_bit_and_another_seed_something_else(self, name: str) -> None:
+        spec = run("mlp", remedy=Choice(name=name), profile=IMBALANCED)
+        first = said(spec, watch=True)
+        torch.rand(3)
+        np.testing.assert_array_equal(said(spec, watch=True), first)
+        assert not np.array_equal(said(spec.with_(batches=1), watch=True), first)
+
+
+class TestMixedImages:
+    """`lenet` has neither dropout nor batch norm: the loss of its first step can be computed by hand."""
+
+    @staticmethod
+    def mixing(**fields: object) -> Callable:
+        def schedule(_self: Blend, plan: np.ndarray, *_: object, **__: object) -> Mixture:
+            partners = np.roll(plan, 1, axis=1)
+            given = {name: np.broadcast_to(value, plan.shape) for name, value in fields.items()}
+            return Mixture(partners, given["kept"][:, 0], given["shares"])
+
+        return schedule
+
+    @pytest.mark.parametrize("model", ["mlp", "resnet"])
+    def test_keeping_all_of_an_image_and_its_label_is_plain_training_bit_for_bit(
+        self, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plain = said(run(model))
+        monkeypatch.setattr(Blend, "schedule", self.mixing(kept=1.0, shares=1.0))
+        np.testing.assert_array_equal(said(run(model, remedy=Choice(name="mixup"))), plain)
+
+    def test_keeping_nothing_is_plain_training_on_the_partners_bit_for_bit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Blend, "schedule", self.mixing(kept=0.0, shares=0.0))
+        found = said(run("lenet", remedy=Choice(name="mixup")))
+        planned = Epochs.plan
+        monkeypatch.setattr(Epochs, "plan", lambda *given, **options: np.roll(planned(*given, **options), 1, axis=1))
+        np.testing.assert_array_equal(found, said(run("lenet")))
+
+    @pytest.mark.parametrize("model", ["mlp", "resnet"])
+    def test_a_patch_with_probability_zero_is_plain_training_bit_for_bit(self, model: str) -> None:
+        never = Choice(name="tail_cutmix", options={"probability": 0.0})
+        np.testing.assert_array_equal(said(run(model, remedy=never)), said(run(model)))
+
+    def test_remix_with_a_threshold_of_zero_is_mixup_bit_for_bit(self) -> None:
+        remix = Choice(name="remix", options={"threshold": 0.0})
+        spec = run(profile=IMBALANCED)
+        np.testing.assert_array_equal(said(spec.with_(remedy=remix)), said(spec.with_(remedy=Choice(name="mixup"))))
+
+    @pytest.mark.parametrize(
+        "choice",
+        [
+            Choice(name="mixup"),
+            Choice(name="remix", options={"threshold": 1.0}),
+            Choice(name="tail_cutmix", options={"probability": 1.0}),
+            Choice(name="mixup_drw"),
+            Choice(name="mixup_drw", options={"after": 0.0}),
+        ],
+        ids=str,
+    )
+    def test_the_first_loss_is_the_cross_entropy_of_mixed_labels_on_mixed_images(self, choice: Choice) -> None:
+        spec = run("lenet", seen=64, profile=IMBALANCED, remedy=choice, training=TrainingSpec(images_seen=64, learning_rate=1e-12))
+        train = prepared(IMBALANCED).train
+        order, found = generator(0, "batches"), remedy(choice)
+        plan = found.plan(train.labels, images_seen=64, batch=64, rng=order)
+        mixture = found.mixing.schedule(plan, train.labels, size=(8, 8), rng=order.spawn(1)[0])
+        learner = fitted(spec)
+        own, other = (train.images[rows[0]].astype(np.float64) / 255 for rows in (plan, mixture.partners))
+        if mixture.boxes is None:
+            images = mixture.kept[0] * own + (1 - mixture.kept[0]) * other
+        else:
+            top, bottom, left, right = mixture.boxes[0]
+            images = own.copy()
+            images[:, top:bottom, left:right] = other[:, top:bottom, left:right]
+        eye, share = np.eye(10), mixture.shares[0][:, None]
+        soft = share * eye[train.labels[plan[0]]] + (1 - share) * eye[train.labels[mixture.partners[0]]]
+        if choice.options.get("after") == 0.0:
+            soft = soft * remedy(Choice(name="class_balanced")).cost.class_weights(prepared(IMBALANCED).counts)
+        with torch.no_grad():
+            pixels = torch.from_numpy(images.transpose(0, 3, 1, 2)).float()
+            logs = learner.network((pixels - learner.mean) / learner.deviation).double().log_softmax(dim=1).numpy()
+        assert learner.curve[0, 1] == pytest.approx(-(soft * logs).sum() / 64, rel=1e-5)
 
 
 class TestNormalisation:
@@ -247,7 +476,7 @@ class TestInterface:
     def test_many_images_are_taken_in_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
         learner, images = fitted(run("resnet")), prepared().validation.images[:70]
         together = learner.predict_log_proba(images)
-        monkeypatch.setattr(learners, "PREDICT_BATCH", 32)
+        monkeypatch.setattr(learners.network, "PREDICT_BATCH", 32)
         np.testing.assert_allclose(learner.predict_log_proba(images), together, atol=1e-5)
 
     @pytest.mark.parametrize("model", ["mlp", "lenet", "svm"])
@@ -296,8 +525,11 @@ class TestClassical:
         np.testing.assert_allclose(values, [[-np.log(2), -np.log(2)], [0, -1e4], [-2e4, 0]])
 
     @pytest.mark.parametrize("name", [name for name in remedies.names() if name not in classical_remedies()])
-    def test_a_remedy_with_a_loss_of_its_own_is_refused(self, name: str) -> None:
-        with pytest.raises(InputError, match=f"remedy '{name}' changes the loss.*allowed: none"):
+    def test_a_remedy_that_needs_what_only_a_network_has_is_refused(self, name: str) -> None:
+        needed = remedy(Choice(name=name)).needs
+        with pytest.raises(
+            InputError, match=f"^remedy '{name}' needs {needed}, which a classical model does not have; allowed: none"
+        ):
             fitted(run("svm", remedy=Choice(name=name)))
 
     @pytest.mark.parametrize("name", ["under_sampling", "over_sampling", "balanced_sampler", "class_weights"])

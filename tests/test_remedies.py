@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from imagestudy.errors import InputError
-from imagestudy.remedies import Remedy, classical_remedies, remedies, remedy, require_classical
+from imagestudy.remedies import COSINE_SCALE, Remedy, classical_remedies, remedies, remedy, require_classical
 from imagestudy.remedies.posthoc import Adjustment
 from imagestudy.remedies.tuning import TRIALS, Trial
 from imagestudy.specs import Choice
@@ -25,8 +25,44 @@ ALL = (
     "balanced_softmax",
     "logit_adjustment",
     "logit_adjustment_tuned",
+    "progressive_sampler",
+    "drw",
+    "drs",
+    "ldam",
+    "ldam_drw",
+    "logit_adjusted_loss",
+    "crt",
+    "lws",
+    "tau_norm",
+    "ncm",
+    "mixup",
+    "remix",
+    "mixup_drw",
+    "label_aware_smoothing",
+    "tail_cutmix",
+    "seed_ensemble",
 )
-NEED_A_LOSS = ("focal", "balanced_softmax")
+OF_A_NETWORK = {
+    "focal": "a loss",
+    "balanced_softmax": "a loss",
+    "progressive_sampler": "a training in steps",
+    "drw": "a loss",
+    "drs": "a training in steps",
+    "ldam": "a loss",
+    "ldam_drw": "a loss",
+    "logit_adjusted_loss": "a loss",
+    "crt": "a head on learned features",
+    "lws": "a head on learned features",
+    "tau_norm": "a head on learned features",
+    "ncm": "a head on learned features",
+    "mixup": "images mixed batch by batch",
+    "remix": "images mixed batch by batch",
+    "mixup_drw": "a loss",
+    "label_aware_smoothing": "a loss",
+    "tail_cutmix": "images mixed batch by batch",
+    "seed_ensemble": "trainings that differ by their seeds",
+}
+WITH_A_LOSS = [name for name in ALL if remedies.entry(name).facts["acts"].endswith("loss") and "class_" not in name]
 
 
 def named(name, **options):
@@ -38,12 +74,14 @@ def plan(found):
 
 
 def pay(found, counts=COUNTS):
+    """The loss of 32 images early and late in the training."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(32, 4, generator=generator)
-    return found.loss(counts)(logits, torch.randint(4, (32,), generator=generator), 0.0)
+    labels = torch.randint(4, (32,), generator=generator)
+    return torch.stack([found.loss(counts)(logits, labels, progress) for progress in (0.0, 0.9)]).tolist()
 
 
-def test_the_first_twelve_rows_are_registered_in_the_order_of_the_table():
+def test_every_row_of_the_table_is_registered():
     assert remedies.names() == ALL
 
 
@@ -51,13 +89,14 @@ def test_the_first_twelve_rows_are_registered_in_the_order_of_the_table():
 def test_a_remedy_changes_what_its_fact_says_and_nothing_else(name):
     found, plain = named(name), Remedy()
     changed = {
-        "data": not np.array_equal(plan(found), plan(plain)),
-        "loss": bool(pay(found) != pay(plain)),
-        "posthoc": found.posthoc != plain.posthoc,
+        "data": not np.array_equal(plan(found), plan(plain)) or found.mixing is not None,
+        "head": (found.head, found.ending) != (plain.head, plain.ending),
+        "loss": pay(found) != pay(plain),
+        "posthoc": (found.posthoc, found.members) != (plain.posthoc, plain.members),
         "tuning": found.trials != plain.trials,
     }
     acts = remedies.entry(name).facts["acts"]
-    assert [where for where, is_changed in changed.items() if is_changed] == [acts] * (acts != "nowhere")
+    assert " and ".join(where for where, is_changed in changed.items() if is_changed) == acts.replace("nowhere", "")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -78,6 +117,39 @@ def test_defaults_are_the_published_ones():
     assert pay(named("class_balanced")) == pay(named("class_balanced", beta=0.9999)) != pay(named("class_balanced", beta=0.9))
     assert named("logit_adjustment").posthoc == Adjustment(1.0)
     assert named("logit_adjustment_tuned").posthoc == Adjustment(None)
+    assert named("ldam") == named("ldam", margin=0.5)
+    assert pay(named("drw")) == pay(named("drw", after=0.8, beta=0.9999)) != pay(named("drw", after=0.95))
+    assert np.array_equal(plan(named("drs")), plan(named("drs", after=0.8)))
+    assert named("logit_adjusted_loss") == named("logit_adjusted_loss", tau=1.0)
+    assert named("mixup") == named("mixup", alpha=1.0)
+    assert named("remix") == named("remix", alpha=1.0, ratio=3.0, threshold=0.5)
+    assert named("label_aware_smoothing") == named("label_aware_smoothing", head=0.3, tail=0.0)
+    assert named("tail_cutmix") == named("tail_cutmix", probability=0.5)
+    assert named("seed_ensemble") == named("seed_ensemble", members=3)
+    assert (named("crt").ending.share, named("lws").ending.share) == (0.15, 0.15)
+    assert len(named("tau_norm").ending.taus) == 21
+
+
+def test_balanced_softmax_is_the_logit_adjusted_loss_of_its_default_strength():
+    assert named("balanced_softmax") == named("logit_adjusted_loss")
+
+
+def test_the_margin_loss_takes_its_margins_in_the_scale_of_the_head():
+    assert named("ldam").head == named("ldam_drw").head == "cosine"
+    assert named("ldam").cost.scale == COSINE_SCALE == 30
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if named(name).posthoc is None and named(name).members == 1])
+def test_uniform_counts_leave_nothing_of_what_only_balances(name):
+    """The schedule and the loss are those of plain training, but for what changes balanced data too."""
+    uniform = np.full(4, 40)
+    labels = np.repeat(np.arange(4), uniform)
+    found, plain = named(name), Remedy()
+    schedules = [r.plan(labels, images_seen=1000, batch=16, rng=np.random.default_rng(0)) for r in (found, plain)]
+    losses = np.array([pay(r, uniform) for r in (found, plain)])
+    drawn = ("square_root_sampler", "balanced_sampler", "progressive_sampler", "drs")
+    assert (not np.array_equal(*schedules)) == (name in drawn)
+    assert np.allclose(losses[0], losses[1], rtol=1e-6) == (name not in ("focal", "ldam", "ldam_drw", "label_aware_smoothing"))
 
 
 @pytest.mark.parametrize(
@@ -86,6 +158,15 @@ def test_defaults_are_the_published_ones():
         ("class_balanced", {"beta": 1.0}, "remedy 'class_balanced', beta: 1.0 was given in cell 3; input should be less than 1"),
         ("focal", {"gamma": -1.0}, "remedy 'focal', gamma: -1.0 was given in cell 3; input should be greater than or equal to 0"),
         ("focal", {"alpha": 0.5}, "unknown key 'alpha' of remedy 'focal' in cell 3"),
+        ("mixup", {"alpha": 0.0}, "remedy 'mixup', alpha: 0.0 was given in cell 3; input should be greater than 0"),
+        ("remix", {"ratio": 0.5}, "remedy 'remix', ratio: 0.5 was given in cell 3; input should be greater than or equal to 1"),
+        ("drw", {"after": 1.5}, "remedy 'drw', after: 1.5 was given in cell 3; input should be less than or equal to 1"),
+        ("crt", {"share": 1.0}, "remedy 'crt', share: 1.0 was given in cell 3; input should be less than 1"),
+        ("lws", {"share": 0.0}, "remedy 'lws', share: 0.0 was given in cell 3; input should be greater than 0"),
+        ("ldam", {"margin": -0.1}, "remedy 'ldam', margin: -0.1 was given in cell 3"),
+        ("label_aware_smoothing", {"head": 1.0}, "remedy 'label_aware_smoothing', head: 1.0 was given in cell 3"),
+        ("tail_cutmix", {"probability": 1.1}, "remedy 'tail_cutmix', probability: 1.1 was given in cell 3"),
+        ("seed_ensemble", {"members": 1}, "remedy 'seed_ensemble', members: 1 was given in cell 3"),
         ("logit_adjustment", {"tau": float("nan")}, "remedy 'logit_adjustment', tau: nan was given"),
         ("class_weigths", {}, "unknown remedy 'class_weigths' in cell 3; allowed: none, tuned.*did you mean 'class_weights'"),
     ],
@@ -95,19 +176,29 @@ def test_wrong_names_and_options_are_refused_by_a_sentence(name, options, says):
         remedy(Choice(name=name, options=options), where="cell 3")
 
 
-def test_classical_models_follow_all_remedies_but_those_that_need_a_loss_of_their_own():
-    assert classical_remedies() == tuple(name for name in ALL if name not in NEED_A_LOSS)
+def test_classical_models_follow_all_remedies_but_those_that_need_what_only_a_network_has():
+    assert classical_remedies() == tuple(name for name in ALL if name not in OF_A_NETWORK)
+    assert {name: named(name).needs for name in ALL if named(name).needs} == OF_A_NETWORK
 
 
-@pytest.mark.parametrize("name", NEED_A_LOSS)
-def test_a_classical_model_is_refused_a_loss_by_a_sentence_that_names_the_allowed(name):
-    with pytest.raises(InputError, match=rf"remedy '{name}' changes the loss.* in study x; allowed: none, tuned, under_sampling"):
+@pytest.mark.parametrize("name", OF_A_NETWORK)
+def test_a_classical_model_is_refused_by_a_sentence_that_says_what_the_remedy_needs_and_names_the_allowed(name):
+    with pytest.raises(InputError) as caught:
         require_classical(Choice(name=name), where="study x")
-    with pytest.raises(InputError, match="cannot be said in class weights"):
+    assert str(caught.value) == (
+        f"remedy '{name}' needs {OF_A_NETWORK[name]}, which a classical model does not have in study x; allowed: none, tuned, "
+        "under_sampling, over_sampling, square_root_sampler, balanced_sampler, class_weights, class_balanced, logit_adjustment, "
+        "logit_adjustment_tuned"
+    )
+
+
+@pytest.mark.parametrize("name", WITH_A_LOSS)
+def test_a_loss_of_its_own_cannot_be_said_in_class_weights(name):
+    with pytest.raises(InputError, match=r"^the loss \w+ cannot be said in class weights$"):
         named(name).sample_weights(COUNTS)
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in NEED_A_LOSS])
+@pytest.mark.parametrize("name", [name for name in ALL if name not in OF_A_NETWORK])
 def test_what_a_classical_model_is_given_changes_with_the_remedies_that_act_before_it_is_fitted(name):
     found = require_classical(Choice(name=name))
     weights = found.sample_weights(COUNTS)

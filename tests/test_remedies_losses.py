@@ -8,15 +8,21 @@ from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
 from imagestudy.errors import InputError
+from imagestudy.remedies import remedy
 from imagestudy.remedies.losses import (
-    BalancedSoftmax,
     CrossEntropy,
+    Deferred,
     Focal,
+    LogitAdjusted,
+    Margin,
+    Smoothed,
+    Weighted,
     effective_number_weights,
     inverse_frequency_weights,
     uniform_weights,
     with_image_mean_one,
 )
+from imagestudy.specs import Choice
 
 CIFAR10_RATIO_100 = np.array([5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50])
 COUNTS = np.array([90, 31, 7, 2])
@@ -24,7 +30,22 @@ UNIFORM = np.full(4, 25)
 
 INVERSE = CrossEntropy(inverse_frequency_weights)
 EFFECTIVE = CrossEntropy(lambda counts: effective_number_weights(counts, 0.9999))
-EVERY = [CrossEntropy(), INVERSE, EFFECTIVE, Focal(0.5), Focal(2.0), BalancedSoftmax()]
+BALANCED_SOFTMAX = LogitAdjusted(1.0)
+LATE = Deferred(CrossEntropy(), Weighted(CrossEntropy(), EFFECTIVE.weigh), after=0.5)
+SURE = [
+    CrossEntropy(),
+    INVERSE,
+    EFFECTIVE,
+    Focal(0.5),
+    Focal(2.0),
+    BALANCED_SOFTMAX,
+    LogitAdjusted(2.5),
+    Margin(0.5, 30.0),
+    Weighted(Margin(0.5, 30.0), EFFECTIVE.weigh),
+    LATE,
+]
+EVERY = [*SURE, Smoothed(0.3, 0.0), Smoothed(0.3, 0.1)]
+"""A label that is smoothed asks never to be sure; the other losses are 0 where the right class has all the probability."""
 
 
 def batch(*, size=64, classes=4, scale=3.0):
@@ -40,13 +61,20 @@ def value_and_gradient(loss, logits, labels):
     return value.detach(), gradient
 
 
-def make(cost, counts=COUNTS):
+def each(cost, counts=COUNTS, *, progress=0.5):
+    """The loss of each image."""
     loss = cost.loss(counts, device="cpu")
-    return lambda logits, labels: loss(logits, labels, 0.5)
+    return lambda logits, labels: loss(logits, labels, progress)
 
 
-def paid(cost, logits, labels, counts=COUNTS):
-    return value_and_gradient(make(cost, counts), logits, labels)
+def make(cost, counts=COUNTS, *, progress=0.5):
+    """What the learner descends: the mean over the images of a batch."""
+    loss = each(cost, counts, progress=progress)
+    return lambda logits, labels: loss(logits, labels).mean()
+
+
+def paid(cost, logits, labels, counts=COUNTS, *, progress=0.5):
+    return value_and_gradient(make(cost, counts, progress=progress), logits, labels)
 
 
 def assert_equal(one, other, **tolerance):
@@ -87,7 +115,12 @@ def test_weights_in_training_have_mean_one_over_images_whatever_their_scale(rule
 
 def test_the_plain_loss_is_cross_entropy_bit_for_bit():
     logits, labels = batch()
-    assert_equal(paid(CrossEntropy(), logits, labels), value_and_gradient(functional.cross_entropy, logits, labels), rtol=0, atol=0)
+    one_by_one = functional.cross_entropy(logits, labels, reduction="none")
+    assert torch.equal(each(CrossEntropy())(logits, labels), one_by_one)
+    value, gradient = paid(CrossEntropy(), logits, labels)
+    expected, slope = value_and_gradient(functional.cross_entropy, logits, labels)
+    torch.testing.assert_close(value, expected)
+    assert torch.equal(gradient, slope)
 
 
 @pytest.mark.parametrize("cost", [INVERSE, EFFECTIVE])
@@ -98,7 +131,7 @@ def test_a_weighted_loss_is_the_mean_over_images_of_weight_times_cross_entropy(c
     summed = functional.cross_entropy(logits, labels, weight=weights, reduction="sum") / len(labels)
     value, _ = paid(cost, logits, labels)
     torch.testing.assert_close(value, by_hand)
-    assert value == summed
+    torch.testing.assert_close(value, summed)
 
 
 def test_a_batch_of_a_rare_class_pays_more_although_the_weighted_mean_of_torch_would_hide_it():
@@ -152,7 +185,7 @@ def test_balanced_softmax_is_its_formula():
         raised = torch.as_tensor(COUNTS) * leaf.double().exp()
         return -(raised[torch.arange(len(target)), target] / raised.sum(dim=1)).log().mean().float()
 
-    assert_equal(paid(BalancedSoftmax(), logits, labels), value_and_gradient(by_hand, logits, labels))
+    assert_equal(paid(BALANCED_SOFTMAX, logits, labels), value_and_gradient(by_hand, logits, labels))
 
 
 def test_balanced_softmax_is_the_logit_adjusted_loss_at_tau_one_gradients_too():
@@ -162,13 +195,163 @@ def test_balanced_softmax_is_the_logit_adjusted_loss_at_tau_one_gradients_too():
     def logit_adjusted(leaf, target):
         return functional.cross_entropy(leaf + 1.0 * prior.log(), target)
 
-    assert_equal(paid(BalancedSoftmax(), logits, labels), value_and_gradient(logit_adjusted, logits, labels))
+    assert_equal(paid(BALANCED_SOFTMAX, logits, labels), value_and_gradient(logit_adjusted, logits, labels))
 
 
-@pytest.mark.parametrize("cost", [INVERSE, EFFECTIVE, BalancedSoftmax()])
+@pytest.mark.parametrize("cost", [INVERSE, EFFECTIVE, BALANCED_SOFTMAX])
 def test_uniform_counts_make_reweighting_and_balanced_softmax_equal_none(cost):
     logits, labels = batch()
     assert_equal(paid(cost, logits, labels, UNIFORM), paid(CrossEntropy(), logits, labels, UNIFORM))
+
+
+@pytest.mark.parametrize("cost", [INVERSE, EFFECTIVE, BALANCED_SOFTMAX, LogitAdjusted(2.5)])
+def test_under_other_counts_they_do_not(cost):
+    logits, labels = batch()
+    _, gradient = paid(cost, logits, labels)
+    assert (gradient - paid(CrossEntropy(), logits, labels)[1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("cost", [Focal(2.0), Margin(0.5, 30.0), Smoothed(0.3, 0.0)])
+def test_uniform_counts_do_not_make_focal_loss_margins_and_smoothing_equal_none(cost):
+    logits, labels = batch()
+    value, _ = paid(cost, logits, labels, UNIFORM)
+    assert (value - paid(CrossEntropy(), logits, labels, UNIFORM)[0]).abs() > 1e-2
+
+
+@pytest.mark.parametrize("counts", [COUNTS, UNIFORM, CIFAR10_RATIO_100])
+def test_the_logit_adjusted_loss_at_tau_zero_is_cross_entropy_bit_for_bit(counts):
+    logits, labels = batch(classes=len(counts))
+    found = paid(LogitAdjusted(0.0), logits, labels, counts)
+    assert_equal(found, paid(CrossEntropy(), logits, labels, counts), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("tau", [0.5, 1.0, 2.5])
+def test_the_logit_adjusted_loss_is_its_formula(tau):
+    logits, labels = batch()
+
+    def by_hand(leaf, target):
+        raised = torch.as_tensor(COUNTS / COUNTS.sum()) ** tau * leaf.double().exp()
+        return -(raised[torch.arange(len(target)), target] / raised.sum(dim=1)).log().mean().float()
+
+    assert_equal(paid(LogitAdjusted(tau), logits, labels), value_and_gradient(by_hand, logits, labels))
+
+
+def test_margins_are_the_published_ones_of_cifar10_at_ratio_100():
+    golden = [0.1581, 0.1797, 0.2042, 0.2321, 0.2638, 0.2998, 0.3407, 0.3872, 0.4405, 0.5000]
+    found = Margin(0.5, 30.0).margins(CIFAR10_RATIO_100)
+    np.testing.assert_allclose(found, golden, atol=5.01e-5)
+    assert found[-1] == 0.5
+    np.testing.assert_allclose(found * CIFAR10_RATIO_100**0.25, 0.5 * 50**0.25)
+
+
+def test_uniform_counts_give_every_class_the_largest_margin():
+    assert np.array_equal(Margin(0.4, 30.0).margins(UNIFORM), np.full(4, 0.4))
+
+
+def test_the_margin_loss_is_cross_entropy_of_scaled_cosines_whose_true_one_is_lowered():
+    cosines, labels = batch(scale=0.4)
+    margins = torch.as_tensor(0.5 * (2 / COUNTS) ** 0.25)
+
+    def by_hand(leaf, target):
+        lowered = leaf.double() / 30 - functional.one_hot(target, 4) * margins
+        chosen = torch.exp(30 * lowered[torch.arange(len(target)), target])
+        return -(chosen / torch.exp(30 * lowered).sum(dim=1)).log().mean().float()
+
+    assert_equal(paid(Margin(0.5, 30.0), 30 * cosines, labels), value_and_gradient(by_hand, 30 * cosines, labels))
+
+
+def test_a_margin_of_zero_is_cross_entropy_bit_for_bit():
+    logits, labels = batch()
+    assert_equal(paid(Margin(0.0, 30.0), logits, labels), paid(CrossEntropy(), logits, labels), rtol=0, atol=0)
+
+
+def test_a_rare_class_must_be_right_by_a_wider_margin():
+    level = torch.zeros(4, 4)
+    paid_each = each(Margin(0.5, 30.0))(level, torch.arange(4))
+    assert (paid_each.diff() > 0).all()
+    by_its_margin = level + torch.diag(torch.as_tensor(30 * Margin(0.5, 30.0).margins(COUNTS), dtype=torch.float32))
+    torch.testing.assert_close(each(Margin(0.5, 30.0))(by_its_margin, torch.arange(4)), torch.full((4,), np.log(4)).float())
+
+
+def test_smoothing_is_that_of_its_formula_the_tail_not_at_all_and_the_head_the_most():
+    found = Smoothed(0.3, 0.0).smoothing(np.array([120, 70, 40, 20]))
+    np.testing.assert_allclose(found, 0.3 * np.array([1, np.sqrt(0.5), np.sin(np.pi / 10), 0]), atol=1e-12)
+    np.testing.assert_allclose(Smoothed(0.4, 0.1).smoothing(np.array([20, 120])), [0.1, 0.4])
+    assert np.array_equal(Smoothed(0.3, 0.0).smoothing(UNIFORM), np.full(4, 0.3))
+
+
+@pytest.mark.parametrize("label", range(4))
+def test_the_images_of_a_class_pay_what_torch_asks_of_labels_as_smooth(label):
+    """Torch spreads its ε over all K classes, the true one too; here ε goes to the K − 1 others."""
+    logits, _ = batch()
+    labels = torch.full((len(logits),), label)
+    epsilon = float(Smoothed(0.3, 0.1).smoothing(COUNTS)[label])
+
+    def of_torch(leaf, target):
+        return functional.cross_entropy(leaf, target, label_smoothing=epsilon * 4 / 3)
+
+    assert_equal(paid(Smoothed(0.3, 0.1), logits, labels), value_and_gradient(of_torch, logits, labels))
+
+
+def test_no_smoothing_is_cross_entropy_in_value_and_gradient():
+    logits, labels = batch()
+    assert_equal(paid(Smoothed(0.0, 0.0), logits, labels), paid(CrossEntropy(), logits, labels))
+
+
+def test_a_smoothed_label_is_paid_least_by_just_that_probability():
+    epsilon = Smoothed(0.3, 0.1).smoothing(COUNTS)
+    wanted = torch.as_tensor(np.where(np.eye(4) == 1, 1 - epsilon[:, None], epsilon[:, None] / 3), dtype=torch.float32)
+    _, gradient = paid(Smoothed(0.3, 0.1), wanted.log(), torch.arange(4))
+    torch.testing.assert_close(gradient, torch.zeros(4, 4), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", [inverse_frequency_weights, EFFECTIVE.weigh])
+def test_weighted_plain_training_is_weighted_cross_entropy(rule):
+    logits, labels = batch()
+    found = paid(Weighted(CrossEntropy(), rule), logits, labels)
+    assert_equal(found, paid(CrossEntropy(rule), logits, labels))
+
+
+@pytest.mark.parametrize("cost", [Focal(2.0), Margin(0.5, 30.0)])
+def test_a_weight_multiplies_the_loss_of_an_image_and_changes_nothing_inside_it(cost):
+    logits, labels = batch()
+    weights = torch.as_tensor(INVERSE.class_weights(COUNTS), dtype=torch.float32)
+    found = each(Weighted(cost, INVERSE.weigh))(logits, labels)
+    assert torch.equal(found, weights[labels] * each(cost)(logits, labels))
+
+
+@pytest.mark.parametrize("steps", [625, 40, 10, 7])
+def test_deferred_reweighting_is_plain_before_four_fifths_of_the_steps_and_weighted_from_there_on(steps):
+    logits, labels = batch()
+    loss = remedy(Choice(name="drw")).loss(COUNTS)
+    plain, weighted = each(CrossEntropy())(logits, labels), each(EFFECTIVE)(logits, labels)
+    assert not torch.equal(plain, weighted)
+    for step in {0, *range(4 * steps // 5 - 2, 4 * steps // 5 + 3), steps - 1}.intersection(range(steps)):
+        found = loss(logits, labels, step / steps)
+        torch.testing.assert_close(found, plain if 5 * step < 4 * steps else weighted)
+
+
+@pytest.mark.parametrize(("progress", "early"), [(0.0, True), (0.79, True), (0.8, False), (0.99, False)])
+def test_the_gradient_of_deferred_reweighting_is_the_plain_one_bit_for_bit_until_it_switches(progress, early):
+    logits, labels = batch()
+    cost = Deferred(CrossEntropy(), EFFECTIVE)
+    assert_equal(
+        paid(cost, logits, labels, progress=progress), paid(CrossEntropy() if early else EFFECTIVE, logits, labels), rtol=0, atol=0
+    )
+
+
+@pytest.mark.parametrize(("after", "same"), [(0.0, EFFECTIVE), (1.0, CrossEntropy())])
+def test_deferred_from_the_start_is_never_plain_and_deferred_beyond_the_end_always(after, same):
+    logits, labels = batch()
+    for progress in (0.0, 0.5, 624 / 625):
+        found = paid(Deferred(CrossEntropy(), EFFECTIVE, after), logits, labels, progress=progress)
+        assert_equal(found, paid(same, logits, labels), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("cost", [cost for cost in EVERY if cost is not LATE])
+def test_only_what_is_deferred_asks_how_far_the_training_is(cost):
+    logits, labels = batch()
+    assert torch.equal(each(cost, progress=0.0)(logits, labels), each(cost, progress=0.99)(logits, labels))
 
 
 @pytest.mark.parametrize("cost", EVERY)
@@ -180,7 +363,7 @@ def test_extreme_logits_keep_a_finite_loss_and_finite_gradients(cost, right):
     value, gradient = paid(cost, logits, labels)
     assert torch.isfinite(value)
     assert torch.isfinite(gradient).all()
-    assert value == pytest.approx(0, abs=1e-6) if right else value > 1e3
+    assert value == pytest.approx(0, abs=1e-6) if right and cost in SURE else value > 1e3
 
 
 @pytest.mark.parametrize("cost", EVERY)
@@ -205,14 +388,16 @@ def test_losses_are_computed_in_float32_and_hand_half_precision_logits_their_own
 
 
 @pytest.mark.parametrize("cost", EVERY)
-def test_the_loss_of_a_batch_is_the_mean_of_the_losses_of_its_images(cost):
+def test_a_loss_has_one_value_an_image_and_it_is_that_of_the_image_alone(cost):
     logits, labels = batch(size=6)
-    loss = make(cost)
-    single = torch.stack([loss(logits[i : i + 1], labels[i : i + 1]) for i in range(6)])
-    torch.testing.assert_close(loss(logits, labels), single.mean())
+    loss = each(cost)
+    single = torch.cat([loss(logits[i : i + 1], labels[i : i + 1]) for i in range(6)])
+    torch.testing.assert_close(loss(logits, labels), single)
 
 
-@pytest.mark.parametrize("cost", [INVERSE, EFFECTIVE, BalancedSoftmax()])
+@pytest.mark.parametrize(
+    "cost", [INVERSE, EFFECTIVE, BALANCED_SOFTMAX, Margin(0.5, 30.0), Smoothed(0.3, 0.0), Weighted(Focal(2.0), INVERSE.weigh), LATE]
+)
 def test_a_class_without_an_image_is_refused_where_the_counts_matter(cost):
     with pytest.raises(InputError, match=r"class 2 has no training image \(counts \[5, 3, 0\]\)"):
         cost.loss(np.array([5, 3, 0]), device="cpu")

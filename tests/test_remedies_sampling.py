@@ -6,7 +6,15 @@ from scipy.stats import chisquare
 
 from imagestudy.errors import InputError
 from imagestudy.remedies import sampling
-from imagestudy.remedies.sampling import ClassSampler, Epochs, over_sampled, power_shares, under_sampled
+from imagestudy.remedies.sampling import (
+    ClassSampler,
+    Deferred,
+    Epochs,
+    over_sampled,
+    power_shares,
+    progressive_shares,
+    under_sampled,
+)
 
 COUNTS = np.array([90, 31, 7, 2])
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(4), COUNTS))
@@ -16,7 +24,9 @@ PLAIN = Epochs()
 UNDER = Epochs(under_sampled)
 OVER = Epochs(over_sampled, redrawn=True)
 INSTANCE, SQUARE_ROOT, BALANCED = (ClassSampler(power_shares(power)) for power in (1.0, 0.5, 0.0))
-EVERY = [PLAIN, UNDER, OVER, INSTANCE, SQUARE_ROOT, BALANCED]
+PROGRESSIVE = ClassSampler(progressive_shares)
+LATE = Deferred(PLAIN, BALANCED, 0.8)
+EVERY = [PLAIN, UNDER, OVER, INSTANCE, SQUARE_ROOT, BALANCED, PROGRESSIVE, LATE]
 
 
 def plan(way, labels=LABELS, *, images_seen=1000, batch=16, seed=3):
@@ -101,15 +111,54 @@ def test_a_sampler_with_power_one_shows_classes_as_plain_training_does_and_unifo
     np.testing.assert_allclose(shares[0], COUNTS / COUNTS.sum())
 
 
-def test_shares_may_change_with_progress_so_that_a_sampler_can_move_from_images_to_classes():
-    def from_images_to_classes(counts, progress):
-        start, end = (power_shares(power)(counts, progress) for power in (1.0, 0.0))
-        return (1 - progress[:, None]) * start + progress[:, None] * end
+def test_progressive_shares_go_from_images_to_classes_in_a_straight_line():
+    start, half, end = progressive_shares(COUNTS, np.array([0.0, 0.5, 1.0]))
+    np.testing.assert_allclose(start, COUNTS / COUNTS.sum(), rtol=1e-12)
+    np.testing.assert_allclose(end, 0.25, rtol=1e-12)
+    np.testing.assert_allclose(half, (start + end) / 2, rtol=1e-12)
+    np.testing.assert_allclose(progressive_shares(COUNTS, np.linspace(0, 1, 7)).sum(axis=1), 1)
+    assert progressive_shares(np.array([3, 0, 9]), np.array([0.5]))[0, 1] == 0
 
-    drawn = LABELS[plan(ClassSampler(from_images_to_classes), images_seen=200_000, batch=100)]
+
+def test_the_progressive_sampler_starts_with_images_as_they_come_and_ends_with_classes_alike():
+    drawn = LABELS[plan(PROGRESSIVE, images_seen=200_000, batch=100)]
     early, late = (np.bincount(part.ravel(), minlength=4) / part.size for part in (drawn[:100], drawn[-100:]))
-    np.testing.assert_allclose(early, COUNTS / COUNTS.sum(), atol=0.02)
-    np.testing.assert_allclose(late, 0.25, atol=0.02)
+    np.testing.assert_allclose(early, COUNTS / COUNTS.sum(), atol=0.04)
+    np.testing.assert_allclose(late, 0.25, atol=0.04)
+    middle = np.bincount(drawn.ravel(), minlength=4)
+    assert chisquare(middle, drawn.size * (COUNTS / COUNTS.sum() + 0.25) / 2).pvalue > 1e-3
+
+
+def test_uniform_counts_make_the_progressive_sampler_like_the_others():
+    assert np.array_equal(plan(PROGRESSIVE, UNIFORM), plan(BALANCED, UNIFORM))
+
+
+@pytest.mark.parametrize("steps", [625, 40, 10, 7])
+def test_deferred_resampling_is_plain_training_bit_for_bit_until_it_switches_and_balanced_from_there_on(steps):
+    found = plan(LATE, images_seen=steps * 64, batch=64)
+    rng = np.random.default_rng(3)
+    early, late = (way.plan(LABELS, images_seen=steps * 64, batch=64, rng=rng) for way in (PLAIN, BALANCED))
+    switch = -(-4 * steps // 5)
+    assert np.array_equal(found[:switch], plan(PLAIN, images_seen=steps * 64, batch=64)[:switch])
+    assert np.array_equal(early, plan(PLAIN, images_seen=steps * 64, batch=64))
+    assert np.array_equal(found[switch:], late[switch:])
+    assert not np.array_equal(found[switch:], early[switch:])
+
+
+def test_after_the_switch_deferred_resampling_shows_all_classes_alike():
+    found = plan(LATE, images_seen=100_000, batch=50)
+    assert chisquare(np.bincount(LABELS[found[1600:]].ravel(), minlength=4)).pvalue > 1e-3
+    assert np.bincount(found[:1599].ravel(), minlength=130).std() < 1
+
+
+@pytest.mark.parametrize(("after", "same"), [(0.0, BALANCED), (1.0, PLAIN)])
+def test_deferred_from_the_start_is_the_second_alone_and_deferred_beyond_the_end_the_first(after, same):
+    found = plan(Deferred(PLAIN, BALANCED, after))
+    expected = np.random.default_rng(3)
+    if same is BALANCED:
+        plan_of_first = PLAIN.plan(LABELS, images_seen=1000, batch=16, rng=expected)
+        assert plan_of_first.shape == found.shape
+    assert np.array_equal(found, same.plan(LABELS, images_seen=1000, batch=16, rng=expected))
 
 
 def test_a_sampled_finite_set_has_the_size_of_the_original_and_the_classes_of_the_sampler():
@@ -117,6 +166,8 @@ def test_a_sampled_finite_set_has_the_size_of_the_original_and_the_classes_of_th
     found = BALANCED.resample(labels, rng=np.random.default_rng(0))
     assert len(found) == len(labels)
     assert chisquare(np.bincount(labels[found])).pvalue > 1e-3
+    for way in (PROGRESSIVE, LATE):
+        assert chisquare(np.bincount(labels[way.resample(labels, rng=np.random.default_rng(0))])).pvalue > 1e-3
     assert np.bincount(labels[OVER.resample(labels, rng=np.random.default_rng(0))]).tolist() == [6000] * 3
     assert np.bincount(labels[UNDER.resample(labels, rng=np.random.default_rng(0))]).tolist() == [60] * 3
     assert np.array_equal(PLAIN.resample(labels, rng=np.random.default_rng(0)), np.arange(len(labels)))

@@ -25,18 +25,19 @@ ABSURD = TrainingSpec(images_seen=256, learning_rate=1e30)
 IMBALANCED = ProfileSpec(name="exponential", ratio=20.0)
 
 
-def run(model: str = "article", remedy: str = "none", **fields: object) -> RunSpec:
+def run(model: str = "article", remedy: str | Choice = "none", **fields: object) -> RunSpec:
     """A run of a few steps; `trials` is what a tuned one gets."""
     options = {"trials": 2} if remedy == "tuned" else {}
     given = {"dataset": Choice(name="digits"), "model": ModelSpec(name=model), "training": TINY, "profile": IMBALANCED}
-    return RunSpec(**(given | {"remedy": Choice(name=remedy, options=options)} | fields))
+    return RunSpec(**(given | {"remedy": Choice(name=remedy, options=options) if isinstance(remedy, str) else remedy} | fields))
 
 
 def table() -> list[RunSpec]:
-    """A small grid with everything in it: networks, a classical model, trials, a tuned run, derived runs, one that fails."""
+    """A small grid of everything: networks, a classical model, two stages, trials, a tuned run, derived runs, one that fails."""
     plain = [run(model, seed=seed) for model in ("article", "resnet", "bilstm", "logistic") for seed in (0, 1)]
     derived = [run(remedy=name, seed=seed) for name in ("logit_adjustment", "logit_adjustment_tuned") for seed in (0, 1)]
-    return [*plain, *derived, run(remedy="tuned"), run("svm", remedy="tuned"), run(training=ABSURD)]
+    stages = [run("resnet", remedy="crt"), run(remedy="seed_ensemble")]
+    return [*plain, *derived, *stages, run(remedy="tuned"), run("svm", remedy="tuned"), run(training=ABSURD)]
 
 
 class Nobody:
@@ -189,6 +190,20 @@ class TestRecord:
         found = runs.obtain([run()], study="tiny", workers=1)
         np.testing.assert_array_equal(found.test_labels(), data.test_part(run()).labels)
 
+    @pytest.mark.parametrize(("remedy", "fact"), [("tau_norm", "norm_tau"), ("ncm", "cosine_scale")])
+    def test_what_a_remedy_chose_on_validation_is_a_fact(self, remedy: str, fact: str) -> None:
+        record = recording.record(lineage.Task(run(remedy=remedy), run(remedy=remedy)))
+        assert isinstance(record, Record)
+        assert record.facts[fact] >= 0
+        assert record.cost["images_seen"] == 256
+
+    @pytest.mark.parametrize("remedy", ["none", "logit_adjustment", "seed_ensemble"])
+    def test_what_is_missed_says_the_decisions_without_the_predictions(self, remedy: str) -> None:
+        (record,) = found = runs.obtain([run(remedy=remedy)], study="tiny", executor=InProcess())
+        labels = found.test_labels()
+        np.testing.assert_array_equal((labels + record.arrays["missed"]) % 10, record.arrays["test"].argmax(axis=1))
+        assert (record.arrays["missed"] == 0).mean() == pytest.approx(record.scores["accuracy"], abs=1e-6)
+
     def test_facts_and_cost_say_what_was_done(self) -> None:
         record = recording.record(lineage.Task(run(), run(training=TrainingSpec(images_seen=256, learning_rate=0.01))))
         assert isinstance(record, Record)
@@ -196,7 +211,7 @@ class TestRecord:
         assert record.facts["learning_rate"] == 0.01
         assert 0 <= record.facts["train_accuracy"] <= 1
         assert record.cost["images_seen"] == 256
-        assert record.arrays.keys() == {"validation", "test", "curve"}
+        assert record.arrays.keys() == {"validation", "test", "curve", "missed"}
 
     def test_a_trial_never_meets_the_test_images(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(data, "test_part", lambda _: 1 / 0)
@@ -216,6 +231,17 @@ class TestRecord:
         assert record.cost.keys() >= {"seconds", "memory_mb", "latency_ms", "images_per_second"}
         assert ("params" in record.cost) == ("flops" in record.cost) == (model == "mlp")
         assert record.cost["latency_ms"] > 0
+
+    @pytest.mark.parametrize("remedy", ["ldam", "crt", "lws", "tau_norm", "ncm", "tail_cutmix"])
+    def test_what_a_remedy_costs_is_measured_without_the_test_images(self, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All heads have one product a feature and class, so that none of these changes the operations of an image."""
+        monkeypatch.setattr(data, "test_part", lambda _: 1 / 0)
+        monkeypatch.setattr(recording, "_median_seconds", lambda _: 1.0)
+        measured = [recording.record(lineage.Task(spec, spec)) for spec in (run(remedy=remedy, kind="cost"), run(kind="cost"))]
+        found, plain = (one.cost for one in measured if isinstance(one, Record))
+        assert found["seconds"] > 0
+        assert found["flops"] == plain["flops"]
+        assert found["params"] - plain["params"] == {"lws": 10, "ldam": -10, "tau_norm": -10, "ncm": -10}.get(remedy, 0)
 
 
 class TestDerived:
@@ -254,6 +280,113 @@ class TestDerived:
             [run(profile=ProfileSpec()), run(profile=ProfileSpec(), remedy="logit_adjustment")], study="tiny", workers=1
         )
         np.testing.assert_allclose(derived.arrays["test"], metrics.normalize(plain.arrays["test"]), atol=1e-12)
+
+
+class TestEnsemble:
+    def test_it_is_the_mean_probability_of_its_members(self) -> None:
+        ensemble = runs.stamp(run(remedy="seed_ensemble", seed=3))
+        derived, *members = found = runs.obtain([ensemble, *lineage.parents(ensemble)], study="tiny", executor=InProcess())
+        labels, counts = next(iter(found.labels.values())), np.array(derived.facts["counts"])
+        for part, scored in (("validation", derived.validation), ("test", derived.scores)):
+            said = np.mean([np.exp(metrics.normalize(member.arrays[part])) for member in members], axis=0)
+            np.testing.assert_allclose(np.exp(derived.arrays[part]), said, atol=1e-12)
+            scores = metrics.score(np.log(said), labels[part], counts)
+            assert {k: pytest.approx(scores[k], abs=1e-6) for k in scored} == scored
+        assert len({member.arrays["test"].tobytes() for member in members}) == 3
+        best = metrics.fit_temperature(derived.arrays["validation"], labels["validation"])
+        assert derived.facts["temperature"] == pytest.approx(best, abs=1e-3)
+
+    def test_members_who_agree_say_together_what_each_says(self) -> None:
+        said = metrics.normalize(np.random.default_rng(0).normal(size=(20, 4)))
+        np.testing.assert_allclose(recording.mean_probability([said] * 3), said, atol=1e-12)
+        np.testing.assert_array_equal(recording.mean_probability([said]), said)
+
+    def test_a_member_who_is_sure_does_not_silence_the_others(self) -> None:
+        sure, unsure = np.log([[1.0, 1e-300]]), np.log([[0.2, 0.8]])
+        np.testing.assert_allclose(np.exp(recording.mean_probability([sure, unsure])), [[0.6, 0.4]])
+
+    def test_it_costs_as_much_as_all_its_members(self) -> None:
+        ensemble = runs.stamp(run(remedy="seed_ensemble"))
+        derived, *members = runs.obtain([ensemble, *lineage.parents(ensemble)], study="tiny", executor=InProcess())
+        assert derived.cost["images_seen"] == 3 * 256
+        assert derived.cost["seconds"] == pytest.approx(sum(member.cost["seconds"] for member in members), abs=1e-3)
+
+    def test_its_members_share_the_training_set_and_differ_in_initialisation_and_batches(self) -> None:
+        members = lineage.parents(runs.stamp(run(remedy="seed_ensemble", seed=4)))
+        assert members[0] == runs.stamp(run(seed=4))
+        assert [member.remedy.name for member in members] == ["none"] * 3
+        assert {(member.seed_of("draw"), member.seed_of("order")) for member in members} == {(4, 4)}
+        for stream in ("init", "batches"):
+            assert [member.seed_of(stream) for member in members] == [4, 104, 204]
+        sets = [data.prepare(member).train for member in members]
+        for other in sets[1:]:
+            np.testing.assert_array_equal(other.images, sets[0].images)
+            np.testing.assert_array_equal(other.labels, sets[0].labels)
+
+    def test_ensembles_of_different_seeds_share_no_member(self) -> None:
+        members = [lineage.parents(runs.stamp(run(remedy="seed_ensemble", seed=seed))) for seed in range(10)]
+        assert len({member.run_id for some in members for member in some}) == 30
+
+    def test_it_may_have_other_sizes(self) -> None:
+        assert len(lineage.parents(runs.stamp(run(remedy=Choice(name="seed_ensemble", options={"members": 5}))))) == 5
+
+    def test_the_plain_run_is_one_of_its_members_and_is_not_trained_again(self) -> None:
+        runs.obtain([run()], study="tiny", executor=InProcess())
+        noting = Noting()
+        runs.obtain([run(remedy="seed_ensemble")], study="tiny", executor=noting)
+        assert len(noting.trained) == 2
+        again = runs.obtain([run(remedy="seed_ensemble")], study="tiny", executor=Nobody())
+        assert next(iter(again)).arrays.keys() >= {"validation", "test"}
+
+    def test_it_fails_with_a_member(self) -> None:
+        ensemble = runs.stamp(run(remedy="seed_ensemble"))
+        store().write(Failure(lineage.parents(ensemble)[2], "no luck"))
+        assert len(runs.obtain([ensemble], study="tiny", executor=InProcess())) == 0
+        assert store().failures()[ensemble.run_id].reason.startswith("what it is computed from failed: ")
+
+
+class TestDiagnostic:
+    @pytest.fixture
+    def kept(self, monkeypatch: pytest.MonkeyPatch) -> list:
+        """The learners that are made."""
+        made: list = []
+        make = recording.make_learner
+        monkeypatch.setattr(recording, "make_learner", lambda *given, **options: made.append(make(*given, **options)) or made[-1])
+        return made
+
+    def test_it_keeps_a_curve_and_nothing_by_which_anything_could_be_chosen(self) -> None:
+        (record,) = runs.obtain([run("mlp", kind="diagnostic")], study="tiny", executor=InProcess())
+        assert (record.scores, record.validation) == ({}, {})
+        assert record.facts.keys() == {"counts"}
+        assert record.arrays.keys() == {"curve"}
+        assert record.arrays["curve"].shape == (4, 5)
+        assert np.isfinite(record.arrays["curve"]).all()
+
+    @pytest.mark.parametrize("model", ["mlp", "resnet"])
+    def test_it_trains_as_the_run_does_bit_for_bit(self, model: str, kept: list) -> None:
+        plain, diagnostic = runs.obtain([run(model), run(model, kind="diagnostic")], study="tiny", executor=InProcess())
+        states = [learner.network.state_dict() for learner in kept]
+        assert len(states) == 2
+        assert all(states[0][name].equal(states[1][name]) for name in states[0])
+        np.testing.assert_array_equal(diagnostic.arrays["curve"][:, :4], plain.arrays["curve"])
+
+    def test_its_last_look_is_the_score_of_the_run_on_each_part(self) -> None:
+        plain, diagnostic = runs.obtain([run("mlp"), run("mlp", kind="diagnostic")], study="tiny", executor=InProcess())
+        *_, validation, test = diagnostic.arrays["curve"][-1]
+        assert test == pytest.approx(
+            plain.scores["balanced_accuracy"], abs=0.005
+        )  # a tie in what float16 stores may fall otherwise
+        assert validation == pytest.approx(plain.validation["balanced_accuracy"], abs=0.01)
+
+    def test_it_looks_at_most_a_hundred_times(self) -> None:
+        long = run(kind="diagnostic", training=TrainingSpec(images_seen=150 * 8, batch=8))
+        (record,) = runs.obtain([long], study="tiny", executor=InProcess())
+        assert record.arrays["curve"].shape == (recording.DIAGNOSTIC_POINTS, 5)
+        assert record.arrays["curve"][-1, 0] == 150 * 8
+
+    def test_nothing_is_computed_or_chosen_from_one(self) -> None:
+        for name in ("logit_adjustment_tuned", "seed_ensemble", "tuned"):
+            assert {parent.kind for parent in lineage.parents(runs.stamp(run(remedy=name)))} <= {"run", "trial"}
 
 
 class TestTuned:
@@ -353,7 +486,7 @@ class TestSameNumbersHoweverDone:
         noting = Noting()
         assert content(runs.obtain(table(), study="tiny", executor=noting)) == uninterrupted
         assert "claimed" not in store().status().values()
-        assert len(noting.trained) == 8 + 1 + 2 + 2 + 2 - 5
+        assert len(noting.trained) == 8 + 1 + 2 + 2 + 2 + 1 + 2 - 5
 
     def test_two_processes_at_once_train_each_run_once(self, uninterrupted: dict[str, object]) -> None:
         code = """
@@ -370,7 +503,7 @@ print(json.dumps([noting.trained, {record.spec.run_id: record.scores for record 
             json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for process in both
         ]
         assert not set(trained) & set(others)
-        assert len(trained) + len(others) == 8 + 1 + 2 + 2 + 2
+        assert len(trained) + len(others) == 8 + 1 + 2 + 2 + 2 + 1 + 2
         assert json.dumps(table_of_one) == json.dumps(table_of_other)
         assert content(runs.obtain(table(), study="tiny", executor=Nobody())) == uninterrupted
 

@@ -97,6 +97,7 @@ class TestRunId:
             {"model": ModelSpec(name="mlp", options={"dropout": 0.0})},
             {"profile": ProfileSpec(name="step", ratio=2.0)},
             {"profile": ProfileSpec(size=40)},
+            {"profile": ProfileSpec(name="step", ratio=2.0, largest=40)},
             {"preprocessing": PreprocessingSpec(noise=Choice(name="gaussian"))},
             {"preprocessing": PreprocessingSpec(steps=(Choice(name="gaussian"),))},
             {"preprocessing": PreprocessingSpec(augment=(Choice(name="gaussian"),))},
@@ -117,11 +118,17 @@ class TestRunId:
             {"batches": 0},
             {"kind": "trial"},
             {"kind": "cost"},
+            {"kind": "diagnostic"},
         ],
         ids=str,
     )
     def test_whatever_a_run_depends_on_is_in_its_name(self, change: dict) -> None:
         assert PLAIN.with_(**change).run_id != PLAIN.run_id
+
+    def test_how_large_the_largest_class_is_is_part_of_the_name_where_it_is_said(self) -> None:
+        whole, smaller, smallest = (ProfileSpec(name="exponential", ratio=50.0, largest=size) for size in (None, 48, 24))
+        assert IMBALANCED.with_(profile=whole).run_id == IMBALANCED.run_id
+        assert len({IMBALANCED.with_(profile=profile).run_id for profile in (whole, smaller, smallest)}) == 3
 
     def test_the_order_of_steps_is_part_of_the_name(self) -> None:
         there, back = (PreprocessingSpec(steps=tuple(map(Choice.model_validate, s))) for s in (("a", "b"), ("b", "a")))
@@ -139,6 +146,11 @@ class TestRunId:
     def test_a_stream_follows_the_runs_seed_unless_it_was_moved_alone(self) -> None:
         moved = PLAIN.with_(seed=4, init=7)
         assert [moved.seed_of(stream) for stream in ("draw", "order", "init", "batches")] == [4, 4, 7, 4]
+
+    def test_streams_moved_together_leave_the_others_and_the_seed(self) -> None:
+        moved = PLAIN.with_(seed=4, init=7).moved("init", "batches", by=10)
+        assert [moved.seed_of(stream) for stream in ("draw", "order", "init", "batches")] == [4, 4, 17, 14]
+        assert moved.seed == 4
 
 
 class TestSpecs:
@@ -166,6 +178,9 @@ class TestSpecs:
             ({"name": "natural", "ratio": 2.0}, "takes no ratio"),
             ({"name": "step", "ratio": 2.0, "size": 40}, "only a balanced profile takes a size"),
             ({"name": "step", "ratio": 0.5}, "greater than or equal to 1"),
+            ({"name": "balanced", "largest": 9}, "a balanced profile takes no largest class"),
+            ({"name": "natural", "largest": 9}, "a natural profile takes no largest class"),
+            ({"name": "step", "ratio": 2.0, "largest": 0}, "greater than 0"),
             ({"name": "slope"}, "'balanced', 'exponential', 'step' or 'natural'"),
         ],
     )
@@ -179,6 +194,7 @@ class TestSpecs:
         profiles = [ProfileSpec(name="exponential", ratio=50.0), ProfileSpec(name="step", ratio=2.5), ProfileSpec(name="natural")]
         assert [p.label for p in profiles] == ["exponential 50", "step 2.5", "natural"]
         assert [p.label for p in (ProfileSpec(), ProfileSpec(size=257))] == ["balanced", "balanced, 257 images"]
+        assert ProfileSpec(name="step", ratio=2.5, largest=24).label == "step 2.5, largest 24"
 
 
 class TestStudyFile:

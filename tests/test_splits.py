@@ -111,6 +111,40 @@ def test_balanced_profile_takes_what_every_class_has_or_the_size_asked_for():
     assert profile_counts(ProfileSpec(size=10), POOL).tolist() == [1] * 10
 
 
+def test_a_smaller_largest_class_shrinks_all_the_others_with_it():
+    smaller = ProfileSpec(name="exponential", ratio=10, largest=24)
+    assert profile_counts(smaller, POOL).tolist() == [24, 18, 14, 11, 8, 6, 5, 4, 3, 2]
+    assert profile_counts(ProfileSpec(name="step", ratio=10, largest=48), POOL).tolist() == [48] * 5 + [4] * 5
+    assert profile_counts(ProfileSpec(name="step", ratio=24, largest=24), POOL)[-1] == 1
+
+
+@pytest.mark.parametrize("name", ["exponential", "step"])
+def test_a_largest_class_of_all_that_every_class_has_changes_nothing(name):
+    whole, said = (ProfileSpec(name=name, ratio=10, largest=largest) for largest in (None, 95))
+    np.testing.assert_array_equal(profile_counts(said, POOL), profile_counts(whole, POOL))
+
+
+def test_a_largest_class_of_more_than_every_class_has_is_refused():
+    with pytest.raises(
+        InputError, match=r"^a largest class of 96 was given to profile 'step'; allowed: 1 to 95, since 95 images is"
+    ):
+        profile_counts(ProfileSpec(name="step", ratio=2, largest=96), POOL)
+
+
+def test_a_ratio_above_the_largest_class_leaves_a_class_without_an_image():
+    with pytest.raises(InputError, match="ratio 25 of profile 'step' leaves a class without an image; allowed: 1 to 24"):
+        profile_counts(ProfileSpec(name="step", ratio=25, largest=24), POOL)
+
+
+def test_with_the_same_seeds_a_smaller_training_set_is_part_of_a_larger_one_and_the_same_classes_are_rare():
+    dataset, parts = load(DIGITS), split(load(DIGITS))
+    profiles = [ProfileSpec(name="exponential", ratio=10, largest=largest) for largest in (24, 48, None)]
+    drawn = [draw(dataset, parts.train, profile, draw=3, order=4) for profile in profiles]
+    assert set(drawn[0]) < set(drawn[1]) < set(drawn[2])
+    counts = [count(dataset.labels[rows], 10) for rows in drawn]
+    assert len({tuple(np.flatnonzero(c == c.max())) + tuple(np.flatnonzero(c == c.min())) for c in counts}) == 1
+
+
 @pytest.mark.parametrize("size", [9, 951])
 def test_a_size_that_does_not_fit_is_refused(size):
     with pytest.raises(InputError, match=f"size {size} .* allowed: 10 to 950"):

@@ -96,10 +96,11 @@ def open_study(study: str, effort: str) -> Plan:
     for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in (*e.thinned, *e.curves))):
         remedies.entry(name, where=where)
     plan = Plan(loaded, loaded.effort(effort))
-    for name in (*plan.effort.spread, *plan.effort.priced, *plan.effort.diagnosed):
-        models.entry(name, where=where)
-    for name in plan.effort.diagnosed:
-        require_known(name, models.names(kind="neural"), what="model that is trained in steps", where=where)
+    for one in loaded.efforts.values():
+        for name in (*one.spread, *one.priced, *one.diagnosed):
+            models.entry(name, where=where)
+        for name in one.diagnosed:
+            require_known(name, models.names(kind="neural"), what="model that is trained in steps", where=where)
     for profile in (*loaded.profiles, *curve_profiles(plan), *scale_profiles(plan)):
         _require_images(loaded, profile, where=where)
     for name in members(plan):

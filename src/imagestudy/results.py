@@ -74,11 +74,12 @@ def _put(file: Path, text: str) -> None:
 
 def _drawn(plan: Plan, records: Records, findings: Sequence[Finding]) -> dict[str, figures.Picture]:
     accuracy = records.of(grids.accuracy(plan))
+    shown = imbalance.Shown(plan, grids.imbalanced_profiles(plan)[:1], records)
     return {
         "accuracy": figures.draw_intervals(
             compare.summarize(accuracy, score="accuracy"), bold=compare.near_best(accuracy, score="accuracy"), score="accuracy"
         ),
-        "gains": figures.draw_gains(imbalance.gains(imbalance.Shown(plan, grids.imbalanced_profiles(plan)[:1], records))),
+        "gains": figures.draw_gains(imbalance.mark_best(imbalance.gains(shown), shown)),
         "verdicts": figures.draw_verdicts(findings, margin=plan.study.margin),
     }
 

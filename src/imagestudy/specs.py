@@ -6,7 +6,7 @@ A run's name is a hash of its description with all defaults left out: a field ad
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -209,9 +209,9 @@ class Effort(Spec):
     images_seen: int | None = Field(default=None, gt=0)
     costs: tuple[str, ...] | None = None
     priced: tuple[str, ...] = ()
-    ratios: tuple[float, ...] = ()
+    ratios: tuple[Annotated[float, Field(ge=1)], ...] = ()
     curves: tuple[str, ...] = ()
-    sizes: tuple[int, ...] = ()
+    sizes: tuple[Annotated[int, Field(gt=0)], ...] = ()
     spread: tuple[str, ...] = ()
     diagnosed: tuple[str, ...] = ()
 

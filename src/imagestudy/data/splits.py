@@ -123,7 +123,7 @@ def profile_counts(profile: ProfileSpec, available: Int64[np.ndarray, " class"])
     if profile.ratio > largest:
         raise InputError(
             f"ratio {profile.ratio:g} of profile {profile.name!r} leaves a class without an image; "
-            f"allowed: 1 to {largest}, since {largest} images is what every class has for training"
+            f"allowed: 1 to {largest}, since the largest class has {largest} images"
         )
     exponent = np.arange(classes) / (classes - 1) if profile.name == "exponential" else np.arange(classes) >= classes // 2
     return np.floor(largest * profile.ratio ** -exponent.astype(np.float64) + ROUNDING_GUARD).astype(np.int64)

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from imagestudy.learners.classical import ClassicalLearner, Images, Labels, log_softmax
+from imagestudy.learners.classical import Beside, ClassicalLearner, Images, Labels, log_softmax
 from imagestudy.learners.descent import LEARNING_RATE, learning_rate_at
 from imagestudy.learners.network import TorchLearner
 from imagestudy.learners.tracker import CURVE_POINTS, DivergedError
@@ -61,7 +61,7 @@ def make_learner(
     classes: int,
     flips: tuple[str, ...] = (),
     watch: tuple[Images, Labels] | None = None,
-    beside: tuple[Images, Labels] | None = None,
+    beside: Beside | None = None,
     points: int = CURVE_POINTS,
 ) -> TorchLearner | ClassicalLearner:
     """The learner that trains the run's model; for the arguments see `TorchLearner`."""

@@ -17,6 +17,8 @@ from imagestudy.specs import RunSpec
 
 Images = UInt8[np.ndarray, "n height width channel"]
 Labels = Int64[np.ndarray, " n"]
+Beside = tuple[UInt8[np.ndarray, "m height width channel"], Int64[np.ndarray, " m"]]
+"""Images and labels of another number."""
 
 
 def log_softmax(decision: Float[np.ndarray, "n class"]) -> Float[np.ndarray, "n class"]:

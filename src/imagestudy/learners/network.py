@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from imagestudy import metrics
 from imagestudy.data import augment
 from imagestudy.errors import InputError
-from imagestudy.learners.classical import Images, Labels
+from imagestudy.learners.classical import Beside, Images, Labels
 from imagestudy.learners.descent import LEARNING_RATE, WEIGHT_DECAY, Descent
 from imagestudy.learners.endings import class_means, normalize_head
 from imagestudy.learners.tracker import CURVE_POINTS, Tracker
@@ -74,7 +74,7 @@ class TorchLearner:
     classes: int
     flips: tuple[str, ...] = ()
     watch: tuple[Images, Labels] | None = None
-    beside: tuple[Images, Labels] | None = None
+    beside: Beside | None = None
     points: int = CURVE_POINTS
     network: Network = field(init=False)
     mean: Tensor = field(init=False)

@@ -9,6 +9,7 @@ from torch import nn
 
 from imagestudy.errors import InputError
 from imagestudy.models import build
+from imagestudy.models.heads import CosineHead
 from imagestudy.models.network import Network, Shape
 from imagestudy.models.transformer import Attention
 from imagestudy.specs import ModelSpec
@@ -57,7 +58,9 @@ def count_flops(network: Network, shape: Shape) -> int:
         nonlocal total
         total += 2 * _products(module, inputs[0], output)
 
-    counted: list[nn.Module] = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.RNNBase | Attention)]
+    counted: list[nn.Module] = [
+        m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.RNNBase | Attention | CosineHead)
+    ]
     _pass_one_image(network, shape, counted, add)
     return total
 
@@ -80,8 +83,8 @@ def _pass_one_image(network: Network, shape: Shape, parts: list[nn.Module], hook
 
 def _products(module: nn.Module, given: torch.Tensor, output: Any) -> int:
     """Multiply-accumulates of one module for a batch of one image, those of its children left out."""
-    if isinstance(module, nn.Linear):
-        return output.numel() * module.in_features
+    if isinstance(module, nn.Linear | CosineHead):
+        return output.numel() * given.shape[-1]
     if isinstance(module, nn.Conv2d):
         return output.numel() * module.weight[0].numel()
     if isinstance(module, nn.RNNBase):

@@ -1,0 +1,259 @@
+"""What is declared of the stages, and what the learner makes of them: features that stay, heads that change."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import NearestCentroid
+from torch import Tensor
+
+from imagestudy import data, metrics
+from imagestudy.errors import InputError
+from imagestudy.learners import TorchLearner, log_softmax, make_learner
+from imagestudy.learners.endings import class_means, normalize_head
+from imagestudy.models.heads import CosineHead, ScaledHead, normalized
+from imagestudy.remedies import remedy
+from imagestudy.remedies.sampling import ClassSampler, Epochs, power_shares
+from imagestudy.remedies.stages import Normalization, Retraining
+from imagestudy.seeding import generator
+from imagestudy.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
+
+MODELS = ("mlp", "lenet", "resnet", "bilstm", "vit", "crnn")
+STEPS, LATE = 20, 3
+
+
+def run(model: str = "mlp", name: str = "none", *, steps: int = STEPS, **training: object) -> RunSpec:
+    return RunSpec(
+        dataset=Choice(name="digits"),
+        model=ModelSpec(name=model),
+        profile=ProfileSpec(name="exponential", ratio=20.0),
+        remedy=Choice(name=name),
+        training=TrainingSpec(images_seen=64 * steps, **training),
+    )
+
+
+@lru_cache
+def prepared() -> data.Prepared:
+    return data.prepare(run())
+
+
+@lru_cache
+def fitted(spec_key: str) -> TorchLearner:
+    spec, given = RunSpec.model_validate_json(spec_key), prepared()
+    watch = (given.validation.images, given.validation.labels)
+    return make_learner(spec, classes=10, watch=watch, points=0).fit(given.train.images, given.train.labels)  # type: ignore[return-value]
+
+
+def trained(*args: str, **fields: object) -> TorchLearner:
+    return fitted(run(*args, **fields).key())  # type: ignore[arg-type]
+
+
+def state(learner: TorchLearner, *, head: bool) -> dict[str, Tensor]:
+    """Parameters and running statistics of the head, or of all that is before it."""
+    return {name: value for name, value in learner.network.state_dict().items() if name.startswith("head.") == head}
+
+
+def assert_same_features(one: TorchLearner, other: TorchLearner) -> None:
+    first, second = state(one, head=False), state(other, head=False)
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def pooled(learner: TorchLearner, images: np.ndarray) -> np.ndarray:
+    """Features in evaluation mode, by hand, in one batch."""
+    network = learner.network.eval()
+    pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float() / 255
+    with torch.no_grad():
+        return network.pool(network.features((pixels - learner.mean) / learner.deviation)).double().numpy()
+
+
+class TestRetraining:
+    @pytest.mark.parametrize(("total", "late"), [(625, 94), (40, 6), (20, 3), (10, 2), (4, 1), (3, 1), (2, 1)])
+    def test_its_share_of_the_steps_is_the_heads_and_neither_part_is_left_out(self, total: int, late: int) -> None:
+        assert Retraining("head", 0.15).steps(total) == late
+        assert Retraining("head", 0.999).steps(total) == total - 1
+
+    @pytest.mark.parametrize("total", [0, 1])
+    def test_one_step_is_too_few_for_two_stages(self, total: int) -> None:
+        with pytest.raises(InputError, match=f"^{total} step of training was given; needed are 2 or more"):
+            Retraining("head").steps(total)
+
+    def test_the_learner_refuses_it_too(self) -> None:
+        with pytest.raises(InputError, match="1 step of training was given"):
+            make_learner(run(name="crt", steps=1), classes=10).fit(prepared().train.images, prepared().train.labels)
+
+    @pytest.mark.parametrize("name", ["crt", "lws"])
+    def test_the_head_sees_all_classes_alike(self, name: str) -> None:
+        found = remedy(Choice(name=name)).ending
+        assert isinstance(found, Retraining)
+        assert isinstance(found.sampling, ClassSampler)
+        shares = found.sampling.shares(np.array([90, 7, 2]), np.array([0.0, 0.9]))
+        np.testing.assert_allclose(shares, 1 / 3)
+
+
+class TestFeaturesStay:
+    @pytest.mark.parametrize("name", ["crt", "lws"])
+    @pytest.mark.parametrize("model", MODELS)
+    def test_they_are_bit_for_bit_those_after_the_first_steps_running_statistics_included(self, model: str, name: str) -> None:
+        assert_same_features(trained(model, name), trained(model, steps=STEPS - LATE))
+
+    @pytest.mark.parametrize("name", ["tau_norm", "ncm"])
+    @pytest.mark.parametrize("model", MODELS)
+    def test_a_head_without_training_leaves_the_features_of_the_whole_budget(self, model: str, name: str) -> None:
+        assert_same_features(trained(model, name), trained(model))
+
+    def test_another_length_of_the_first_stage_gives_other_features(self) -> None:
+        one, other = (state(trained("resnet", steps=steps), head=False) for steps in (STEPS - LATE, STEPS))
+        assert any(not torch.equal(one[name], other[name]) for name in one if name.endswith("running_mean"))
+
+    def test_the_second_stage_asks_for_features_without_dropout_or_batch_statistics(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        modes: list[tuple[bool, bool]] = []
+        frozen = TorchLearner._speak_frozen
+
+        def note(self: TorchLearner, images: Tensor) -> Tensor:
+            logits = frozen(self, images)
+            modes.append((self.network.features.training, logits.requires_grad))
+            return logits
+
+        monkeypatch.setattr(TorchLearner, "_speak_frozen", note)
+        given = prepared()
+        watch = (given.validation.images, given.validation.labels)
+        make_learner(run("mlp", "crt"), classes=10, watch=watch).fit(given.train.images, given.train.labels)
+        assert modes == [(False, True)] * LATE
+
+
+class TestClassifierRetraining:
+    @pytest.mark.parametrize("model", MODELS)
+    def test_the_head_is_another_one(self, model: str) -> None:
+        new, old = state(trained(model, "crt"), head=True), state(trained(model, steps=STEPS - LATE), head=True)
+        assert new.keys() == old.keys() == {"head.weight", "head.bias"}
+        assert (new["head.weight"] - old["head.weight"]).abs().max() > 0.1
+
+    @pytest.mark.parametrize("model", ["mlp", "perceptron", "vit"])
+    def test_it_starts_from_a_new_draw_and_not_from_the_old_one(self, model: str) -> None:
+        """At a learning rate of nearly nothing a head stays as it was drawn: as long as the model's own, but another."""
+        first, second = (trained(model, name, learning_rate=1e-9).network.head for name in ("none", "crt"))
+        cosine = torch.nn.functional.cosine_similarity(first.weight.flatten(), second.weight.flatten(), dim=0)
+        assert cosine.abs() < 0.25
+        assert (first.weight.std() / second.weight.std()).item() == pytest.approx(1, abs=0.15)
+
+    @pytest.mark.parametrize("name", ["crt", "lws"])
+    def test_first_come_plain_epochs_then_the_balanced_sampler(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[np.ndarray] = []
+        batches = TorchLearner._batches
+        monkeypatch.setattr(TorchLearner, "_batches", lambda *given: seen.append(given[3]) or batches(*given))
+        train = prepared().train
+        make_learner(run("mlp", name), classes=10, points=0).fit(train.images, train.labels)
+        order = generator(0, "batches")
+        first = Epochs().plan(train.labels, images_seen=(STEPS - LATE) * 64, batch=64, rng=order)
+        balanced = ClassSampler(power_shares(0.0)).plan(train.labels, images_seen=LATE * 64, batch=64, rng=order)
+        assert len(seen) == 2
+        assert np.array_equal(seen[0], first)
+        assert np.array_equal(seen[1], balanced)
+
+
+class TestLearnedScales:
+    @pytest.mark.parametrize("model", MODELS)
+    def test_the_head_inside_is_the_old_one_bit_for_bit_and_the_factors_have_moved(self, model: str) -> None:
+        head = trained(model, "lws").network.head
+        old = trained(model, steps=STEPS - LATE).network.head
+        assert isinstance(head, ScaledHead)
+        assert torch.equal(head.head.weight, old.weight)
+        assert torch.equal(head.head.bias, old.bias)
+        assert (head.factors != 1).all()
+        assert (head.factors - 1).abs().max() < 0.1
+
+    def test_at_a_learning_rate_of_nearly_nothing_it_says_what_the_old_head_says(self) -> None:
+        images = prepared().validation.images
+        found = trained("mlp", "lws", learning_rate=1e-9).predict_log_proba(images)
+        old = trained("mlp", steps=STEPS - LATE, learning_rate=1e-9).predict_log_proba(images)
+        np.testing.assert_allclose(found, old, atol=1e-5)
+
+
+class TestTauNormalisation:
+    @pytest.mark.parametrize("model", MODELS)
+    def test_the_exponent_is_best_on_validation_among_all(self, model: str) -> None:
+        plain, found = trained(model), trained(model, "tau_norm")
+        shown, labels = prepared().validation.images, prepared().validation.labels
+        features, weight = pooled(plain, shown), plain.network.head.weight.detach().double().numpy()
+        lengths = np.linalg.norm(weight, axis=1)
+        scores = [
+            metrics.balanced_accuracy((features @ (weight.T / lengths**tau)).argmax(axis=1), labels, classes=10)
+            for tau in Normalization().taus
+        ]
+        said = metrics.balanced_accuracy(found.predict_log_proba(shown).argmax(axis=1), labels, classes=10)
+        assert said == pytest.approx(max(scores), abs=2 / len(labels))
+        tau = found.chosen["norm_tau"]
+        assert tau in Normalization().taus
+        assert scores[Normalization().taus.index(tau)] == pytest.approx(max(scores), abs=2 / len(labels))
+        torch.testing.assert_close(found.network.head.weight, normalized(plain.network.head, tau=tau).weight)
+
+    def test_the_exponents_are_the_21_points_from_0_to_2(self) -> None:
+        np.testing.assert_allclose(Normalization().taus, np.linspace(0, 2, 21))
+
+    def test_of_a_plateau_of_equals_the_middle_is_taken(self) -> None:
+        head = torch.nn.Linear(2, 2)
+        with torch.no_grad():
+            head.weight.copy_(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))
+        watched = torch.tensor(
+            [[1.0, 0.1], [0.1, 1.0]]
+        )  # right at any exponent: 4^(1−τ) is above and below 1 within a factor of 10
+        made, chosen = normalize_head(head, watched, np.array([0, 1]), taus=(0.6, 0.8, 1.0, 1.2, 1.4))
+        assert chosen == {"norm_tau": 1.0}
+        torch.testing.assert_close(made.weight, torch.eye(2))
+
+    def test_a_class_without_a_validation_image_does_not_enter_the_score(self) -> None:
+        head = torch.nn.Linear(2, 3)
+        _, chosen = normalize_head(head, torch.randn(4, 2), np.array([0, 0, 1, 1]), taus=(0.0, 1.0, 2.0))
+        assert chosen["norm_tau"] in (0.0, 1.0, 2.0)
+
+
+class TestNearestClassMean:
+    @pytest.mark.parametrize("model", MODELS)
+    def test_the_head_holds_the_directions_of_the_mean_features_of_the_training_images(self, model: str) -> None:
+        head = trained(model, "ncm").network.head
+        train = prepared().train
+        features = pooled(trained(model), train.images)
+        means = np.stack([features[train.labels == label].mean(axis=0) for label in range(10)])
+        assert isinstance(head, CosineHead)
+        expected = means / np.linalg.norm(means, axis=1, keepdims=True)
+        np.testing.assert_allclose(head.weight.detach().numpy(), expected, atol=2e-5)
+
+    @pytest.mark.filterwarnings("ignore:self.within_class_std_dev_")
+    @pytest.mark.parametrize("model", MODELS)
+    def test_it_decides_as_the_nearest_centroid_of_scikit_learn_does_on_the_sphere(self, model: str) -> None:
+        """‖x − m‖² = 2 − 2 cos(x, m) for vectors of length one; features over the length of their class's mean have such means."""
+        train, shown = prepared().train, pooled(trained(model), prepared().validation.images)
+        features = pooled(trained(model), train.images)
+        lengths = np.array([np.linalg.norm(features[train.labels == label].mean(axis=0)) for label in range(10)])
+        theirs = NearestCentroid().fit(features / lengths[train.labels][:, None], train.labels)
+        expected = theirs.predict(shown / np.linalg.norm(shown, axis=1, keepdims=True))
+        ours = trained(model, "ncm").predict_log_proba(prepared().validation.images).argmax(axis=1)
+        assert (expected != ours).mean() <= 0.005
+        assert len(np.unique(ours)) > 1
+
+    def test_the_scale_is_the_best_on_validation(self) -> None:
+        found, part = trained("mlp", "ncm"), prepared().validation
+        scale = found.chosen["cosine_scale"]
+        said = found.predict_log_proba(part.images)
+        cosines = said / scale  # up to a constant an image
+
+        def loss(factor: float) -> float:
+            return metrics.nll(log_softmax(scale * factor * cosines), part.labels)
+
+        assert found.network.head.scale == scale
+        assert loss(1) == pytest.approx(metrics.nll(said, part.labels))
+        assert all(loss(1) < loss(factor) for factor in (0.5, 0.9, 1.1, 2.0))
+
+    def test_a_common_class_has_no_more_say_than_a_rare_one(self) -> None:
+        features = torch.tensor([[1.0, 0.1]] * 90 + [[0.1, 1.0]] * 2)
+        labels = np.repeat([0, 1], [90, 2])
+        head, _ = class_means(features, labels, features, labels, classes=2)
+        assert head(torch.tensor([[1.0, 1.01], [1.01, 1.0]])).argmax(dim=1).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["tau_norm", "ncm"])
+def test_what_chooses_on_validation_is_refused_without_it(name: str) -> None:
+    with pytest.raises(InputError, match=f"^remedy '{name}' chooses on validation images, and none were given$"):
+        make_learner(run(name=name, steps=2), classes=10).fit(prepared().train.images, prepared().train.labels)
