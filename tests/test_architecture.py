@@ -36,12 +36,15 @@ ROWS = {
     "overview": 8,
     "preprocessed": 8,
     "recipe": 8,
+    "optimism": 8,
     "imbalance": 9,
     "inspection": 9,
+    "spread": 9,
     "verdicts": 9,
     "benchmark": 9,
     "report": 9,
     "results": 10,
+    "settling": 10,
     "cli": 11,
 }
 """Module or package → row. A module imports from rows of a lower number, and inside its own package."""
@@ -49,7 +52,7 @@ ROWS = {
 ON_THEIR_OWN = ("metrics", "stats")
 ALLOWED_TO_THOSE = {"numpy", "scipy", "jaxtyping", *sys.stdlib_module_names}
 UNSAFE = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib.load"}
-WITHOUT_TORCH = ("compare", "tables", "figures", "claims", "overview", "imbalance", "verdicts")
+WITHOUT_TORCH = ("compare", "tables", "figures", "claims", "overview", "imbalance", "verdicts", "spread", "settling", "optimism")
 
 
 def imported(source: str, module: str, *, is_package: bool = False) -> set[str]:

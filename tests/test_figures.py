@@ -89,6 +89,79 @@ def record(model: str, seed: int) -> Record:
 
 CURVES = {"plain": [record("mlp", 0), record("mlp", 1)], "deep": [record("resnet", 0), record("resnet", 1)]}
 
+BELIEVED = pd.DataFrame(
+    [
+        {"remedy": remedy, "stage": stage, "seed": seed, "bin": 5 * number, "confidence": sure, "right": sure - off, "share": share}
+        for remedy, off in (("none", 0.1), ("balanced softmax", 0.05))
+        for stage in ("as it comes", "prior put right", "and tempered")
+        for seed in (-1, 0, 1)
+        for number, (sure, share) in enumerate(((0.3, 0.1), (0.6, 0.2), (0.95, 0.7)))
+    ]
+)
+STAGED = pd.DataFrame(
+    [
+        {"remedy": remedy, "stage": stage, "ece": ece}
+        for remedy, scores in (("none", (0.12, 0.05, 0.04)), ("mixup, deferred re-weighting", (0.05, 0.06, 0.08)))
+        for stage, ece in zip(("as it comes", "prior put right", "and tempered"), scores, strict=True)
+    ]
+)
+PLACES = ("uniform", "as in training", "mostly one class")
+STANDINGS = pd.DataFrame(
+    [
+        {"remedy": remedy, "place": place, "standing": standing}
+        for remedy, standings in {
+            "under-sampling": ("lower", "lower", "lower"),
+            "none": ("lower", "chosen", "alike"),
+            "balanced softmax": ("chosen", "alike", "chosen"),
+        }.items()
+        for place, standing in zip(PLACES, standings, strict=True)
+    ]
+)
+SHARES = {"uniform": np.full(4, 0.25), "reversed": np.array([0.1, 0.2, 0.3, 0.4])}
+
+SOURCES = pd.DataFrame(
+    [
+        {
+            "model": model,
+            "family": family,
+            "source": source,
+            "points": points,
+            "low": 0.6 * points,
+            "high": 1.8 * points,
+            "endless": less,
+        }
+        for model, family in (("mlp", "ann"), ("vit", "transformer"))
+        for source, points, less in (("subset draw", 2.0, 1.6), ("restart", 0.5, 0.0), ("test set", 1.1, np.nan))
+    ]
+)
+DECIDED = pd.DataFrame(
+    [{"runs": n, "images": images, "share": min(1.0, 0.05 * n * images / 500)} for images in (500, 2000) for n in (2, 5, 10, 20)]
+)
+PICKED = pd.DataFrame(
+    [
+        {
+            "model": model,
+            "family": family,
+            "profile": profile,
+            "picked": picked,
+            "looks": looks,
+            "runs": 5,
+            "difference": 0.002 * looks,
+            "low": 0.001 * looks,
+            "high": 0.003 * looks,
+        }
+        for model, family in (("mlp", "ann"), ("vit", "transformer"))
+        for profile in ("balanced", "exponential 50")
+        for picked in ("test", "validation")
+        for looks in (1, 5, 10)
+    ]
+)
+PEEKS = {
+    f"mlp, {profile}": [np.stack([np.arange(64.0, 1344, 64), *np.zeros((3, 20)), 0.9 - (np.arange(20) - best) ** 2 / 1e3], 1)
+                        for best in (12, 15)]
+    for profile in ("balanced", "exponential 50")
+}  # fmt: skip
+
 EVERY: dict[str, Callable[[], Figure]] = {
     "images": lambda: figures.show_images(GREY, LABELS, classes=[str(c) for c in LABELS]),
     "color images": lambda: figures.show_images(COLOR, columns=2, title="Color"),
@@ -114,7 +187,16 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "by count": lambda: figures.draw_by_count(RECALLS, by="model"),
     "distance": lambda: figures.draw_distance(pd.concat([SCORES.assign(distance=6), SCORES.assign(distance=24)])),
     "ratio": lambda: figures.draw_ratio(pd.concat([SCORES, SCORES.assign(ratio=10.0)]), by="model"),
+    "reliability": lambda: figures.draw_reliability(BELIEVED, title="Believed"),
+    "stages": lambda: figures.draw_stages(STAGED, score="ece", name="ECE"),
+    "winners": lambda: figures.draw_winners({"as they come": STANDINGS, "re-priored": STANDINGS}, title="Winners"),
+    "shares": lambda: figures.draw_shares(SHARES),
     "verdicts": lambda: figures.draw_verdicts(FINDINGS, margin=0.01),
+    "sources": lambda: figures.draw_sources(SOURCES, title="Sources"),
+    "decided": lambda: figures.draw_decided(DECIDED, recorded=5),
+    "optimism": lambda: figures.draw_optimism(PICKED[PICKED["looks"] == 10], margin=0.01),
+    "looks": lambda: figures.draw_looks(PICKED),
+    "peeks": lambda: figures.draw_peeks(PEEKS, model="mlp"),
 }
 PICTURES = (
     "images",
@@ -406,6 +488,47 @@ def test_a_single_run_has_a_point_and_says_that_it_is_one() -> None:
     assert f"{alone['model'].iloc[0]} (one run)" in [line.get_label() for line in axes.lines]
 
 
+def test_accuracy_stands_against_confidence_with_the_share_of_images_below() -> None:
+    figure = figures.draw_reliability(BELIEVED)
+    upper, lower = figure.axes[:3], figure.axes[3:]
+    assert [axes.get_title(loc="left") for axes in upper] == ["as it comes", "prior put right", "and tempered"]
+    for above, below in zip(upper, lower, strict=True):
+        (diagonal,) = lines(above, "right of all")
+        assert list(diagonal.get_xdata()) == list(diagonal.get_ydata()) == [0, 1]
+        first, second = lines(above, "right")
+        assert (first.get_label(), second.get_label()) == ("none", "balanced softmax")
+        assert list(first.get_xdata()) == [0.3, 0.6, 0.95]
+        assert list(first.get_ydata()) == pytest.approx([0.2, 0.5, 0.85])
+        assert list(lines(below, "share")[1].get_ydata()) == [0.1, 0.2, 0.7]
+        assert len(lines(above, "run")) == 4
+        assert {line.get_color() for line in lines(above, "run")} == {first.get_color(), second.get_color()}
+
+
+def test_each_stage_of_a_remedy_has_its_mark() -> None:
+    (axes,) = figures.draw_stages(STAGED, score="ece", name="ECE").axes
+    drawn = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
+    assert drawn == {"as it comes": [0.12, 0.05], "prior put right": [0.05, 0.06], "and tempered": [0.04, 0.08]}
+    assert names(axes) == ["none", "mixup, deferred re-weighting"]
+
+
+def test_winners_have_their_marks_and_those_that_are_seldom_lower_stand_on_top() -> None:
+    one, other = figures.draw_winners({"a": STANDINGS, "b": STANDINGS.assign(standing="alike")}).axes
+    order = ["balanced softmax", "none", "under-sampling"]
+    assert names(one) == order
+    assert [text.get_text() for text in one.get_xticklabels()] == list(PLACES)
+    for row in STANDINGS.to_dict("records"):
+        place = (PLACES.index(row["place"]), order.index(row["remedy"]))
+        assert place in {(line.get_xdata()[0], line.get_ydata()[0]) for line in lines(one, row["standing"])}
+    assert len(lines(one, "chosen")) == 3
+    assert len(lines(other, "alike")) == 9
+
+
+def test_shares_are_lines_over_ranks() -> None:
+    (axes,) = figures.draw_shares(SHARES).axes
+    assert {line.get_label(): list(line.get_ydata()) for line in axes.lines} == {k: list(v) for k, v in SHARES.items()}
+    assert list(axes.lines[0].get_xdata()) == [1, 2, 3, 4]
+
+
 def test_every_finding_has_its_word_and_every_comparison_its_interval() -> None:
     (axes,) = figures.draw_verdicts(FINDINGS, margin=0.01).axes
     said = {text.get_text(): text.get_color() for text in axes.texts}
@@ -492,3 +615,52 @@ def test_names_with_signs_of_formulas_and_of_any_length_are_drawn() -> None:
 
 def test_the_same_table_gives_the_same_picture() -> None:
     assert figures.draw_pareto(SCORES)._repr_png_() == figures.draw_pareto(SCORES)._repr_png_()
+
+
+def heights_and_places(axes: Axes, gid: str) -> list[tuple[float, float]]:
+    """The line that each marker belongs to, and where it stands on the axis."""
+    return [(round(float(line.get_ydata()[0])), float(line.get_xdata()[0])) for line in lines(axes, gid)]
+
+
+def test_each_source_has_its_estimate_and_its_cross_on_its_own_line() -> None:
+    (axes,) = draw("sources").axes
+    assert names(axes) == ["subset draw", "restart", "test set"]
+    assert sorted(heights_and_places(axes, "estimate")) == sorted([(0, 2.0), (1, 0.5), (2, 1.1)] * 2)
+    assert sorted(heights_and_places(axes, "endless")) == sorted([(0, 1.6), (1, 0.0)] * 2)
+
+
+def test_an_interval_that_would_squeeze_the_others_ends_in_an_arrow() -> None:
+    far = SOURCES.assign(high=SOURCES["high"].where(SOURCES["source"] != "subset draw", 27.0))
+    (axes,) = figures.draw_sources(far).axes
+    assert axes.get_xlim()[1] == pytest.approx(5.0)
+    assert len(lines(axes, "arrow")) == 2
+    assert not lines(draw("sources").axes[0], "arrow")
+
+
+def test_the_share_of_decided_comparisons_is_a_line_for_each_test_set_with_the_recorded_runs_marked() -> None:
+    (axes,) = draw("decided").axes
+    drawn_lines = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+    assert drawn_lines["500 test images"] == pytest.approx([0.1, 0.25, 0.5, 1.0])
+    assert drawn_lines["2,000 test images"] == pytest.approx([0.4, 1.0, 1.0, 1.0])
+    assert lines(axes, "recorded")[0].get_xdata()[0] == 5
+
+
+def test_what_the_best_look_adds_is_filled_for_test_and_hollow_for_validation() -> None:
+    for axes in draw("optimism").axes:
+        found = lines(axes, "estimate")
+        assert [float(line.get_xdata()[0]) for line in found] == pytest.approx([2.0] * 4)
+        assert [to_hex(line.get_markerfacecolor()) == "#ffffff" for line in found] == [False, True] * 2
+    assert [axes._left_title.get_text() for axes in draw("optimism").axes] == ["balanced", "exponential 50"]
+
+
+def test_optimism_by_looks_is_drawn_of_the_test_set_alone() -> None:
+    for axes in draw("looks").axes:
+        assert [line.get_ydata().tolist() for line in axes.lines] == [pytest.approx([0.2, 1.0, 2.0])] * 2
+    assert [text.get_text() for text in draw("looks").axes[-1].get_xticklabels()] == ["1", "5", "10"]
+
+
+def test_every_run_s_best_and_last_look_are_marked() -> None:
+    for axes in draw("peeks").axes:
+        assert [line.get_xdata()[0] for line in lines(axes, "best")] == [13 * 64, 16 * 64]
+        assert [line.get_ydata()[0] for line in lines(axes, "best")] == [0.9, 0.9]
+        assert [line.get_xdata()[0] for line in lines(axes, "last")] == [1280, 1280]

@@ -278,15 +278,16 @@ class TestScale:
 
 
 class TestSpread:
-    def test_every_run_stands_beside_four_in_which_one_stream_is_moved(self, each: Plan) -> None:
+    def test_every_run_stands_beside_four_in_which_one_stream_is_moved_and_a_restart(self, each: Plan) -> None:
         found = part(each, "spread")
         assert {(s.profile, s.remedy.name, s.kind) for s in found} == {(each.study.profiles[0], "none", "run")}
-        assert [s.model.name for s in found[:: 5 * each.effort.runs]] == list(each.effort.spread)
-        for number in range(0, len(found), 5):
-            plain, *moved = found[number : number + 5]
+        assert [s.model.name for s in found[:: 6 * each.effort.runs]] == list(each.effort.spread)
+        for number in range(0, len(found), 6):
+            plain, *moved = found[number : number + 6]
             assert (plain.draw, plain.order, plain.init, plain.batches) == (None,) * 4
             streams = [{n: v for n in SEED_STREAMS if (v := getattr(one, n)) is not None} for one in moved]
-            assert streams == [{stream: plain.seed + MOVED_BY} for stream in SEED_STREAMS]
+            by = plain.seed + MOVED_BY
+            assert streams == [*({stream: by} for stream in SEED_STREAMS), {"init": by, "batches": by}]
             assert all(one.with_(**dict.fromkeys(SEED_STREAMS)) == plain for one in moved)
 
     def test_what_stands_still_is_in_the_grid_anyway(self, each: Plan) -> None:

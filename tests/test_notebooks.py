@@ -26,6 +26,8 @@ EXPECTED = (
     "07_accuracy",
     "08_class_imbalance",
     "12_verdicts",
+    "14_deployment",
+    "15_spread",
 )
 NOTEBOOKS = [paths.notebooks_folder() / f"{name}.ipynb" for name in EXPECTED]
 RULES = Path(__file__).parent / "nbval.cfg"

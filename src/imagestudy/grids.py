@@ -33,6 +33,8 @@ NOISE = Choice(name="gaussian", options={"sigma": 0.3})
 OVERFIT_IMAGES = 40
 OVERFIT_PASSES = 200
 PROBE_RUNS_BESIDE = 1
+RESTARTED = ("init", "batches")
+"""The streams that move together where somebody trains again on the same images, as with "another seed" is mostly meant."""
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 """Learning rates that are tried for the recipe that all networks share."""
 
@@ -318,9 +320,13 @@ def at_scale(plan: Plan) -> list[RunSpec]:
 
 
 def spread(plan: Plan) -> list[RunSpec]:
-    """Plain training under the first profile, as it is and with each of the four seeds moved alone."""
+    """Plain training under the first profile: as it is, with each of the four seeds moved alone, and restarted.
+
+    A restart is a member of the seed ensemble too, and not trained twice.
+    """
     cells = [cell(plan, name, profile=profile) for profile in plan.study.profiles[:1] for name in plan.effort.spread]
-    return [one for runs in cells for spec in runs for one in (spec, *(spec.moved(stream) for stream in SEED_STREAMS))]
+    moves = [*((stream,) for stream in SEED_STREAMS), RESTARTED]
+    return [one for runs in cells for spec in runs for one in (spec, *(spec.moved(*streams) for streams in moves))]
 
 
 def diagnostics(plan: Plan) -> list[RunSpec]:

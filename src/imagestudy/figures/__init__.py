@@ -7,10 +7,13 @@ from imagestudy.figures.claims import draw_verdicts
 from imagestudy.figures.images import draw_counts, show_errors, show_images, show_steps
 from imagestudy.figures.intervals import draw_differences, draw_intervals
 from imagestudy.figures.pareto import draw_pareto
+from imagestudy.figures.reliability import draw_reliability, draw_stages
 from imagestudy.figures.scores import draw_by_count, draw_distance, draw_gains, draw_groups, draw_ratio
 from imagestudy.figures.style import FAMILY_COLORS, VERDICT_COLORS, Picture
 from imagestudy.figures.training import draw_confusion, draw_curves, draw_recall
+from imagestudy.figures.variation import draw_decided, draw_looks, draw_optimism, draw_peeks, draw_sources
 from imagestudy.figures.views import draw_view, draw_views
+from imagestudy.figures.winners import draw_shares, draw_winners
 
 __all__ = [
     "FAMILY_COLORS",
@@ -20,17 +23,26 @@ __all__ = [
     "draw_confusion",
     "draw_counts",
     "draw_curves",
+    "draw_decided",
     "draw_differences",
     "draw_distance",
     "draw_gains",
     "draw_groups",
     "draw_intervals",
+    "draw_looks",
+    "draw_optimism",
     "draw_pareto",
+    "draw_peeks",
     "draw_ratio",
     "draw_recall",
+    "draw_reliability",
+    "draw_shares",
+    "draw_sources",
+    "draw_stages",
     "draw_verdicts",
     "draw_view",
     "draw_views",
+    "draw_winners",
     "show_errors",
     "show_images",
     "show_steps",

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64, UInt8
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from imagestudy.figures.style import CYCLE, QUIET, WIDTH, Picture, drawing, hide_frame, shorten
+from imagestudy.figures.style import CYCLE, QUIET, WIDTH, Picture, draw_sentence, drawing, hide_frame, shorten
 
 Images = UInt8[np.ndarray, "n height width channel"]
 
@@ -110,17 +110,9 @@ def show_errors(
     wrong = np.flatnonzero(predicted != labels)
     shown = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
     if not len(shown):
-        return _sentence(f"None of the {len(labels)} images is named wrongly.", title=title)
+        return draw_sentence(f"None of the {len(labels)} images is named wrongly.", title=title)
     captions = [f"{classes[labels[i]]}\nsaid {classes[predicted[i]]}\n{100 * sure[i]:.0f} % sure" for i in shown]
     return _tile(images[shown], captions, columns=columns, title=title)
-
-
-def _sentence(text: str, *, title: str) -> Picture:
-    with drawing(1.0, title=title) as figure:
-        axes = figure.subplots()
-        hide_frame(axes)
-        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
-    return figure
 
 
 def draw_counts(

@@ -120,7 +120,7 @@ def _put_arrow(axes: Axes, place: int, color: str) -> None:
 
 
 def put_interval(
-    axes: Axes, place: int, numbers: tuple[float, float, float], color: str, marker: str = "o", *, filled: bool = True
+    axes: Axes, place: int | float, numbers: tuple[float, float, float], color: str, marker: str = "o", *, filled: bool = True
 ) -> None:
     """A line from bound to bound with a marker on the estimate; where a bound is infinite, the line is dotted to the edge.
 

@@ -160,3 +160,12 @@ def hide_frame(axes: Axes) -> None:
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def draw_sentence(text: str, *, title: str = "") -> Picture:
+    """A sentence in the place of a figure, where there is nothing to draw."""
+    with drawing(1.0, title=title) as figure:
+        axes = figure.subplots()
+        hide_frame(axes)
+        axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+    return figure

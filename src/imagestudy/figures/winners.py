@@ -1,0 +1,80 @@
+"""Where models are used, and which remedy wins there."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from imagestudy.figures.intervals import name_lines
+from imagestudy.figures.style import FAINT, VERDICT_COLORS, Picture, add_legend, drawing, named_artists, palette
+
+STANDINGS = {
+    "chosen": ("chosen on validation", VERDICT_COLORS["higher"], "*", 11.0),
+    "alike": ("not to be told from it", VERDICT_COLORS["equivalent"], "o", 6.0),
+    "higher": ("higher on the test images", VERDICT_COLORS["higher"], "^", 7.0),
+    "lower": ("lower", VERDICT_COLORS["lower"], "_", 7.0),
+}
+"""Standing → what it means, colour, marker and its size."""
+
+
+def draw_winners(frames: dict[str, pd.DataFrame], *, title: str = "") -> Picture:
+    """How every remedy stands against the one that is chosen in each place of use, one panel a way of using the predictions.
+
+    The remedies that are seldom lower stand on top.
+
+    Args:
+        frames: name of a panel → `imbalance.standings`, one row a remedy and place, with the same remedies and places in each.
+        title: above everything.
+    """
+    first = next(iter(frames.values()))
+    remedies, places = (list(dict.fromkeys(first[axis])) for axis in ("remedy", "place"))
+    everything = pd.concat(frames.values())
+    often = everything[everything["standing"] != "lower"]["remedy"].value_counts()
+    order = sorted(remedies, key=lambda name: -often.get(name, 0))
+    with drawing(0.235 * len(order) + 2.1 + (0.3 if title else 0), title=title) as figure:
+        grid = figure.subplots(1, len(frames), sharey=True, squeeze=False)[0]
+        for axes, (name, frame) in zip(grid, frames.items(), strict=True):
+            axes.set_title(name)
+            axes.hlines(range(len(order)), -0.5, len(places) - 0.5, color=FAINT, linewidth=0.5, zorder=0)
+            for row in frame.to_dict("records"):
+                _put_standing(axes, places.index(row["place"]), order.index(row["remedy"]), row["standing"])
+            name_lines(axes, order)
+            axes.set_xticks(range(len(places)), places, rotation=90)
+            axes.set_xlim(-0.6, len(places) - 0.4)
+            axes.tick_params(axis="x", length=0)
+        grid[0].set_xlabel("place of use")
+        present = [key for key in STANDINGS if key in set(everything["standing"])]
+        add_legend(figure, {STANDINGS[key][0]: _key(key) for key in present})
+    return figure
+
+
+def _put_standing(axes: Axes, column: int, row: int, standing: str) -> None:
+    _, color, marker, size = STANDINGS[standing]
+    axes.plot([column], [row], marker, color=color, markersize=size, gid=standing)
+
+
+def _key(standing: str) -> Line2D:
+    _, color, marker, size = STANDINGS[standing]
+    return Line2D([], [], color=color, marker=marker, markersize=size, linewidth=0)
+
+
+def draw_shares(shares: dict[str, Float[np.ndarray, " rank"]], *, title: str = "") -> Picture:
+    """How often each class comes, one line a place of use.
+
+    Args:
+        shares: name of a place → share of each class, the most frequent of training first.
+        title: above everything.
+    """
+    with drawing(2.6 + (0.3 if title else 0), title=title) as figure:
+        axes = figure.subplots()
+        for name, (color, marker) in palette(list(shares)).items():
+            axes.plot(np.arange(1, len(shares[name]) + 1), shares[name], color=color, marker=marker, markersize=5, label=name)
+        axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+        axes.set_ylim(0, None)
+        axes.set_xlabel("class, by rank in training")
+        axes.set_ylabel("share of images")
+        axes.grid(axis="y")
+        add_legend(figure, named_artists(axes))
+    return figure
