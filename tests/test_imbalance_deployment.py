@@ -209,7 +209,9 @@ class TestScores:
         expected = compare.level_of(shown.cell("mlp", "focal")).by_run
         np.testing.assert_allclose(deployed.level("focal", "uniform").by_run, expected)
         columns = ["remedy", "difference", "low", "high", "verdict", "comparisons"]
-        ours, theirs = imbalance.deployed_gains(deployed)[columns], imbalance.gains(shown)[columns]
+        ours, theirs = (
+            frame[columns].sort_values("remedy") for frame in (imbalance.deployed_gains(deployed), imbalance.gains(shown))
+        )
         assert ours["remedy"].tolist() == theirs["remedy"].tolist()
         np.testing.assert_allclose(ours[["difference", "low", "high"]], theirs[["difference", "low", "high"]])
         assert ours["verdict"].tolist() == theirs["verdict"].tolist()
