@@ -260,6 +260,12 @@ class TestCosts:
             "at 3 times that of plain training."
         )
 
+    def test_where_the_best_cost_the_same_it_is_said_once(self) -> None:
+        frame = pd.DataFrame({"remedy": list("ab"), "times": [1.01, 0.99], "estimate": [0.9, 0.89], "near": [True, True]})
+        assert imbalance.say_cheapest(frame) == (
+            "2 of 2 cannot be told from the highest. Named by price, they are b, a: all at the price of plain training."
+        )
+
     def test_the_axis_begins_a_little_below_plain_training(self) -> None:
         assert imbalance.axis_start(pd.DataFrame({"remedy": ["none", "mixup"], "estimate": [0.822, 0.4]})) == pytest.approx(0.75)
 

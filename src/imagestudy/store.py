@@ -184,6 +184,8 @@ class RunStore:
         target = f"{self.file.as_uri()}?mode={'ro' if self.read_only else 'rwc'}"
         with closing(sqlite3.connect(target, uri=True, timeout=60, isolation_level=None)) as connection:
             if not self.read_only:
+                # Of a new store; in SQLite's usual pages of 4 KiB every small array takes a whole one.
+                connection.execute("PRAGMA page_size = 16384")
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.executescript(_SCHEMA)

@@ -65,9 +65,13 @@ def say_cheapest(frame: pd.DataFrame) -> str:
     """How many remedies are as good as the highest, and which of them is the cheapest."""
     near = frame[frame["near"]].sort_values(["times", "estimate"], ascending=[True, False])
     cheapest, dearest = near.iloc[0], near.iloc[-1]
-    said = f"{len(near)} of {len(frame)} cannot be told from the highest. The cheapest of them is {cheapest['remedy']}, at "
-    said += _price(cheapest)
-    return f"{said}; the dearest is {dearest['remedy']}, at {_price(dearest)}." if len(near) > 1 else f"{said}."
+    said = f"{len(near)} of {len(frame)} cannot be told from the highest. "
+    if dearest["times"] - cheapest["times"] < SAME_PRICE:
+        return f"{said}Named by price, they are {', '.join(near['remedy'])}: all at {_price(dearest)}."
+    return (
+        f"{said}The cheapest of them is {cheapest['remedy']}, at {_price(cheapest)}; the dearest is {dearest['remedy']}, "
+        f"at {_price(dearest)}."
+    )
 
 
 def _price(row: pd.Series) -> str:
