@@ -328,7 +328,7 @@ class TestPriced:
         crossed = {(s.model.name, s.remedy.name) for s in part(each, "imbalance") if s.profile == each.study.profiles[0]}
         computed = {"tuned", "logit_adjustment", "logit_adjustment_tuned", "seed_ensemble"}
         assert found == {(model, name) for model, name in crossed if model in each.effort.priced and name not in computed}
-        assert {s.profile for s in part(each, "costs")} == {ProfileSpec(), each.study.profiles[0]}
+        assert {s.profile for s in part(each, "costs")} == {ProfileSpec(), *each.study.profiles[: bool(each.effort.priced)]}
 
     @pytest.mark.parametrize(
         ("name", "once"), [("none", True), ("crt", True), ("ncm", True), ("seed_ensemble", False), ("tuned", False)]
