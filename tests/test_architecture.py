@@ -30,6 +30,8 @@ ROWS = {
     "grids": 6,
     "runs": 6,
     "compare": 7,
+    "halving": 7,
+    "planning": 8,
     "tables": 7,
     "figures": 8,
     "claims": 8,
@@ -42,10 +44,15 @@ ROWS = {
     "spread": 9,
     "verdicts": 9,
     "benchmark": 9,
+    "parity": 9,
     "report": 9,
+    "saved": 9,
+    "predicting": 10,
+    "recommendation": 9,
     "results": 10,
+    "publishing": 11,
     "settling": 10,
-    "cli": 11,
+    "cli": 12,
 }
 """Module or package → row. A module imports from rows of a lower number, and inside its own package."""
 

@@ -45,7 +45,7 @@ def study_file(folder: Path, *changes: tuple[str, str]) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--study", "digit"], ["unknown study 'digit'", "allowed: digits", "did you mean 'digits'"]),
+        (["--study", "digit"], ["unknown study 'digit'", "allowed: cifar10_jpeg, digits", "did you mean 'digits'"]),
         (["--effort", "huge"], ["unknown effort 'huge'", "smoke, default, full"]),
         (["-p", "rations=[20]"], ["rations", "allowed"]),
         (["-p", "ratios"], ["'ratios'", "NAME=VALUE"]),

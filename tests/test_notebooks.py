@@ -26,10 +26,14 @@ EXPECTED = (
     "07_accuracy",
     "08_class_imbalance",
     "12_verdicts",
+    "13_recommendation",
     "14_deployment",
     "15_spread",
 )
-NOTEBOOKS = [paths.notebooks_folder() / f"{name}.ipynb" for name in EXPECTED]
+EVERY = [paths.notebooks_folder() / f"{name}.ipynb" for name in EXPECTED]
+RECOMMENDATION = paths.notebooks_folder() / "13_recommendation.ipynb"
+NOTEBOOKS = [file for file in EVERY if file != RECOMMENDATION]
+"""Those of the digits study."""
 RULES = Path(__file__).parent / "nbval.cfg"
 STUDY = "digits"
 WHOLE_S = 1800
@@ -92,7 +96,7 @@ def test_the_notebooks_are_those_of_the_design() -> None:
     assert sorted(file.stem for file in paths.notebooks_folder().glob("*.ipynb")) == sorted(EXPECTED)
 
 
-@pytest.mark.parametrize("file", NOTEBOOKS, ids=EXPECTED)
+@pytest.mark.parametrize("file", EVERY, ids=EXPECTED)
 def test_notebook_keeps_the_laws(file: Path) -> None:
     assert faults_of(file) == []
 
@@ -114,6 +118,29 @@ def test_trained_twice_from_nothing_the_notebooks_show_the_same(smoke: Path, tmp
     assert not found.failed, found.said
     assert checked_cells(smoke) <= found.passed
     assert {file for file, _ in found.passed} == {file.name for file in NOTEBOOKS}
+
+
+RECOMMENDING = """\
+dataset: digits
+notebooks: [13_recommendation]
+models: [majority, mlp]
+profiles: [{name: exponential, ratio: 20}]
+crossed: [mlp, svm]
+remedies: [none, balanced_sampler, logit_adjustment]
+training: {images_seen: 1_920}
+efforts: {smoke: {runs: 2, rungs: 1, finalists: 2}, default: {runs: 2}, full: {runs: 2}}
+"""
+
+
+@pytest.mark.timeout(WHOLE_S)
+def test_the_recommendation_is_the_same_when_it_is_trained_again(tmp_path: Path) -> None:
+    (tmp_path / "recommending.yaml").write_text(RECOMMENDING, encoding="utf-8")
+    parameters: dict[str, bool | int | float | str | list] = {"study": str(tmp_path / "recommending.yaml"), "effort": "smoke"}
+    environment = {"IMAGESTUDY_RESULTS": str(tmp_path / "results")}
+    report.execute([RECOMMENDATION], output=tmp_path / "out", parameters=parameters, timeout_s=WHOLE_S, environment=environment)
+    found = validate(tmp_path / "out", results=tmp_path / "empty")
+    assert not found.failed, found.said
+    assert checked_cells(tmp_path / "out") <= found.passed
 
 
 @pytest.mark.timeout(WHOLE_S)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from imagestudy import grids, paths, recipe, results, runs
+from imagestudy import grids, paths, publishing, recipe, runs
 from imagestudy.grids import Plan
 from imagestudy.learners import LEARNING_RATE
 from imagestudy.records import Records, decided, labels_key
@@ -50,7 +50,7 @@ def test_every_run_of_the_whole_study_is_there_and_none_failed(store: RunStore, 
 
 
 def test_the_store_is_small_enough_to_be_committed(store: RunStore) -> None:
-    assert store.file.stat().st_size <= results.MOST_STORE_BYTES
+    assert store.file.stat().st_size <= publishing.MOST_STORE_BYTES
 
 
 @pytest.mark.parametrize("model", EXPECTED)

@@ -408,7 +408,9 @@ class TestTuned:
         noting = Noting()
         runs.obtain(tuned, study="tiny", executor=noting)
         trials = store().load(spec.run_id for spec in lineage.parents(tuned[0]))
-        assert all((t.scores, t.arrays, t.spec.kind, t.spec.seed) == ({}, {}, "trial", 1_000) for t in trials.values())
+        assert all(
+            (t.scores, set(t.arrays), t.spec.kind, t.spec.seed) == ({}, {"validation"}, "trial", 1_000) for t in trials.values()
+        )
         assert lineage.parents(tuned[0]) == lineage.parents(tuned[1])
         assert len(noting.trained) == 2 + 2
 

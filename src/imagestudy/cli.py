@@ -14,10 +14,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from imagestudy import grids, paths, report, results, runs
+from imagestudy import grids, halving, paths, planning, predicting, publishing, report, results, runs, saved
 from imagestudy.errors import InputError, require_known
 from imagestudy.grids import Plan
-from imagestudy.specs import study_file
+from imagestudy.specs import EFFORTS, study_file
 from imagestudy.store import RunStore
 
 NOTEBOOK_TIMEOUT_SECONDS = 6 * 3_600
@@ -65,14 +65,24 @@ def run(
     effort: EffortOption = "default",
     workers: WorkersOption = None,
     parameter: ParameterOption = None,
+    images: Annotated[Path | None, typer.Option("--data", help="Your own images: a folder, a zip or tar archive, a CSV.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Of the study on --data; its name by default.")] = None,
+    budget: Annotated[str, typer.Option("--budget", help="Time that a study on --data may take: 90s, 30m, 2h.")] = "30m",
 ) -> None:
     """Train what is missing, execute the notebooks, build the report, and hold the numbers to the published ones."""
+    if images is not None:
+        study = str(planning.plan_study(images, name=name, budget=budget))
+        typer.echo(f"The plan: {study}")
+    elif name is not None:
+        raise InputError("--name was given without --data; it names the study of somebody's own images")
     plan = grids.open_study(study, effort)
     parameters = _parameters(parameter)
-    report.check_parameters(_notebooks(None), _for_notebooks(study, effort, parameters))
+    report.check_parameters(_notebooks(plan, None), _for_notebooks(study, effort, parameters))
     _train(plan, workers=workers)
     executed = _execute(plan, study, effort, names=None, parameters=parameters, workers=workers)
     _build(plan, executed)
+    if "13_recommendation" in grids.notebooks(plan):
+        typer.echo(f"The model: {results.keep_model(plan)}")
     typer.echo(results.say_agreement(plan.name))
 
 
@@ -90,6 +100,9 @@ def _train(plan: Plan, *, workers: int | None) -> None:
     records = runs.obtain(wanted, study=plan.name, workers=workers)
     failed = len(wanted) - len(records)
     typer.echo(f"{len(records)} runs are recorded" + (f", {failed} failed: see `imagestudy runs failed`." if failed else "."))
+    if "13_recommendation" in grids.notebooks(plan):
+        typer.echo(halving.say_schedule(plan))
+        halving.select(plan, workers=workers)
 
 
 @app.command()
@@ -107,9 +120,10 @@ def notebooks(
         typer.echo(file)
 
 
-def _notebooks(names: list[str] | None) -> list[Path]:
+def _notebooks(plan: Plan, names: list[str] | None) -> list[Path]:
+    """The files of the named notebooks, or of those that the study has."""
     known = {file.stem: file for file in sorted(paths.notebooks_folder().glob("[0-9][0-9]_*.ipynb"))}
-    return [known[require_known(name, known, what="notebook")] for name in names or known]
+    return [known[require_known(name, known, what="notebook")] for name in names or grids.notebooks(plan)]
 
 
 def _parameters(given: list[str] | None) -> dict[str, Any]:
@@ -133,7 +147,7 @@ def _for_notebooks(study: str, effort: str, parameters: dict[str, Any]) -> dict[
 def _execute(
     plan: Plan, study: str, effort: str, *, names: list[str] | None, parameters: dict[str, Any], workers: int | None
 ) -> list[Path]:
-    chosen = _notebooks(names)
+    chosen = _notebooks(plan, names)
     given = _for_notebooks(study, effort, parameters)
     report.check_parameters(chosen, given)
     typer.echo(f"Executing {len(chosen)} notebooks …")
@@ -146,7 +160,7 @@ def _execute(
 def make_report(study: StudyOption = "digits", effort: EffortOption = "default") -> None:
     """Write tables and figures and build the site from the notebooks that were executed last."""
     plan = grids.open_study(study, effort)
-    executed = [paths.study_results(plan.name) / "notebooks" / file.name for file in _notebooks(None)]
+    executed = [paths.study_results(plan.name) / "notebooks" / file.name for file in _notebooks(plan, None)]
     lacking = [file.name for file in executed if not file.is_file()]
     if lacking:
         raise InputError(f"not executed yet: {', '.join(lacking)}; `imagestudy notebooks` does it")
@@ -167,14 +181,40 @@ def _build(plan: Plan, executed: list[Path]) -> None:
 def publish(study: StudyOption = "digits", effort: EffortOption = "full") -> None:
     """Copy a study's results into results/published and renew the README's part about them; for maintainers."""
     plan = grids.open_study(study, effort)
-    typer.echo(results.publish(plan, names=[file.name for file in _notebooks(None)]))
+    typer.echo(publishing.publish(plan, names=[file.name for file in _notebooks(plan, None)]))
 
 
 @app.command()
 @_says_what_was_wrong
 def datasets() -> None:
-    """List the data sets: images, size, classes, imbalance, licence."""
+    """List the data sets: images, size, classes, imbalance, licence, and whether they are on disk."""
     typer.echo(results.say_datasets())
+
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A saved model's folder, such as results/STUDY/model.")]
+
+
+@app.command()
+@_says_what_was_wrong
+def predict(
+    model: ModelArgument,
+    images: Annotated[Path, typer.Argument(metavar="IMAGES-OR-FOLDER", help="An image, a folder, or a zip or tar archive.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Table to be written, ending in .csv.")],
+    batch: Annotated[int, typer.Option("--batch", min=1, max=predicting.MOST_BATCH, help="Images predicted at a time.")] = 256,
+    workers: WorkersOption = None,
+) -> None:
+    """Predict the classes of images with a saved model, into a table of probabilities."""
+    typer.echo(predicting.predict(model, images, output, batch=batch, workers=workers))
+
+
+@app.command()
+@_says_what_was_wrong
+def onnx(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to be written, ending in .onnx.")],
+) -> None:
+    """Write a saved network as ONNX: bytes (batch, side, side, channels) in, probabilities out."""
+    typer.echo(saved.write_onnx(model, output))
 
 
 @app.command()
@@ -221,11 +261,10 @@ def retry(study: StudyOption = "digits") -> None:
 @_says_what_was_wrong
 def prune(study: StudyOption = "digits") -> None:
     """Remove runs that no effort of the study asks for any more."""
-    wanted = {
-        needed.run_id
-        for effort in ("smoke", "default", "full")
-        for needed in runs.with_parents(grids.everything(grids.open_study(study, effort)))
-    }
+    plans = [grids.open_study(study, effort) for effort in EFFORTS]
+    asked = [spec for plan in plans for spec in grids.everything(plan)]
+    asked += [spec for plan in plans if "13_recommendation" in grids.notebooks(plan) for spec in halving.possible(plan)]
+    wanted = {spec.run_id for spec in runs.with_parents(asked)}
     store = _store(study)
     stale = [run_id for run_id in store.status() if run_id not in wanted]
     if stale:

@@ -53,6 +53,37 @@ class Effect:
             self.values, weights=self.weights, strata=self.strata, level=level, unit=self.unit, limits=limits
         )
 
+    def needed(self, *, margin: float, level: float) -> stats.Needed:
+        """See `stats.what_would_decide`."""
+        return stats.what_would_decide(
+            self.values, weights=self.weights, strata=self.strata, margin=margin, level=level, unit=self.unit
+        )
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """A statistic of runs that each have a test set of their own.
+
+    Args:
+        by_run: the statistic of each run.
+        test_share: test images for each training image.
+        images: test images of one run, on average.
+    """
+
+    by_run: Float[np.ndarray, " run"]
+    test_share: float
+    images: int
+
+    def interval(self, *, level: float = 0.95, limits: tuple[float, float] = (-np.inf, np.inf)) -> stats.Interval:
+        """See `stats.redrawn_interval`."""
+        return stats.redrawn_interval(self.by_run, test_share=self.test_share, images=self.images, level=level, limits=limits)
+
+    def needed(self, *, margin: float, level: float) -> stats.Needed:
+        """See `stats.what_would_decide_redrawn`."""
+        return stats.what_would_decide_redrawn(
+            self.by_run, test_share=self.test_share, images=self.images, margin=margin, level=level
+        )
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -75,15 +106,12 @@ class Judged:
     needed: stats.Needed
 
 
-def judge(effect: Effect, *, margin: float, comparisons: int) -> Judged:
+def judge(effect: Effect | Redrawn, *, margin: float, comparisons: int) -> Judged:
     """Apply the verdict rule to an effect that is one of so many declared together."""
     level = stats.corrected_level(comparisons)
     interval = effect.interval(level=level, limits=(-1.0, 1.0))
     verdict = stats.decide(interval, margin=margin)
-    by_run = effect.by_run
-    needed = stats.what_would_decide(
-        effect.values, weights=effect.weights, strata=effect.strata, margin=margin, level=level, unit=effect.unit
-    )
+    by_run, needed = effect.by_run, effect.needed(margin=margin, level=level)
     p = stats.sign_flip_p(by_run, rng=np.random.default_rng(0))
     return Judged(interval, verdict, comparisons, p, stats.probability_of_improvement(by_run, np.zeros_like(by_run)), needed)
 
@@ -93,10 +121,23 @@ def weights_of(labels: Int64[np.ndarray, " image"], *, score: str = HEADLINE) ->
     return metrics.linear_weights(labels, classes=int(labels.max()) + 1, score=score)  # type: ignore[arg-type]
 
 
-def level_of(cell: Records, *, score: str = HEADLINE) -> Effect:
+def level_of(cell: Records, *, score: str = HEADLINE) -> Effect | Redrawn:
     """The score of one cell as an effect of its own."""
+    if cell.is_redrawn:
+        return _redrawn(cell, np.array([record.scores[score] for record in cell]))
+    return shared_level(cell, score=score)
+
+
+def shared_level(cell: Records, *, score: str = HEADLINE) -> Effect:
+    """The same where all runs share their test images, as whoever asks for the part of single images needs it."""
     labels = cell.test_labels()
     return Effect(cell.correct(), weights_of(labels, score=score), labels)
+
+
+def _redrawn(cell: Records, by_run: Float[np.ndarray, " run"]) -> Redrawn:
+    tests = np.array([len(cell.labels_of(record)["test"]) for record in cell])
+    trained = np.array([sum(record.facts["counts"]) for record in cell])
+    return Redrawn(by_run, float(tests.mean() / trained.mean()), round(float(tests.mean())))
 
 
 def paired(a: Records, b: Records) -> tuple[Records, Records]:
@@ -114,8 +155,16 @@ def paired(a: Records, b: Records) -> tuple[Records, Records]:
     return tuple(Records(tuple(side[seed] for seed in shared), cell.labels) for side, cell in ((seeds_a, a), (seeds_b, b)))  # type: ignore[return-value]
 
 
-def difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effect:
+def difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effect | Redrawn:
     """The score of cell a minus that of cell b, paired over runs and test images."""
+    a, b = paired(a, b)
+    if a.is_redrawn:
+        return _redrawn(a, np.array([one.scores[score] - other.scores[score] for one, other in zip(a, b, strict=True)]))
+    return shared_difference(a, b, score=score)
+
+
+def shared_difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effect:
+    """The same where all runs share their test images."""
     a, b = paired(a, b)
     labels = a.test_labels()
     return Effect(a.correct() - b.correct(), weights_of(labels, score=score), labels)
@@ -286,7 +335,9 @@ def say_share(interval: stats.Interval) -> str:
 
 
 def say_n(interval: stats.Interval) -> str:
-    """`n = 10 runs × 500 test images`."""
+    """`n = 10 runs × 500 test images`, or `n = 5 redrawn splits of 336 test images`."""
+    if interval.redrawn:
+        return f"n = {interval.runs} redrawn {_plural('split', interval.runs)} of {interval.images} test images"
     return f"n = {interval.runs} {_plural('run', interval.runs)} × {interval.images} test images"
 
 

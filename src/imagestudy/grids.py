@@ -4,14 +4,16 @@ Nothing here trains or loads. A cell is everything of a run but its seed; all ce
 comparison is paired.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from imagestudy import data
 from imagestudy.errors import InputError, place, require_known
+from imagestudy.learners import followed_remedies
 from imagestudy.models import at_budget, check_size, models
-from imagestudy.remedies import classical_remedies, remedies, remedy
+from imagestudy.remedies import remedies, remedy
 from imagestudy.specs import (
     SEED_STREAMS,
     TRIAL_SEED,
@@ -77,6 +79,11 @@ class Plan:
         return self.study.name
 
     @property
+    def is_redrawn(self) -> bool:
+        """Whether every run has a split of its own, since the dataset has no test set."""
+        return data.is_redrawn(self.study.dataset)
+
+    @property
     def training(self) -> TrainingSpec:
         """The study's recipe within the effort's budget."""
         seen = self.effort.images_seen
@@ -91,8 +98,9 @@ def open_study(study: str, effort: str) -> Plan:
     """
     loaded = load_study(study)
     where = f"study {study!r}"
-    data.sources.sources.options(loaded.dataset, where=where)
-    loaded = loaded.model_copy(update={"dataset": data.sources.sources.stamp(loaded.dataset)})
+    loaded = loaded.model_copy(update={"dataset": data.sources.settle(loaded.dataset, where=where)})
+    for name in loaded.notebooks:
+        require_known(name, NEEDED, what="notebook", where=where)
     for name in (*loaded.models, *loaded.crossed):
         models.entry(name, where=where)
     for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in (*e.thinned, *e.curves))):
@@ -124,7 +132,8 @@ def model_spec(plan: Plan, name: str, **options: Any) -> ModelSpec:
 
 
 def _repeat(plan: Plan, spec: RunSpec) -> list[RunSpec]:
-    return [spec.with_(seed=seed) for seed in range(plan.effort.runs)]
+    redrawn = plan.is_redrawn and spec.dataset == plan.study.dataset
+    return [spec.with_(seed=seed, split=seed if redrawn else None) for seed in range(plan.effort.runs)]
 
 
 def cell(plan: Plan, model: str, **fields: Any) -> list[RunSpec]:
@@ -139,6 +148,24 @@ def accuracy(plan: Plan, *, models_: Sequence[str] | None = None) -> list[RunSpe
     """Every model on balanced training data, without remedy."""
     names = plan.study.models if models_ is None else models_
     return [spec for name in names for spec in cell(plan, name)]
+
+
+def all_members(plan: Plan) -> list[RunSpec]:
+    """Every model that a claim is decided by, on balanced training data."""
+    return accuracy(plan, models_=members(plan))
+
+
+def plain(plan: Plan) -> list[RunSpec]:
+    """Plain training of the crossed models under each imbalanced profile."""
+    return [
+        spec for profile in imbalanced_profiles(plan) for name in plan.study.crossed for spec in cell(plan, name, profile=profile)
+    ]
+
+
+def baselines(plan: Plan) -> list[RunSpec]:
+    """What a choice must beat: the study's classical models that are no candidates themselves, plain, under the first profile."""
+    names = [name for name in plan.study.models if _is_classical(name) and name not in plan.study.crossed]
+    return [spec for name in names for profile in plan.study.profiles[:1] for spec in cell(plan, name, profile=profile)]
 
 
 def members(plan: Plan) -> tuple[str, ...]:
@@ -170,12 +197,11 @@ def _profile(kind: str, ratio: Any) -> ProfileSpec:
 def remedies_of(plan: Plan, model: str, *, whole: bool) -> list[str]:
     """The remedies that a model is crossed with; a classical model leaves out those that need a loss of their own."""
     wanted = plan.study.remedies if whole else [r for r in plan.study.remedies if r in ("none", *plan.effort.thinned)]
-    return [name for name in wanted if name in _followed(model)]
+    return [name for name in wanted if name in followed_remedies(model)]
 
 
-def _followed(model: str) -> tuple[str, ...]:
-    """The remedies that a model can follow."""
-    return classical_remedies() if models.entry(model).facts["kind"] == "classical" else remedies.names()
+def _is_classical(model: str) -> bool:
+    return models.entry(model).facts["kind"] == "classical"
 
 
 def imbalance(plan: Plan, *, ratios: Sequence[Any] = ()) -> list[RunSpec]:
@@ -304,7 +330,7 @@ def curves(plan: Plan) -> list[RunSpec]:
 
 def curve_remedies(plan: Plan, model: str) -> list[str]:
     """`none` and the remedies of the curves that the model can follow."""
-    return [name for name in dict.fromkeys(("none", *plan.effort.curves)) if name in _followed(model)]
+    return [name for name in dict.fromkeys(("none", *plan.effort.curves)) if name in followed_remedies(model)]
 
 
 def scale_profiles(plan: Plan) -> list[ProfileSpec]:
@@ -363,20 +389,34 @@ def trains_once(name: str) -> bool:
     return found.posthoc is None and found.members == 1 and not found.trials
 
 
+def inside(plan: Plan, family: str) -> list[RunSpec]:
+    """What a family's notebook looks at: its deciding member, learning a handful by heart, and with its parts taken away."""
+    name = DECIDING[family]
+    return [*cell(plan, name), *overfit(plan, name), *ablation(plan, name)]
+
+
+NEEDED: dict[str, tuple[Callable[[Plan], list[RunSpec]], ...]] = {
+    "01_preprocessing": (preprocessing,),
+    "02_ann": (partial(inside, family="ann"),),
+    "03_cnn": (partial(inside, family="cnn"),),
+    "04_rnn": (partial(inside, family="rnn"),),
+    "05_transformer": (partial(inside, family="transformer"),),
+    "07_accuracy": (accuracy, recipes, costs),
+    "08_class_imbalance": (imbalance, loss_to_imbalance, curves, costs),
+    "12_verdicts": (all_members, loss_to_imbalance, at_scale, preprocessing, probe),
+    "13_recommendation": (baselines, plain, costs),
+    "14_deployment": (imbalance,),
+    "15_spread": (imbalance, spread, diagnostics),
+}
+"""Notebook → the grids behind it. What 13_recommendation chooses among is trained step by step, see `halving`."""
+
+
+def notebooks(plan: Plan) -> list[str]:
+    """The notebooks of a study: those that it names, in its order, or all."""
+    return list(plan.study.notebooks or NEEDED)
+
+
 def everything(plan: Plan) -> list[RunSpec]:
-    """All runs of the study at its effort, each once."""
-    parts: list[Iterable[RunSpec]] = [
-        accuracy(plan, models_=members(plan)),
-        imbalance(plan),
-        loss_to_imbalance(plan),
-        preprocessing(plan),
-        probe(plan),
-        recipes(plan),
-        curves(plan),
-        at_scale(plan),
-        spread(plan),
-        diagnostics(plan),
-        costs(plan),
-    ]
-    parts += [part(plan, name) for name in DECIDING.values() for part in (overfit, ablation)]
+    """All runs that the study's notebooks need at its effort, each once."""
+    parts = [grid(plan) for name in notebooks(plan) for grid in NEEDED[name]]
     return list({spec.run_id: spec for part in parts for spec in part}.values())

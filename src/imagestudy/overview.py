@@ -301,7 +301,7 @@ def measure_spread(records: Records, *, score: str) -> pd.DataFrame:
 
 
 def _spread(cell: Records, *, score: str) -> stats.Spread:
-    effect = compare.level_of(cell, score=score)
+    effect = compare.shared_level(cell, score=score)
     return stats.measure_spread(effect.values, weights=effect.weights, strata=effect.strata)
 
 

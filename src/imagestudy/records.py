@@ -11,9 +11,9 @@ from imagestudy.store import Record, RunStore
 from imagestudy.versions import stamp
 
 
-def labels_key(dataset: Choice) -> str:
-    """The key under which the store keeps the labels of a dataset's validation and test images."""
-    return f"labels of {dataset.key()}"
+def labels_key(dataset: Choice, split: int | None = None) -> str:
+    """The key under which the store keeps the labels of a split's validation and test images."""
+    return f"labels of {dataset.key()}" + ("" if split is None else f", split {split}")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Records:
         """Those of the named runs that are done, in the order of the names."""
         loaded = store.load(run_ids := list(run_ids))
         records = tuple(loaded[run_id] for run_id in run_ids if run_id in loaded)
-        keys = {labels_key(record.spec.dataset) for record in records}
+        keys = {labels_key(record.spec.dataset, record.spec.split) for record in records}
         return cls(records, {key: store.load_arrays(key) for key in sorted(keys)})
 
     def __iter__(self) -> Iterator[Record]:
@@ -74,12 +74,22 @@ class Records:
         """The records by cell, that is, by everything but the seed, each cell in the order of its seeds."""
         grouped: dict[str, list[Record]] = {}
         for record in self:
-            grouped.setdefault(record.spec.with_(seed=0).run_id, []).append(record)
+            grouped.setdefault(record.spec.with_(seed=0, split=None).run_id, []).append(record)
         return {cell: Records(tuple(sorted(members, key=lambda r: r.spec.seed)), self.labels) for cell, members in grouped.items()}
+
+    @property
+    def is_redrawn(self) -> bool:
+        """Whether every run has a test set of its own; all of them or none."""
+        redrawn = {record.spec.split is not None for record in self}
+        return redrawn == {True}
+
+    def labels_of(self, record: Record) -> dict[str, Int64[np.ndarray, " image"]]:
+        """The labels of the validation and test images of one run."""
+        return self.labels[labels_key(record.spec.dataset, record.spec.split)]
 
     def test_labels(self) -> Int64[np.ndarray, " image"]:
         """The labels of the test images that all these records share."""
-        (key,) = {labels_key(record.spec.dataset) for record in self}
+        (key,) = {labels_key(record.spec.dataset, record.spec.split) for record in self}
         return self.labels[key]["test"]
 
     def correct(self) -> Float[np.ndarray, "run image"]:

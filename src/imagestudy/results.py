@@ -1,47 +1,32 @@
-"""What a study leaves behind: tables, figures, the report's first page, and the published copy that others are held to."""
+"""What a study leaves behind: tables, figures, the report's first page, and how they agree with the published ones."""
 
-import json
-import os
-import platform
-import shutil
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 
-from imagestudy import claims, compare, data, figures, grids, imbalance, paths, runs
+from imagestudy import claims, compare, data, figures, grids, imbalance, overview, paths, recommendation, runs, saved
 from imagestudy.claims import Finding
-from imagestudy.errors import InputError
 from imagestudy.grids import Plan
-from imagestudy.records import Records, labels_key
-from imagestudy.runs.lineage import is_derived, parents
-from imagestudy.specs import PreprocessingSpec, ProfileSpec, RunSpec
-from imagestudy.store import RunStore
-
-README_BEGIN = "<!-- published results: written by `imagestudy publish`, not by hand -->"
-README_END = "<!-- end of published results -->"
-MOST_STORE_BYTES = 10_000_000
-PACKAGES = ("torch", "scikit-learn", "numpy", "imagestudy")
+from imagestudy.recommendation import Answer
+from imagestudy.records import Records
+from imagestudy.specs import ProfileSpec
 
 
-@dataclass(frozen=True)
-class Tables:
-    """What is written as CSV: every cell with its interval, and every comparison behind a verdict."""
+def tabulate(records: Records, findings: Sequence[Finding], answer: Answer | None = None) -> dict[str, pd.DataFrame]:
+    """The tables of a study, by name: every cell with its interval, every comparison behind a verdict, the panel and its trials.
 
-    cells: pd.DataFrame
-    verdicts: pd.DataFrame
-
-
-def tabulate(records: Records, findings: Sequence[Finding]) -> Tables:
-    """The tables of a study; a cell's name is the hash of everything but its seed, so that equal names mean equal cells."""
-    scored = Records(tuple(record for record in records if record.scores and not record.spec.is_moved), records.labels)
+    A cell's name is the hash of everything but its seed and split, so that equal names mean equal cells.
+    """
+    every = {record.spec.run_id: record for record in (*records, *(answer.selection.records if answer else ()))}
+    labels = records.labels | (answer.selection.records.labels if answer else {})
+    scored = Records(tuple(record for record in every.values() if record.scores and not record.spec.is_moved), labels)
     cells = compare.summarize(scored).drop(columns="seconds")
     cells.insert(0, "cell", list(scored.cells()))
-    return Tables(cells.round(5), pd.DataFrame(_verdict_rows(findings)).round(5))
+    tables = {"cells": cells, "verdicts": pd.DataFrame(_verdict_rows(findings)) if findings else None}
+    if answer is not None:
+        tables |= {"panel": answer.panel.drop(columns="seconds"), "trials": answer.selection.trials}
+    return {name: table.round(5) for name, table in tables.items() if table is not None}
 
 
 def _verdict_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
@@ -55,60 +40,88 @@ def _verdict_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
 def write(plan: Plan, folder: Path) -> str:
     """Write tables and figures of a study's recorded runs under a folder; return the Markdown of the report's first page."""
     records = runs.obtain(grids.everything(plan), study=plan.name)
-    findings = claims.decide(plan, records)
-    tables = tabulate(records, findings)
+    findings, answer = decide(plan, records), answer_of(plan)
     for part in ("tables", "figures"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    for name in ("cells", "verdicts"):
-        _put(folder / "tables" / f"{name}.csv", getattr(tables, name).to_csv(index=False))
-    for name, figure in _drawn(plan, records, findings).items():
+    for name, table in tabulate(records, findings, answer).items():
+        put(folder / "tables" / f"{name}.csv", table.to_csv(index=False))
+    for name, figure in _drawn(plan, records, findings, answer).items():
         figure.savefig(folder / "figures" / f"{name}.png", metadata={"Software": None})
-    return _front(plan, records, findings)
+    return _front(plan, records, findings, answer)
 
 
-def _put(file: Path, text: str) -> None:
+def answer_of(plan: Plan) -> Answer | None:
+    """The recommendation, where the study asks for one."""
+    return recommendation.recommend(plan) if "13_recommendation" in grids.notebooks(plan) else None
+
+
+def decide(plan: Plan, records: Records) -> list[Finding]:
+    """The findings that the study's notebooks show: all, those on accuracy, or none."""
+    shown = grids.notebooks(plan)
+    if "12_verdicts" in shown:
+        return claims.decide(plan, records)
+    on_accuracy = overview.decidable(plan) if "07_accuracy" in shown else []
+    return [finding for claim in on_accuracy for finding in claims.CLAIMS[claim](plan, records)]
+
+
+def keep_model(plan: Plan) -> str:
+    """Train the first run of the recommended candidate again and keep its model; say where, or why there is none."""
+    answer = recommendation.recommend(plan)
+    (record,) = recommendation.first_run(answer)
+    scores = record.scores | {"balanced accuracy of such a choice": compare.say_share(answer.level)}
+    made = {"study": plan.name, "dataset": plan.study.dataset.canonical()}
+    return str(saved.save(record.spec, paths.study_results(plan.name) / "model", scores=scores, provenance=made))
+
+
+def put(file: Path, text: str) -> None:
+    """Write a file that appears whole or not at all."""
     fresh = file.with_name(f".{file.name}.new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(file)
 
 
-def _drawn(plan: Plan, records: Records, findings: Sequence[Finding]) -> dict[str, figures.Picture]:
-    accuracy = records.of(grids.accuracy(plan))
-    shown = imbalance.Shown(plan, grids.imbalanced_profiles(plan)[:1], records)
-    return {
-        "accuracy": figures.draw_intervals(
-            compare.summarize(accuracy, score="accuracy"), bold=compare.near_best(accuracy, score="accuracy"), score="accuracy"
-        ),
-        "gains": figures.draw_gains(imbalance.mark_best(imbalance.gains(shown), shown)),
-        "verdicts": figures.draw_verdicts(findings, margin=plan.study.margin),
-    }
+def _drawn(plan: Plan, records: Records, findings: Sequence[Finding], answer: Answer | None) -> dict[str, figures.Picture]:
+    shown, drawn = grids.notebooks(plan), {}
+    if "07_accuracy" in shown:
+        accuracy = records.of(grids.accuracy(plan))
+        ranked, near = compare.summarize(accuracy, score="accuracy"), compare.near_best(accuracy, score="accuracy")
+        drawn["accuracy"] = figures.draw_intervals(ranked, bold=near, score="accuracy")
+    if "08_class_imbalance" in shown:
+        crossed = imbalance.Shown(plan, grids.imbalanced_profiles(plan)[:1], records)
+        drawn["gains"] = figures.draw_gains(imbalance.mark_best(imbalance.gains(crossed), crossed))
+    if findings:
+        drawn["verdicts"] = figures.draw_verdicts(findings, margin=plan.study.margin)
+    if answer is not None:
+        drawn["panel"] = figures.draw_intervals(answer.panel, bold=answer.panel["near"], label="candidate")
+    return drawn
 
 
-def _front(plan: Plan, records: Records, findings: Sequence[Finding]) -> str:
-    counted = pd.Series([finding.verdict for finding in findings]).value_counts()
-    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in counted.items())
-    return "\n\n".join(
-        [
-            f"This report shows {len(records)} recorded runs of the study *{plan.name}*: {plan.effort.runs} paired runs a cell, "
-            f"{plan.training.images_seen:,} images seen by every network, a margin of {100 * plan.study.margin:g} points.",
-            f"Of {len(findings)} findings on the article's claims: {verdicts}.",
-            "\n".join(f"* **{finding.claim}** {finding.says}: **{finding.verdict}**" for finding in findings),
-            "Balanced accuracy with its 95 % interval:",
-            headline(plan, records),
-        ]
-    )
+def _front(plan: Plan, records: Records, findings: Sequence[Finding], answer: Answer | None) -> str:
+    number = len({record.spec.run_id for record in (*records, *(answer.selection.records if answer else ()))})
+    said = [
+        f"This report shows {number} recorded runs of the study *{plan.name}*: {plan.effort.runs} paired runs a cell, "
+        f"{plan.training.images_seen:,} images seen by every network, a margin of {100 * plan.study.margin:g} points."
+    ]
+    if answer is not None:
+        said = [recommendation.say_answer(answer), recommendation.say_near(answer), *said]
+    if findings:
+        counted = pd.Series([finding.verdict for finding in findings]).value_counts()
+        verdicts = ", ".join(f"{number} {verdict}" for verdict, number in counted.items())
+        said += [f"Of {len(findings)} findings on the article's claims: {verdicts}."]
+        said += ["\n".join(f"* **{finding.claim}** {finding.says}: **{finding.verdict}**" for finding in findings)]
+    return "\n\n".join([*said, "Balanced accuracy with its 95 % interval:", headline(plan, records)])
 
 
 def headline(plan: Plan, records: Records) -> str:
-    """The models on balanced training data and under the first imbalanced profile, as a Markdown table with intervals."""
-    profile = grids.imbalanced_profiles(plan)[0]
-    rows = []
-    for name in plan.study.models:
-        balanced = records.of(grids.cell(plan, name))
-        imbalanced = records.of(grids.cell(plan, name, profile=profile))
-        rows.append((name, _share(balanced), _share(imbalanced)))
-    said = [f"| {name} | {balanced} | {imbalanced} |" for name, balanced, imbalanced in rows if balanced]
-    return "\n".join([f"| model | balanced | {profile.label}, no remedy |", "|---|---|---|", *said])
+    """Plain training of every model, balanced and under each profile that was run so, as a Markdown table with intervals."""
+    profiles = {"balanced": ProfileSpec()} | {f"{p.label}, no remedy": p for p in grids.imbalanced_profiles(plan)[:2]}
+    names = dict.fromkeys((*plan.study.models, *plan.study.crossed))
+    rows = {name: [_share(records.of(grids.cell(plan, name, profile=p))) for p in profiles.values()] for name in names}
+    kept = [place for place in range(len(profiles)) if any(row[place] for row in rows.values())]
+    head = [list(profiles)[place] for place in kept]
+    said = [[name, *(row[place] for place in kept)] for name, row in rows.items() if any(row)]
+    lines = [["model", *head], ["---"] * (1 + len(head)), *said]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _share(cell: Records) -> str:
@@ -122,18 +135,17 @@ def say_agreement(study: str) -> str:
         return f"Nothing is published of study {study} to hold these numbers to."
     cells = _both(own / "cells.csv", published / "cells.csv", on=["cell"])
     apart = cells[(cells["low"] > cells["high_published"]) | (cells["high"] < cells["low_published"])]
-    verdicts = _both(own / "verdicts.csv", published / "verdicts.csv", on=["claim", "comparison"]).drop_duplicates("claim")
-    same = verdicts["claim verdict"] == verdicts["claim verdict_published"]
-    lines = [
-        f"Held to the published results: {len(cells) - len(apart)} of {len(cells)} cells have overlapping 95 % intervals, "
-        f"{int(same.sum())} of {len(verdicts)} verdicts are the same."
-    ]
-    lines += [f"  apart: {_name_cell(row)}" for row in apart.to_dict("records")]
-    lines += [
-        f"  verdict on {r['claim']}: {r['claim verdict']}, published {r['claim verdict_published']}"
-        for r in verdicts[~same].to_dict("records")
-    ]
-    return "\n".join(lines)
+    said = f"Held to the published results: {len(cells) - len(apart)} of {len(cells)} cells have overlapping 95 % intervals"
+    lines = [f"  apart: {_name_cell(row)}" for row in apart.to_dict("records")]
+    if (own / "verdicts.csv").is_file() and (published / "verdicts.csv").is_file():
+        verdicts = _both(own / "verdicts.csv", published / "verdicts.csv", on=["claim", "comparison"]).drop_duplicates("claim")
+        same = verdicts["claim verdict"] == verdicts["claim verdict_published"]
+        said += f", {int(same.sum())} of {len(verdicts)} verdicts are the same"
+        lines += [
+            f"  verdict on {r['claim']}: {r['claim verdict']}, published {r['claim verdict_published']}"
+            for r in verdicts[~same].to_dict("records")
+        ]
+    return "\n".join([f"{said}.", *lines])
 
 
 def _both(own: Path, published: Path, *, on: list[str]) -> pd.DataFrame:
@@ -145,128 +157,17 @@ def _name_cell(row: dict) -> str:
     return f"{row['model']}, {row['profile']}, {row['remedy']}, {row['noise']}, {row['preprocessing']}: {own}, published {theirs}"
 
 
-def publish(plan: Plan, *, names: Sequence[str]) -> str:
-    """Copy a study's store, executed notebooks, tables and figures to the published folder, and renew the README's part.
-
-    Args:
-        plan: the study at the effort that is published; all its runs are recorded.
-        names: of the notebooks' files.
-
-    Raises:
-        InputError: runs or notebooks are missing, or the store would exceed 10 MB.
-    """
-    target, own = paths.published_results(plan.name), paths.study_results(plan.name)
-    wanted = runs.with_parents(grids.everything(plan))
-    store = RunStore(paths.store_file(plan.name))
-    done = {run_id for run_id, status in store.status().items() if status != "claimed"}
-    lacking = [spec for spec in wanted if spec.run_id not in done] + [
-        name for name in names if not (own / "notebooks" / name).is_file()
-    ]
-    if lacking:
-        raise InputError(f"{len(lacking)} runs or notebooks of study {plan.name!r} are missing; `imagestudy run` makes them")
-    size = _copy_store(plan, wanted, target)
-    for part, files in (("notebooks", names), ("tables", ("cells.csv", "verdicts.csv"))):
-        (target / part).mkdir(parents=True, exist_ok=True)
-        for name in files:
-            shutil.copyfile(own / part / name, target / part / name)
-    shutil.copytree(own / "figures", target / "figures", dirs_exist_ok=True)
-    _put(target / "provenance.json", json.dumps(_provenance(plan, len(wanted)), indent=2) + "\n")
-    renew_readme(plan, runs.obtain(grids.everything(plan), study=plan.name))
-    return f"Published {len(wanted)} runs under {target}, {size / 1e6:.1f} MB of records."
-
-
-def _published_arrays(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, tuple[str, ...]]:
-    """What is published of each run: predictions where the report looks at probabilities, elsewhere what was missed.
-
-    Probabilities are looked at in plain training, balanced and under the study's profiles, and in every remedy under the first one.
-    Nothing in the report reads the rest, and a published store has to stay small.
-    """
-    kept: dict[str, tuple[str, ...]] = {labels_key(spec.dataset): ("validation", "test") for spec in specs}
-    closely = {spec.run_id for spec in specs if _is_looked_at(plan, spec)}
-    for spec in specs:
-        if spec.run_id in closely:
-            kept[spec.run_id] = ("test", "validation", "curve") if spec.remedy.name == "none" else ("test", "validation")
-        elif spec.kind == "diagnostic":
-            kept[spec.run_id] = ("curve",)
-        elif not (is_derived(spec) and all(parent.run_id in closely for parent in parents(spec))):
-            kept[spec.run_id] = ("missed",)
-    return kept
-
-
-def _is_looked_at(plan: Plan, spec: RunSpec) -> bool:
-    plain = spec.remedy.name == "none"
-    profiles = [ProfileSpec(), *grids.imbalanced_profiles(plan)] if plain else grids.imbalanced_profiles(plan)[:1]
-    member = spec.is_moved and spec.init == spec.batches and spec.profile in grids.imbalanced_profiles(plan)[:1]
-    as_it_is = spec.preprocessing == PreprocessingSpec() and spec.dataset == plan.study.dataset and not is_derived(spec)
-    return as_it_is and spec.kind == "run" and spec.profile in profiles and (not spec.is_moved or member)
-
-
-def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:
-    """Put the runs in place of an older published store, unless they are too much for it; return the bytes."""
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / paths.STORE_NAME
-        RunStore(paths.store_file(plan.name)).copy_to(copy, [spec.run_id for spec in specs], _published_arrays(plan, specs))
-        if (size := copy.stat().st_size) > MOST_STORE_BYTES:
-            raise InputError(f"the store to publish has {size:,} bytes; allowed: {MOST_STORE_BYTES:,}")
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(copy, target / f".{paths.STORE_NAME}.new")
-    (target / f".{paths.STORE_NAME}.new").replace(target / paths.STORE_NAME)
-    return size
-
-
-def _provenance(plan: Plan, number: int) -> dict[str, object]:
-    return {
-        "study": plan.name,
-        "runs": number,
-        "paired runs a cell": plan.effort.runs,
-        "date": date.today().isoformat(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
-    }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    named = (
-        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.is_file()
-        else []
-    )
-    return named[0] if named else platform.processor() or platform.machine()
-
-
-def renew_readme(plan: Plan, records: Records) -> None:
-    """Write the headline table, two figures, hardware, versions and n between the README's marks."""
-    file = paths.readme_file()
-    before, _, rest = file.read_text(encoding="utf-8").partition(README_BEGIN)
-    _, _, after = rest.partition(README_END)
-    _put(file, f"{before}{README_BEGIN}\n{readme_part(plan, records)}\n{README_END}{after}")
-
-
-def readme_part(plan: Plan, records: Records) -> str:
-    """The README's part about a published study, from its records and its provenance."""
-    folder = paths.published_results(plan.name)
-    made = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    test_images = len(records.of(grids.accuracy(plan)).test_labels())
-    versions = ", ".join(f"{name} {made[name]}" for name in PACKAGES[:3])
-    place = f"results/published/{plan.name}/figures"
-    return "\n\n".join(
-        [
-            "",
-            f"Balanced accuracy with its 95 % interval over {made['paired runs a cell']} paired runs × {test_images} test images "
-            "(another training and another test set):",
-            headline(plan, records),
-            f"![What each remedy gains over plain training, by model]({place}/gains.png)",
-            f"![The verdicts on the article's claims]({place}/verdicts.png)",
-            f"{made['runs']:,} runs on {made['cores']} cores of {made['processor']}; Python {made['python']}, {versions}; "
-            f"{made['date']}. Dataset: {data.title(plan.study.dataset)}.",
-            "",
-        ]
-    )
-
-
 def say_datasets() -> str:
-    """One line a data set: name, images, size, classes, imbalance of the training pool, licence."""
-    return pd.DataFrame(data.catalogue()).to_string(index=False)
+    """One line a data set, at most 100 characters wide, and what becomes of those that are not on disk."""
+    rows = data.catalogue()
+    columns = [_align(name, [row[name] for row in rows]) for name in rows[0]]
+    table = "\n".join(" ".join(cells).rstrip() for cells in zip(*columns, strict=True))
+    place = f"into {paths.data_folder()}; IMAGESTUDY_DATA moves that folder."
+    return f"{table}\n\nWhat is not on disk is fetched at its first use, {place}"
+
+
+def _align(name: str, values: Sequence[object]) -> list[str]:
+    """Head and cells of a column, all as wide as the widest: texts to the left, numbers to the right."""
+    cells = [name, *(f"{value:.2f}" if isinstance(value, float) else str(value) for value in values)]
+    width = max(map(len, cells))
+    return [cell.ljust(width) if isinstance(values[0], str) else cell.rjust(width) for cell in cells]

@@ -66,7 +66,7 @@ def judge_gains(plan: Plan, records: Records) -> list[Gain]:
     declared, margin = declared_remedies(shown, rank=0), plan.study.margin
     cells = {model: shown.cells(model) for model in plan.study.crossed}
     return [
-        _judge(model, remedy, compare.difference(cell, own[PLAIN]), margin=margin, declared=declared)
+        _judge(model, remedy, compare.shared_difference(cell, own[PLAIN]), margin=margin, declared=declared)
         for model, own in cells.items()
         for remedy, cell in own.items()
         if PLAIN in own and remedy != PLAIN

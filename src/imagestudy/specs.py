@@ -135,6 +135,9 @@ class RunSpec(Spec):
     `kind` says what it is for: a `run` is scored once on the test images; a `trial` (of tuning) never sees them; `cost` measures
     time and memory and keeps no score; a `diagnostic` is scored on the test images again and again while it trains, to show what
     that does, and keeps nothing by which anything could be chosen.
+
+    `split` is the number of a redrawn split, where the dataset has no test set of its own and each run is given another; None is
+    the dataset's one fixed split.
     """
 
     dataset: Choice
@@ -144,6 +147,7 @@ class RunSpec(Spec):
     remedy: Choice = Choice(name="none")
     training: TrainingSpec = TrainingSpec()
     seed: int = Field(default=0, ge=0)
+    split: int | None = Field(default=None, ge=0)
     draw: int | None = Field(default=None, ge=0)
     order: int | None = Field(default=None, ge=0)
     init: int | None = Field(default=None, ge=0)
@@ -195,6 +199,8 @@ class Effort(Spec):
         sizes: images of the largest class in the smaller training sets of the question of scale.
         spread: models whose runs move each of their four seeds alone.
         diagnosed: models that are scored on the test images while they train, to measure what that does.
+        rungs: of successive halving, before the whole budget; each has three times the budget of the one before it.
+        finalists: candidates that every run trains with the whole budget.
     """
 
     runs: int = Field(gt=0)
@@ -214,6 +220,8 @@ class Effort(Spec):
     sizes: tuple[Annotated[int, Field(gt=0)], ...] = ()
     spread: tuple[str, ...] = ()
     diagnosed: tuple[str, ...] = ()
+    rungs: int = Field(default=2, ge=0, le=4)
+    finalists: int = Field(default=4, gt=0)
 
 
 class Study(Spec):
@@ -231,6 +239,7 @@ class Study(Spec):
         efforts: one entry for each of smoke, default, full.
         probe: training budget of the long-range probe, in images seen; None leaves the probe out.
         scale_ratio: ratio of the exponential profile under which training sets of several sizes are compared.
+        notebooks: those that are run on the study, and trained for; all if none is named.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
@@ -245,6 +254,7 @@ class Study(Spec):
     efforts: dict[Literal["smoke", "default", "full"], Effort]
     probe: TrainingSpec | None = None
     scale_ratio: float = Field(default=10.0, ge=1)
+    notebooks: tuple[str, ...] = ()
 
     @field_validator("efforts")
     @classmethod

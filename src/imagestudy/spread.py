@@ -68,7 +68,7 @@ def _measure_model(cell: Records, records: Records) -> list[dict[str, object]]:
 
 def _total_effect(cell: Records, moved: Records) -> dict[str, int | float]:
     """Of streams: half the mean squared change of the score, and what is left of it without the finite test set's part."""
-    change = compare.difference(cell, moved)
+    change = compare.shared_difference(cell, moved)
     squares = change.by_run**2 / 2
     sampled = [
         stats.measure_spread(one[None], weights=change.weights, strata=change.strata).between_images for one in change.values
@@ -93,7 +93,7 @@ def _test_set(cell: Records) -> dict[str, int | float]:
 
     It is a sum over images, Σ w² (v − the class's mean)² n/(n − 1), and has the crossed interval of such.
     """
-    effect = compare.level_of(cell)
+    effect = compare.shared_level(cell)
     (seen,) = overview.measure_spread(cell, score=HEADLINE).to_dict("records")
     squares = np.zeros_like(effect.values)
     for stratum in np.unique(effect.strata):

@@ -20,12 +20,17 @@ UNSEEN_IMAGE = 0.1
 EXACT_SIGN_FLIPS = 12
 RANDOM_SIGN_FLIPS = 20_000
 MOST_RUNS = 1_000
+MOST_REDRAWN = 50
+"""More splits of the same images than that say little more."""
 MOST_IMAGES = 10_000_000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its bounds, the level they hold at, and how many runs and test images it rests on."""
+    """An estimate with its bounds, the level they hold at, and how many runs and test images (of one run) it rests on.
+
+    `redrawn` says that every run has another test set, of that many images on average.
+    """
 
     estimate: float
     low: float
@@ -33,6 +38,7 @@ class Interval:
     level: float
     runs: int
     images: int
+    redrawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -261,6 +267,43 @@ def bootstrap_interval(
     return replace(spread, jump=one * shared).interval(level=level, limits=limits)
 
 
+def redrawn_interval(
+    by_run: Float[np.ndarray, " run"],
+    *,
+    test_share: float,
+    images: int,
+    level: float = 0.95,
+    limits: tuple[float, float] = (-inf, inf),
+) -> Interval:
+    """Interval of a mean over runs that each redraw the split into training and test images.
+
+    The training sets of such runs overlap, and so do their test sets: their scores are correlated, and the plain variance of the
+    mean, S²/J, is too small. Corrected (Nadeau & Bengio 2003, section 4): (1/J + n_test/n_train) S², with t of J − 1 degrees of
+    freedom. However many runs there are, n_test/n_train of the variance stays: it is another set of images that it stands for.
+
+    Args:
+        by_run: score, or paired difference of scores, of each run.
+        test_share: n_test / n_train, above 0.
+        images: test images of one run.
+        level: nominal coverage, in (0, 1).
+        limits: the statistic's own.
+
+    Raises:
+        ValueError: no run, a level or share outside its range.
+    """
+    runs = len(by_run)
+    if not runs or not 0 < level < 1 or test_share <= 0:
+        raise ValueError(f"{runs} runs, level {level} and test share {test_share} were given; allowed: 1 or more, (0, 1), above 0")
+    estimate = float(np.mean(by_run))
+    half = _redrawn_half_width(float(np.var(by_run, ddof=1)), runs, test_share, level) if runs > 1 else inf
+    low, middle, high = (min(max(x, limits[0]), limits[1]) for x in (estimate - half, estimate, estimate + half))
+    return Interval(middle, low, high, level, runs, images, redrawn=True)
+
+
+def _redrawn_half_width(variance: float, runs: int, test_share: float, level: float) -> float:
+    return float(stdtrit(runs - 1, (1 + level) / 2)) * sqrt(variance * (1 / runs + test_share))
+
+
 def draw_weights(strata: Int64[np.ndarray, " item"], *, draws: int, rng: np.random.Generator) -> Float[np.ndarray, "draw item"]:
     """Bootstrap weights of mean 1 in each stratum: n − 1 of its n items drawn with replacement, weighing n/(n − 1)."""
     weights = np.ones((draws, len(strata)))
@@ -373,6 +416,29 @@ def what_would_decide(
         return Needed(None, None)
     more_images = _fewest(lambda more: decided(spread.runs + more_runs, more), MOST_IMAGES)
     return Needed(None, None) if more_images is None else Needed(more_runs, more_images)
+
+
+def what_would_decide_redrawn(
+    by_run: Float[np.ndarray, " run"], *, test_share: float, images: int, margin: float, level: float
+) -> Needed:
+    """The fewest more redrawn splits that would decide, or, where splits cannot, about how many more images to test on.
+
+    By the formula of `redrawn_interval`, with the estimate and the variance staying as they are; with f times the images (to train
+    and to test on, the shares kept) the variance is taken to be an f-th.
+    """
+    runs = len(by_run)
+    if runs < 2:
+        return Needed(None, None)
+    estimate, variance = float(np.mean(by_run)), float(np.var(by_run, ddof=1))
+
+    def decided(runs: int, more_images: int) -> bool:
+        half = _redrawn_half_width(variance / (1 + more_images / images), runs, test_share, level)
+        return decide(Interval(estimate, estimate - half, estimate + half, level, runs, images), margin=margin) != "undecided"
+
+    more_runs = _fewest(lambda more: decided(runs + more, 0), MOST_REDRAWN - runs)
+    if more_runs is not None:
+        return Needed(more_runs, None)
+    return Needed(None, _fewest(lambda more: decided(runs, more), MOST_IMAGES))
 
 
 def _training_width(spread: Spread, runs: int, level: float) -> float:

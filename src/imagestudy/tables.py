@@ -5,6 +5,7 @@ sheet colors verdicts and wraps long text by itself.
 """
 
 import html
+import re
 from collections.abc import Callable, Sequence
 from math import isfinite, isinf
 
@@ -13,11 +14,17 @@ import pandas as pd
 from IPython.display import HTML
 
 MISSING = "–"
+MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$^:@-])")
 TIMINGS = ("seconds", "latency_ms", "images_per_second", "memory_mb")
 FOLDED = ("low", "high")
 FOLDING = ("estimate", "difference")
 NUMBER_STYLE = "text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums"
 TEXT_STYLE = "text-align: left"
+
+
+def escape(text: str) -> str:
+    """Text from outside (a class name, a folder's name) as Markdown that shows it letter by letter."""
+    return MARKUP.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 def signed(value: float, *, digits: int = 1) -> str:

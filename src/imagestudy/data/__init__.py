@@ -10,7 +10,8 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from imagestudy.data import augment, preprocess, sources, splits
+from imagestudy.data import augment, folders, preprocess, public, sources, splits  # noqa: F401  (each registers its sources)
+from imagestudy.data.catalogue import catalogue as catalogue
 from imagestudy.seeding import generator
 from imagestudy.specs import Choice, PreprocessingSpec, ProfileSpec, RunSpec
 
@@ -69,7 +70,7 @@ def prepare(spec: RunSpec) -> Prepared:
     """
     dataset = sources.load(spec.dataset)
     augment.check_allowed(spec.preprocessing.augment, dataset.flips)
-    parts = splits.split(dataset)
+    parts = splits.split(dataset, number=spec.split)
     chosen = splits.draw(dataset, parts.train, spec.profile, draw=spec.seed_of("draw"), order=spec.seed_of("order"))
     train = _take(spec, chosen)
     counts = np.bincount(train.labels, minlength=len(dataset.classes)).astype(np.int64)
@@ -78,12 +79,12 @@ def prepare(spec: RunSpec) -> Prepared:
 
 def test_part(spec: RunSpec) -> Part:
     """The test images of a run's dataset, preprocessed as its training images are; for `runs` alone."""
-    return _take(spec, splits.split(sources.load(spec.dataset)).test)
+    return _take(spec, splits.split(sources.load(spec.dataset), number=spec.split).test)
 
 
-def held_out_labels(dataset: Choice) -> dict[str, Int64[np.ndarray, " n"]]:
-    """The labels of a dataset's validation and test images, for `runs` to keep beside what it predicted."""
-    labels, parts = sources.load(dataset).labels, splits.split(sources.load(dataset))
+def held_out_labels(dataset: Choice, split: int | None = None) -> dict[str, Int64[np.ndarray, " n"]]:
+    """The labels of a split's validation and test images, for `runs` to keep beside what it predicted."""
+    labels, parts = sources.load(dataset).labels, splits.split(sources.load(dataset), number=split)
     return {"validation": labels[parts.validation], "test": labels[parts.test]}
 
 
@@ -119,6 +120,11 @@ def _available(dataset: Choice) -> Int64[np.ndarray, " class"]:
     return splits.count(loaded.labels[splits.split(loaded).train], len(loaded.classes))
 
 
+def is_redrawn(dataset: Choice) -> bool:
+    """Whether every run is given a split of its own: the dataset has no test set, and none is fixed for it."""
+    return splits.is_redrawn(sources.load(dataset))
+
+
 def image_shape(dataset: Choice) -> tuple[int, int, int]:
     """Channels, height and width of a dataset's images."""
     _, height, width, channel = sources.load(dataset).images.shape
@@ -133,23 +139,3 @@ def class_count(dataset: Choice) -> int:
 def title(dataset: Choice) -> str:
     """What a dataset is, in a few words."""
     return sources.sources.entry(dataset.name).facts["title"]
-
-
-def catalogue() -> list[dict[str, object]]:
-    """One row a registered dataset: name, what it is, images, size, classes, imbalance of all its images, licence."""
-    rows = []
-    for name in sources.sources.names():
-        dataset = sources.load(Choice(name=name))
-        _, height, width, channel = dataset.images.shape
-        rows.append(
-            {
-                "name": name,
-                "title": title(Choice(name=name)),
-                "images": len(dataset.images),
-                "size": f"{height}×{width}×{channel}",
-                "classes": len(dataset.classes),
-                "ratio": round(splits.describe(dataset.labels, dataset.classes).ratio, 2),
-                "license": sources.sources.entry(name).facts["license"],
-            }
-        )
-    return rows

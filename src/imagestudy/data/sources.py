@@ -27,10 +27,14 @@ class Dataset:
         images: grey values 0 to 255; one channel or three (RGB).
         labels: number of each image's class.
         classes: class names, in label order.
-        part: the source's own split, 0 train, 1 validation, 2 test; None if it has none.
+        part: the source's own split, 0 train, 1 validation, 2 test; None if it has none. Where it has no validation part, one is
+            drawn from the training part.
         flips: "horizontal" and "vertical", as far as mirroring an image keeps its class.
-        held_out: numbers of test and of validation images to be drawn, balanced over the classes, where `part` is None;
+        held_out: numbers of test and of validation images to be drawn, balanced over the classes, as far as `part` lacks them;
             None for the shares that `splits` has for everybody.
+        groups: number of the group that an image belongs to, such as one person or one piece photographed several times, of
+            which none may stand on two sides of a split; None if every image stands for itself.
+        files: what each image is called where somebody may want to look at it; empty if images have no names.
     """
 
     images: UInt8[np.ndarray, "n height width channel"]
@@ -39,6 +43,8 @@ class Dataset:
     part: Int8[np.ndarray, " n"] | None
     flips: tuple[str, ...]
     held_out: tuple[int, int] | None = None
+    groups: Int64[np.ndarray, " n"] | None = None
+    files: tuple[str, ...] = ()
 
 
 sources: Registry[Callable[..., Dataset]] = Registry("dataset")
@@ -54,11 +60,25 @@ def load(choice: Choice, *, where: str = "") -> Dataset:
     key = choice.key()
     if key not in _loaded:
         dataset = sources.entry(choice.name, where=where).function(**sources.options(choice, where=where))
-        for array in (dataset.images, dataset.labels, dataset.part):
+        for array in (dataset.images, dataset.labels, dataset.part, dataset.groups):
             if array is not None:
                 array.flags.writeable = False
         _loaded[key] = dataset
     return _loaded[key]
+
+
+def settle(choice: Choice, *, where: str = "") -> Choice:
+    """The choice as runs name it: at its registered version, and with what lies outside named by its content and not its place.
+
+    A source whose images can change registers a fact `settle`, from its checked options to those that a run keeps.
+
+    Raises:
+        InputError: an unknown name or option, or what the source itself refuses.
+    """
+    options = sources.options(choice, where=where)
+    outside = sources.entry(choice.name).facts.get("settle")
+    settled = choice if outside is None else choice.model_copy(update={"options": outside(**options)})
+    return sources.stamp(settled)
 
 
 @sources.register(

@@ -4,18 +4,25 @@ The split of a dataset belongs to the dataset and never moves with a run; a run'
 Notation: n_c images of class c, K classes, n_max the largest count, IR = n_max / min n_c.
 """
 
+import warnings
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int8, Int64
+from sklearn.model_selection import StratifiedGroupKFold
 
-from imagestudy.data.sources import Dataset
+from imagestudy.data.sources import TEST, TRAIN, VALIDATION, Dataset
 from imagestudy.errors import InputError
 from imagestudy.seeding import generator
 from imagestudy.specs import ProfileSpec
 
 SPLIT_SEED = 0
 TEST_SHARE, VALIDATION_SHARE = 0.25, 0.15
+TEST_FOLDS, VALIDATION_FOLDS = 4, 5
+"""Where groups stay together: one of four folds is a quarter of all images, one of five of the rest is 15 % of them."""
+GROUP_DRAWS = 20
+"""Draws of folds until every class is in every part."""
 ROUNDING_GUARD = 1e-9
 
 
@@ -45,44 +52,91 @@ class Imbalance:
     smallest: str
 
 
-def split(dataset: Dataset) -> Split:
-    """Cut a dataset into training pool, validation and test set, the same for every run.
+def split(dataset: Dataset, *, number: int | None = None) -> Split:
+    """Cut a dataset into training pool, validation and test set.
 
-    The dataset's own parts are kept if it has them. Otherwise test and validation images are drawn class by class: as many
-    as `dataset.held_out` says, balanced to within one image a class; or, without that, a quarter and 15 % of every class, at
-    least one image, which keeps the natural shares.
+    The dataset's own parts are kept. What it lacks is drawn class by class: as many test and validation images as
+    `dataset.held_out` says, balanced to within one image a class; or, without that, a quarter and 15 % of every class, at least
+    one image, which keeps the natural shares. Where images stand in groups, whole groups are drawn, near the same shares.
+
+    Args:
+        dataset: images with their labels, parts and groups.
+        number: of a redrawn split; None for the one split that all runs share.
 
     Raises:
-        InputError: a class has fewer than three images.
+        InputError: a class has fewer than three images, or too few groups to be in every part.
     """
-    if dataset.part is not None:
-        train, validation, test = (np.flatnonzero(dataset.part == number) for number in range(3))
-        return Split(train, validation, test)
-    counts = count(dataset.labels, len(dataset.classes))
-    if counts.min() < 3:
+    rng = generator(SPLIT_SEED, "split") if number is None else generator(number, "redrawn split")
+    part = np.full(len(dataset.labels), TRAIN, dtype=np.int8) if dataset.part is None else dataset.part.copy()
+    if VALIDATION not in part:
+        _require_images(dataset, part)
+        hold_out = _hold_out if dataset.groups is None else _hold_out_groups
+        hold_out(dataset, part, rng=rng)
+    train, validation, test = (np.flatnonzero(part == number) for number in (TRAIN, VALIDATION, TEST))
+    return Split(train, validation, test)
+
+
+def is_redrawn(dataset: Dataset) -> bool:
+    """Whether every run is given a split of its own: the dataset has no test set, and none is fixed for it."""
+    return dataset.part is None and dataset.held_out is None
+
+
+def _require_images(dataset: Dataset, part: Int8[np.ndarray, " n"]) -> None:
+    needed, purpose = (2, "to train and validate") if TEST in part else (3, "to train, validate and test")
+    counts = count(dataset.labels[part == TRAIN], len(dataset.classes))
+    if counts.min() < needed:
         poorest = int(np.argmin(counts))
-        raise InputError(
-            f"class {dataset.classes[poorest]!r} has {counts[poorest]} images; needed: 3 or more, to train, validate and test"
-        )
-    if dataset.held_out is None:
-        held_out = (np.maximum(np.rint(share * counts), 1).astype(np.int64) for share in (TEST_SHARE, VALIDATION_SHARE))
-    else:
-        held_out = (spread(total, counts) for total in dataset.held_out)
-    test_counts, validation_counts = held_out
-    return _draw_split(dataset.labels, test_counts, validation_counts)
+        raise InputError(f"class {dataset.classes[poorest]!r} has {counts[poorest]} images; needed: {needed} or more, {purpose}")
 
 
-def _draw_split(
-    labels: Int64[np.ndarray, " n"], test_counts: Int64[np.ndarray, " class"], validation_counts: Int64[np.ndarray, " class"]
-) -> Split:
-    rng = generator(SPLIT_SEED, "split")
-    train, validation, test = [], [], []
-    for label, (tests, validations) in enumerate(zip(test_counts, validation_counts, strict=True)):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        test.append(members[:tests])
-        validation.append(members[tests : tests + validations])
-        train.append(members[tests + validations :])
-    return Split(*(np.sort(np.concatenate(part)) for part in (train, validation, test)))
+def _hold_out(dataset: Dataset, part: Int8[np.ndarray, " n"], *, rng: np.random.Generator) -> None:
+    """Mark in `part` the validation images that are drawn, and the test images if there are none yet."""
+    pool = np.flatnonzero(part == TRAIN)
+    tests, validations = _held_out_counts(dataset, count(dataset.labels[pool], len(dataset.classes)), tests=TEST not in part)
+    for label in range(len(dataset.classes)):
+        members = rng.permutation(pool[dataset.labels[pool] == label])
+        part[members[: tests[label]]] = TEST
+        part[members[tests[label] : tests[label] + validations[label]]] = VALIDATION
+
+
+def _held_out_counts(dataset: Dataset, counts: Int64[np.ndarray, " class"], *, tests: bool) -> list[Int64[np.ndarray, " class"]]:
+    if dataset.held_out is not None:
+        return [spread(total, counts) for total in (dataset.held_out[0] if tests else 0, dataset.held_out[1])]
+    if tests:
+        return [np.maximum(np.rint(share * counts), 1).astype(np.int64) for share in (TEST_SHARE, VALIDATION_SHARE)]
+    return [np.zeros_like(counts), np.maximum(np.rint(VALIDATION_SHARE / (1 - TEST_SHARE) * counts), 1).astype(np.int64)]
+
+
+def _hold_out_groups(dataset: Dataset, part: Int8[np.ndarray, " n"], *, rng: np.random.Generator) -> None:
+    """The same by whole groups (scikit-learn's StratifiedGroupKFold), drawn again until every class is in every part."""
+    given, classes = part.copy(), len(dataset.classes)
+    for _ in range(GROUP_DRAWS):
+        part[:] = given
+        for number, folds in ((TEST, TEST_FOLDS), (VALIDATION, VALIDATION_FOLDS)):
+            if number not in given:
+                part[_draw_fold(dataset, np.flatnonzero(part == TRAIN), folds=folds, rng=rng)] = number
+        counts = np.stack([count(dataset.labels[part == number], classes) for number in (TRAIN, VALIDATION, TEST)])
+        if counts.min() > 0:
+            return
+    poorest = int(np.argmin(counts.min(axis=0)))
+    groups = len(np.unique(cast(np.ndarray, dataset.groups)[dataset.labels == poorest]))
+    raise InputError(
+        f"the images of class {dataset.classes[poorest]!r} stand in {groups} groups; since no group may be on two sides, "
+        "it would be left out of training, validation or test; needed: more groups of it"
+    )
+
+
+def _draw_fold(
+    dataset: Dataset, rows: Int64[np.ndarray, " row"], *, folds: int, rng: np.random.Generator
+) -> Int64[np.ndarray, " chosen"]:
+    cut = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=int(rng.integers(2**31)))
+    groups = cast(np.ndarray, dataset.groups)[rows]
+    if len(np.unique(groups)) < folds:
+        return rows[:0]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        _, held = next(iter(cut.split(rows, dataset.labels[rows], groups=groups)))
+    return rows[held]
 
 
 def count(labels: Int64[np.ndarray, " n"], classes: int) -> Int64[np.ndarray, " class"]:

@@ -116,14 +116,20 @@ def show_errors(
 
 
 def draw_counts(
-    counts: dict[str, Int64[np.ndarray, " class"]], *, classes: Sequence[str] | None = None, columns: int = 2, title: str = ""
+    counts: dict[str, Int64[np.ndarray, " class"]],
+    *,
+    classes: Sequence[str] | None = None,
+    columns: int = 2,
+    quantity: str = "training images",
+    title: str = "",
 ) -> Picture:
-    """Training images of each class under each profile, one panel a profile.
+    """Images of each class, one panel a profile.
 
     Args:
         counts: name of a profile → images of each class, in the order in which they are to be drawn.
         classes: names along the axis; None writes ranks from 1.
         columns: panels in a row.
+        quantity: what is counted.
         title: above everything.
     """
     columns = min(columns, len(counts))
@@ -135,7 +141,7 @@ def draw_counts(
             axes.set_visible(False)
         for axes, (name, numbers) in zip(grid.flat, counts.items(), strict=False):
             _put_counts(axes, numbers, classes, name)
-        figure.supylabel("training images", fontsize=10)
+        figure.supylabel(quantity, fontsize=10)
         figure.supxlabel("class" if classes is not None else "class, by rank", fontsize=10)
     return figure
 

@@ -11,9 +11,11 @@ from jaxtyping import Float
 
 from imagestudy.learners.classical import Beside, ClassicalLearner, Images, Labels, log_softmax
 from imagestudy.learners.descent import LEARNING_RATE, learning_rate_at
+from imagestudy.learners.keras import KerasLearner, keras_remedies
 from imagestudy.learners.network import TorchLearner
 from imagestudy.learners.tracker import CURVE_POINTS, DivergedError
 from imagestudy.models import models
+from imagestudy.remedies import classical_remedies, remedies
 from imagestudy.specs import RunSpec
 
 __all__ = [
@@ -21,8 +23,10 @@ __all__ = [
     "LEARNING_RATE",
     "ClassicalLearner",
     "DivergedError",
+    "KerasLearner",
     "Learner",
     "TorchLearner",
+    "followed_remedies",
     "learning_rate_at",
     "log_softmax",
     "make_learner",
@@ -63,8 +67,15 @@ def make_learner(
     watch: tuple[Images, Labels] | None = None,
     beside: Beside | None = None,
     points: int = CURVE_POINTS,
-) -> TorchLearner | ClassicalLearner:
+) -> TorchLearner | KerasLearner | ClassicalLearner:
     """The learner that trains the run's model; for the arguments see `TorchLearner`."""
-    if models.entry(spec.model.name).facts["kind"] == "classical":
+    kind = models.entry(spec.model.name).facts["kind"]
+    if kind == "classical":
         return ClassicalLearner(spec, classes, watch)
-    return TorchLearner(spec, classes, flips, watch, beside, points)
+    return (KerasLearner if kind == "keras" else TorchLearner)(spec, classes, flips, watch, beside, points)
+
+
+def followed_remedies(model: str) -> tuple[str, ...]:
+    """The names of the remedies that a model can follow."""
+    following = {"classical": classical_remedies, "keras": keras_remedies, "neural": remedies.names}
+    return following[models.entry(model).facts["kind"]]()

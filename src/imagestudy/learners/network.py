@@ -50,6 +50,14 @@ def count_values(images: Images) -> Int64[np.ndarray, "channel 256"]:
     return counts
 
 
+def measure_channels(images: Images) -> tuple[Float[np.ndarray, " channel"], Float[np.ndarray, " channel"]]:
+    """Mean and standard deviation (at least 0.001) a channel, in units of the full range, from exact counts."""
+    values = np.arange(256) / 255
+    shares = count_values(images) / (images.size / images.shape[3])
+    mean = shares @ values
+    return mean, np.sqrt(shares @ values**2 - mean**2).clip(1e-3)
+
+
 def _layout(network: nn.Module) -> torch.memory_format:
     """Convolutions run faster with the channels last; a network without any has no use for a reordered batch."""
     convolves = any(isinstance(part, nn.Conv2d) for part in network.modules())
@@ -118,11 +126,8 @@ class TorchLearner:
         return torch.from_numpy(pixels).to(self.spec.training.device)
 
     def _measure(self, images: Images) -> None:
-        """Mean and standard deviation a channel, of the training images only, in units of the full range, from exact counts."""
-        values = np.arange(256) / 255
-        shares = count_values(images) / (images.size / images.shape[3])
-        mean = shares @ values
-        deviation = np.sqrt(shares @ values**2 - mean**2).clip(1e-3)
+        """Mean and standard deviation a channel, of the training images only."""
+        mean, deviation = measure_channels(images)
         device, row = self.spec.training.device, (1, -1, 1, 1)
         self.mean, self.deviation = (torch.tensor(v, dtype=torch.float32, device=device).view(row) for v in (mean, deviation))
         self._offset, self._scale, self._byte_scale = -self.mean / self.deviation, 1 / self.deviation, 1 / (255 * self.deviation)

@@ -6,11 +6,23 @@ from typing import Any
 from imagestudy.errors import InputError
 from imagestudy.models import ann, classical, cnn, hybrid, rnn, transformer  # noqa: F401  (each registers its models)
 from imagestudy.models.classical import Classical
+from imagestudy.models.keras import KerasNetwork
 from imagestudy.models.network import Network, Shape, count_parameters, models
 from imagestudy.models.sizing import fitting_width
 from imagestudy.specs import Choice, ModelSpec
 
-__all__ = ["Classical", "Network", "Shape", "at_budget", "build", "check_size", "count_parameters", "models"]
+__all__ = [
+    "Classical",
+    "KerasNetwork",
+    "Network",
+    "Shape",
+    "at_budget",
+    "build",
+    "check_size",
+    "count_parameters",
+    "models",
+    "twin",
+]
 
 
 def at_budget(choice: Choice, params: int) -> ModelSpec:
@@ -19,8 +31,13 @@ def at_budget(choice: Choice, params: int) -> ModelSpec:
     return ModelSpec(name=choice.name, options=choice.options, version=choice.version, params=params if sized else None)
 
 
-def build(spec: ModelSpec, *, shape: Shape, classes: int) -> Network | Classical:
-    """Build a model; a network draws its weights from torch's global generator.
+def twin(spec: ModelSpec) -> ModelSpec:
+    """The PyTorch model of the same layers and sizes; of a PyTorch model, itself."""
+    return ModelSpec(name=models.entry(spec.name).facts.get("twin", spec.name), options=spec.options, params=spec.params)
+
+
+def build(spec: ModelSpec, *, shape: Shape, classes: int) -> Network | KerasNetwork | Classical:
+    """Build a model; a network draws its weights from torch's global generator, one in Keras the seeds of its initialisers.
 
     Args:
         spec: name, options, and the budget of parameters that its width is set to meet within 10 %.
@@ -28,7 +45,8 @@ def build(spec: ModelSpec, *, shape: Shape, classes: int) -> Network | Classical
         classes: at least 2.
 
     Raises:
-        InputError: unknown model or option, a width that its parts do not divide, a budget that no width meets.
+        InputError: unknown model or option, a width that its parts do not divide, a budget that no width meets, a model in Keras
+            where TensorFlow is not installed.
     """
     options = models.options(spec)
     if classes < 2 or min(shape) < 1:
@@ -54,7 +72,7 @@ def _width(spec: ModelSpec, shape: Shape, classes: int) -> int:
         raise InputError(f"model {spec.name!r} keeps its own size; params: {spec.params} was given, allowed is none")
     if "width" in spec.options:
         raise InputError(f"model {spec.name!r}: both width and params were given; allowed is one of them")
-    return _search(spec.name, tuple(sorted(models.options(spec).items())), spec.params or 0, shape, classes)
+    return _search(twin(spec).name, tuple(sorted(models.options(spec).items())), spec.params or 0, shape, classes)
 
 
 @lru_cache(maxsize=256)

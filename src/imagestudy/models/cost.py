@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from imagestudy.errors import InputError
-from imagestudy.models import build
+from imagestudy.models import KerasNetwork, build, twin
 from imagestudy.models.heads import CosineHead
 from imagestudy.models.network import Network, Shape
 from imagestudy.models.transformer import Attention
@@ -93,10 +93,20 @@ def _products(module: nn.Module, given: torch.Tensor, output: Any) -> int:
     return 2 * tokens * tokens * dim
 
 
-def layers(spec: ModelSpec, *, shape: Shape, classes: int) -> list[Layer]:
-    """`describe` of a network built for the purpose; torch's global generator is left as it was."""
+def in_torch(network: Network | KerasNetwork, spec: ModelSpec) -> Network:
+    """A network as it is; of one in Keras its PyTorch twin, whose layers, sizes and operations are the same."""
+    if isinstance(network, Network):
+        return network
     with torch.random.fork_rng(devices=[]):
-        network = build(spec, shape=shape, classes=classes)
+        made = build(twin(spec), shape=network.shape, classes=network.classes)
+    assert isinstance(made, Network)
+    return made
+
+
+def layers(spec: ModelSpec, *, shape: Shape, classes: int) -> list[Layer]:
+    """`describe` of a network built for the purpose, for one in Keras of its twin; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        network = build(twin(spec), shape=shape, classes=classes)
     if not isinstance(network, Network):
         raise InputError(f"model {spec.name!r} has no layers; allowed: a network")
     return describe(network, shape)

@@ -1,9 +1,7 @@
 """The site: executed notebooks under a first page, built by Sphinx, readable from disk without a network."""
 
 import ast
-import html
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -16,18 +14,13 @@ from nbformat import NotebookNode
 
 from imagestudy.errors import InputError
 from imagestudy.report.quiet import INJECTED
+from imagestudy.tables import escape
 
 THEME = Path(__file__).parent / "theme"
-MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$^:@-])")
 
 
 class SiteError(RuntimeError):
     """Sphinx failed or warned; the text is what it said."""
-
-
-def escape(text: str) -> str:
-    """Text from outside (a class name, a folder's name) as Markdown that shows it letter by letter."""
-    return MARKUP.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 def build_site(*, study: str, title: str, notebooks: Sequence[Path], front: str, output: Path) -> Path:

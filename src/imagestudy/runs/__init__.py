@@ -24,7 +24,7 @@ from imagestudy.store import Failure, Record, RunStore
 from imagestudy.versions import stamp
 
 TRAIN_VARIABLE = "IMAGESTUDY_TRAIN"
-GUESSED_SECONDS = {"neural": 3.0, "classical": 0.2}
+GUESSED_SECONDS = {"neural": 3.0, "keras": 3.0, "classical": 0.2}
 
 
 def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, executor: Executor | None = None) -> Records:
@@ -125,16 +125,16 @@ def _outcomes(mine: Sequence[RunSpec], store: RunStore, executor: Executor) -> I
         if lost and (is_derived(spec) or len(lost) == len(parents(spec))):
             yield Failure(spec, f"what it is computed from failed: {lost[0].key()}")
         elif is_derived(spec):
-            yield derive(spec, [records[p.run_id] for p in parents(spec)], store.load_arrays(labels_key(spec.dataset)))
+            yield derive(spec, [records[p.run_id] for p in parents(spec)], store.load_arrays(labels_key(spec.dataset, spec.split)))
         else:
             tasks.append(task(spec, records))
     yield from executor.map(record, tasks)
 
 
 def _keep_labels(specs: Sequence[RunSpec], store: RunStore) -> None:
-    for dataset in {spec.dataset.key(): spec.dataset for spec in specs}.values():
-        if not store.load_arrays(labels_key(dataset)):
-            store.write_arrays(labels_key(dataset), data.held_out_labels(dataset))
+    for key, spec in {labels_key(spec.dataset, spec.split): spec for spec in specs}.items():
+        if not store.load_arrays(key):
+            store.write_arrays(key, data.held_out_labels(spec.dataset, spec.split))
 
 
 def estimate_seconds(todo: Sequence[RunSpec], store: RunStore, *, workers: int | None = None) -> float:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 
 from imagestudy import data, metrics
-from imagestudy.learners import ClassicalLearner, TorchLearner, make_learner
+from imagestudy.learners import ClassicalLearner, KerasLearner, TorchLearner, make_learner
 from imagestudy.models import cost
 from imagestudy.remedies import remedy
 from imagestudy.remedies.stages import ClassMeans, Normalization
@@ -49,9 +49,7 @@ def _train_and_score(task: Task) -> Record:
         scores[name] = _score(arrays[name], part.labels, prepared.counts)
     facts = {"counts": prepared.counts.tolist(), "train_accuracy": _accuracy(learner, prepared.train)} | _settings(spec)
     facts |= {name: round(value, 6) for name, value in learner.chosen.items()}
-    if spec.kind == "trial":
-        arrays = {}
-    else:
+    if spec.kind == "run":
         arrays["missed"] = _missed(arrays["test"], part.labels)
         facts["temperature"] = _temperature(arrays["validation"], prepared.validation.labels)
     if spec.kind == "run" and len(learner.curve):
@@ -97,7 +95,7 @@ def _score(log_probabilities: np.ndarray, labels: np.ndarray, counts: np.ndarray
     return {name: round(float(value), 6) for name, value in scores.items()}
 
 
-def _accuracy(learner: TorchLearner | ClassicalLearner, part: data.Part) -> float:
+def _accuracy(learner: TorchLearner | KerasLearner | ClassicalLearner, part: data.Part) -> float:
     return round(float((learner.predict_log_proba(part.images).argmax(axis=1) == part.labels).mean()), 6)
 
 
@@ -106,8 +104,8 @@ def _settings(spec: RunSpec) -> dict:
     return training | ({"options": spec.model.options} if spec.model.options else {})
 
 
-def _images_seen(learner: TorchLearner | ClassicalLearner, train: data.Part) -> int:
-    return learner.spec.training.images_seen if isinstance(learner, TorchLearner) else len(train.labels)
+def _images_seen(learner: TorchLearner | KerasLearner | ClassicalLearner, train: data.Part) -> int:
+    return len(train.labels) if isinstance(learner, ClassicalLearner) else learner.spec.training.images_seen
 
 
 def _measure_cost(task: Task) -> Record:
@@ -126,10 +124,11 @@ def _measure_cost(task: Task) -> Record:
         "latency_ms": 1_000 * _median_seconds(lambda: learner.predict_log_proba(images[:1])),
         "images_per_second": len(images) / _median_seconds(lambda: learner.predict_log_proba(images)),
     }
-    if isinstance(learner, TorchLearner):
+    if not isinstance(learner, ClassicalLearner):
         _, height, width, channel = images.shape
-        measured["params"] = sum(p.numel() for p in learner.network.parameters())
-        measured["flops"] = cost.count_flops(learner.network, (channel, height, width))
+        network = cost.in_torch(learner.network, spec.model)
+        measured["params"] = sum(p.numel() for p in network.parameters())
+        measured["flops"] = cost.count_flops(network, (channel, height, width))
     return Record(task.spec, {}, {}, {k: round(v, 4) for k, v in measured.items()}, {"counts": prepared.counts.tolist()})
 
 
@@ -169,7 +168,9 @@ def _derive(spec: RunSpec, behind: Sequence[Record], labels: dict[str, np.ndarra
     correction = remedy(spec.remedy).posthoc
     chosen = {} if correction is None else {"tau": correction.choose(plain.arrays["validation"], labels["validation"], counts)}
     derived = with_arrays(Record(spec, {}, {}, _together(behind), plain.facts | chosen), behind)
-    scores = {part: _score(derived.arrays[part], labels[part], counts) for part in ("validation", "test")}
+    scores = {part: _score(said, labels[part], counts) for part, said in derived.arrays.items()}
+    if spec.kind == "trial":
+        return Record(spec, {}, _selecting(scores["validation"]), derived.cost, derived.facts)
     facts = derived.facts | {"temperature": _temperature(derived.arrays["validation"], labels["validation"])}
     arrays = {"missed": _missed(derived.arrays["test"], labels["test"])}
     return Record(spec, scores["test"], _selecting(scores["validation"]), derived.cost, facts, arrays)

@@ -1,0 +1,162 @@
+"""A person's own images: a folder, an archive or a table is scanned, checked, and decoded once to a memory-mapped cache.
+
+The line: `walking` or `archives` → `layouts` or `tables` → `grouping` → `inspecting` (with `decoding`) → `judging` → `cache`.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from imagestudy import paths
+from imagestudy.data.folders.archives import is_archive, title_of, unpack
+from imagestudy.data.folders.cache import open_dataset, recall, settle_listing
+from imagestudy.data.folders.decoding import UnreadableImageError, decode
+from imagestudy.data.folders.grouping import with_groups
+from imagestudy.data.folders.inspecting import CHECKING, Look, inspect_all
+from imagestudy.data.folders.judging import judge
+from imagestudy.data.folders.layouts import image_tables, read_layout, unwrap
+from imagestudy.data.folders.listing import Listing
+from imagestudy.data.folders.scans import Duplicate, Quarantined, Scan, ScannedImage
+from imagestudy.data.folders.tables import read_table
+from imagestudy.data.folders.walking import Walked, walk
+from imagestudy.data.sources import Dataset, sources
+from imagestudy.errors import InputError
+
+__all__ = [
+    "Duplicate",
+    "Quarantined",
+    "Scan",
+    "ScannedImage",
+    "UnreadableImageError",
+    "decode",
+    "find",
+    "load_folder",
+    "recall",
+    "scan",
+    "settle_folder",
+]
+
+
+def scan(path: Path, *, group: str = "", burst: int = 0, workers: int | None = None) -> Scan:
+    """Read every image of a folder, archive or table once, and say what can be used; nothing is kept.
+
+    Args:
+        path: of the folder, zip or tar archive, or CSV table.
+        group: regular expression that names an image's group, see `grouping.with_groups`.
+        burst: largest step between numbers of one group, see there.
+        workers: processes; None for as many as are worth it.
+
+    Raises:
+        InputError: there is nothing to read there, or no study is possible with it.
+    """
+    listing = list_images(path, group=group, burst=burst)
+    return judge(listing, inspect_all(listing, CHECKING, workers=workers, sink=None)).scan
+
+
+def list_images(path: Path, *, group: str = "", burst: int = 0) -> Listing:
+    """All images of a folder, archive or table with class, part and group; none of them is opened."""
+    if not path.exists():
+        raise InputError(f"no folder or file {str(path)!r}; allowed is a folder, a zip or tar archive, or a CSV table")
+    return with_groups(_list_images(path.resolve()), group=group, burst=burst)
+
+
+def _list_images(path: Path) -> Listing:
+    if path.is_dir():
+        return _list_folder(walk(path), path.name)
+    if is_archive(path):
+        folder, refused = unpack(path)
+        listing = _list_folder(walk(folder), title_of(path))
+        return Listing(listing.root, listing.title, listing.images, (*refused, *listing.quarantined), listing.notes)
+    if path.suffix.lower() == ".csv":
+        return read_table(path, path.stem)
+    raise InputError(f"{path} is neither a folder nor a file of a kind that is read: .zip, .tar (.gz, .xz, .bz2), .csv")
+
+
+def _list_folder(walked: Walked, title: str) -> Listing:
+    walked = unwrap(walked)
+    tables = image_tables(walked)
+    if len(tables) > 1:
+        names = ", ".join(table.name for table in tables)
+        raise InputError(f"{walked.root} holds several tables of images, {names}; give the path of one of them")
+    return read_table(tables[0], title) if tables else read_layout(walked, title)
+
+
+def find(path: str) -> Path:
+    """What a given path means: as it stands, seen from the working folder, or from the data folder, in that order.
+
+    Raises:
+        InputError: nothing is there.
+    """
+    places = [Path(path).expanduser(), paths.data_folder() / path]
+    for place in places:
+        if path and place.exists():
+            return place.resolve()
+    raise InputError(f"path: {path!r} was given; there is nothing at {' or '.join(str(place.absolute()) for place in places)}")
+
+
+def settle_folder(
+    *,
+    path: str = "",
+    content: str = "",
+    side: int = 64,
+    fit: str = "pad",
+    colours: str = "auto",
+    group: str = "",
+    burst: int = 0,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Scan and decode unless that was done before; the options that a run keeps: content, side, fit and colours.
+
+    Raises:
+        InputError: no path, nothing that can be studied at the path, or another content there than the one that is given.
+    """
+    if content and not path:
+        open_dataset(content, Look(side, fit, colours))
+        return {"content": content, "side": side, "fit": fit, "colours": colours}
+    listing = list_images(find(path), group=group, burst=burst)
+    found, decided = settle_listing(listing, Look(side, fit, colours), workers=workers)
+    if content not in ("", found):
+        raise InputError(f"content {content!r} was given; {path!r} now holds {found!r}: its images have changed since")
+    return {"content": found, **asdict(decided)}
+
+
+@sources.register(
+    "folder",
+    title="a folder of images",
+    license="the owner's",
+    citation="",
+    settle=settle_folder,
+    listed=False,
+)
+def load_folder(
+    *,
+    path: str = "",
+    content: str = "",
+    side: Annotated[int, Field(ge=8, le=512)] = 64,
+    fit: Literal["pad", "stretch", "crop"] = "pad",
+    colours: Literal["auto", "grey", "rgb"] = "auto",
+    group: str = "",
+    burst: Annotated[int, Field(ge=0)] = 0,
+) -> Dataset:
+    """A person's own images.
+
+    Args:
+        path: of a folder with class folders (also below `train`, `val` and `test`), of a zip or tar archive of such a folder, or of
+            a CSV table `path,label[,split][,group]`; seen from the working folder, or else from the data folder.
+        content: digest of what was found there. With it alone, the cache is opened and the path need not be known.
+        side: height and width that images are brought to, in pixels.
+        fit: `pad`, `stretch` or `crop`, see `decoding.decode`.
+        colours: `grey`, `rgb`, or `auto`: grey if the channels of every image are equal.
+        group: regular expression on an image's path inside the folder; what its capture groups catch, or else its whole match,
+            names the group of images that stay together.
+        burst: instead, images are one group whose names' last numbers follow each other by at most so much; 0 is off.
+
+    Raises:
+        InputError: see `settle_folder`.
+    """
+    if path or not content:
+        settled = settle_folder(path=path, content=content, side=side, fit=fit, colours=colours, group=group, burst=burst)
+        return open_dataset(settled["content"], Look(settled["side"], settled["fit"], settled["colours"]))
+    return open_dataset(content, Look(side, fit, colours))

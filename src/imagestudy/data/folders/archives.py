@@ -1,0 +1,181 @@
+"""A zip or tar archive is unpacked once, beneath the data folder, without trusting the names in it.
+
+Nothing is ever written outside: a member that is absolute, climbs with `..`, or is a link or a device is left out and said so.
+"""
+
+import errno
+import json
+import lzma
+import os
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from io import BufferedWriter
+from pathlib import Path
+from typing import NamedTuple
+
+from imagestudy.data.folders.making import cache_folder, making
+from imagestudy.data.folders.scans import Quarantined, digest_of
+from imagestudy.data.folders.walking import printable
+from imagestudy.errors import InputError
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+SAMPLE = 1 << 20
+"""Bytes at an archive's beginning and end that tell it from another; a zip keeps the checksums of its members at its end."""
+SPARE_BYTES, MOST_GROWTH = 1 << 30, 20
+"""An archive may unpack to this much, plus this many times its size: images hardly shrink, and what does is made to fill a disk."""
+BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
+class Member(NamedTuple):
+    """What an archive holds, folders apart: name, size as promised, and a function that reads; None for a link or device."""
+
+    name: str
+    size: int
+    read: Callable[[int], bytes] | None
+
+
+def is_archive(file: Path) -> bool:
+    """Whether a file's name ends as those of archives that are read."""
+    return file.name.lower().endswith(SUFFIXES)
+
+
+def title_of(file: Path) -> str:
+    """The archive's name without its ending."""
+    return file.name[: -len(max((s for s in SUFFIXES if file.name.lower().endswith(s)), key=len))]
+
+
+def unpack(archive: Path) -> tuple[Path, tuple[Quarantined, ...]]:
+    """The folder that an archive was unpacked to, now or earlier, and the members that were left out.
+
+    Raises:
+        InputError: no archive, a broken or encrypted one, or one that unpacks to far more than its size.
+    """
+    folder = cache_folder() / "unpacked" / _key(archive)
+    if not folder.exists():
+        with making(folder) as fresh:
+            refused = _unpack(archive, fresh / "files")
+            (fresh / "refused.json").write_text(json.dumps([asdict(one) for one in refused]), encoding="utf-8")
+    refused = [Quarantined(**one) for one in json.loads((folder / "refused.json").read_text(encoding="utf-8"))]
+    return folder / "files", tuple(refused)
+
+
+def _key(archive: Path) -> str:
+    with archive.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        first = stream.read(SAMPLE)
+        stream.seek(max(0, size - SAMPLE))
+        return digest_of([size, archive.stat().st_mtime_ns, first.hex(), stream.read(SAMPLE).hex()])
+
+
+def _unpack(archive: Path, target: Path) -> list[Quarantined]:
+    target.mkdir()
+    allowed = SPARE_BYTES + MOST_GROWTH * archive.stat().st_size
+    refused, written = [], 0
+    with _saying_why(archive):
+        for member in _members(archive):
+            inside = member.name.replace("\\", "/")
+            fault = _fault(inside) if member.read else "a link or device inside the archive"
+            if member.read and not fault:
+                _refuse_bomb(archive, written + member.size, allowed)
+                fault, grown = _write(member.read, target / inside, allowed - written)
+                written += grown
+                _refuse_bomb(archive, written, allowed)
+            if fault:
+                refused.append(Quarantined(printable(member.name), "", fault))
+    return refused
+
+
+@contextmanager
+def _saying_why(archive: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except BROKEN as error:
+        raise InputError(
+            f"{archive} cannot be unpacked: {error}; allowed is a whole zip or tar archive without a password"
+        ) from None
+
+
+def _members(archive: Path) -> Iterator[Member]:
+    return _zip_members(archive) if archive.name.lower().endswith(".zip") else _tar_members(archive)
+
+
+def _zip_members(archive: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            if stat.S_ISLNK(member.external_attr >> 16):
+                yield Member(member.filename, 0, None)
+            elif not member.is_dir():
+                with opened.open(member) as stream:
+                    yield Member(member.filename, member.file_size, stream.read)
+
+
+def _tar_members(archive: Path) -> Iterator[Member]:
+    with tarfile.open(archive, "r:*") as opened:
+        for member in opened:
+            if (stream := opened.extractfile(member) if member.isfile() else None) is not None:
+                yield Member(member.name, member.size, stream.read)
+            elif not member.isdir():
+                yield Member(member.name, 0, None)
+
+
+def _fault(inside: str) -> str:
+    """Why a member's name is not followed; empty if it is."""
+    if inside.startswith("/") or re.match(r"[A-Za-z]:", inside):
+        return "an absolute path inside the archive"
+    if ".." in inside.split("/"):
+        return "a path that leads out of the archive"
+    return "" if "\0" not in inside and inside.strip("/") else "no file name"
+
+
+def _refuse_bomb(archive: Path, size: int, allowed: int) -> None:
+    if size > allowed:
+        raise InputError(
+            f"{archive} unpacks to more than {allowed / 1e9:.1f} GB, {MOST_GROWTH} times its size and {SPARE_BYTES / 1e9:.1f} GB; "
+            "if that is right, unpack it yourself and give the folder"
+        )
+
+
+def _write(read: Callable[[int], bytes], file: Path, most: int) -> tuple[str, int]:
+    """Write one member, no more than a little over `most` bytes; give a fault, if any, and how much was written."""
+    written = 0
+    try:
+        with _open_new(file) as out:
+            while written <= most and (data := read(SAMPLE)):
+                written += out.write(data)
+    except (zipfile.BadZipFile, zlib.error) as error:
+        file.unlink()
+        return f"broken inside the archive: {error}", 0
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        return "its name is there before, as a file or a folder", 0
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ):
+            raise
+        return f"its name cannot be a file's here: {error.strerror}", 0
+    return "", written
+
+
+def _open_new(file: Path) -> BufferedWriter:
+    """A file that was not there; its folder is made only where it is missing, which is much quicker than asking every time."""
+    try:
+        return file.open("xb")
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.open("xb")

@@ -1,0 +1,162 @@
+"""Images decoded once, in one memory-mapped array a content and settings, beside what is known of them.
+
+* `cache/<content>-<settings>/` holds images.npy, labels.npy, part.npy, groups.npy, dataset.json and scan.json,
+* `cache/settled/<key>` says which of these belongs to a listing of files and the settings that were asked for, and keeps its scan,
+* `cache/unpacked/<key>/` is what came out of an archive.
+"""
+
+import glob
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from imagestudy.data.folders.grouping import number_groups
+from imagestudy.data.folders.inspecting import Look, Seen, inspect_all
+from imagestudy.data.folders.judging import judge
+from imagestudy.data.folders.listing import Listing
+from imagestudy.data.folders.making import cache_folder, making, write_whole
+from imagestudy.data.folders.scans import Scan, digest_of, from_json, to_json
+from imagestudy.data.sources import Dataset
+from imagestudy.errors import InputError
+
+DECODING_VERSION = 1
+"""Raised when a mend in `decoding` changes pixels."""
+
+
+def folder_of(content: str, look: Look) -> Path:
+    """The folder of a content under settings, whether it is there or not."""
+    return cache_folder() / f"{content}-{digest_of([DECODING_VERSION, *asdict(look).values()])[:12]}"
+
+
+def settle_listing(listing: Listing, look: Look, *, workers: int | None) -> tuple[str, Look]:
+    """The content of a listing, and its settings with the colours decided; what they name is in the cache afterwards.
+
+    Files are read unless the same names, sizes and times were settled before.
+
+    Raises:
+        InputError: see `judging.check`; or the disk is too full.
+    """
+    note = cache_folder() / "settled" / digest_of([listing.signature(), DECODING_VERSION, *asdict(look).values()])
+    settled = _recall_settled(note)
+    if settled is None:
+        scan, decided = _make(listing, look, workers)
+        settled = scan.content, decided, to_json(scan)
+        kept = json.dumps({"content": scan.content, "look": asdict(decided)}).encode()
+        write_whole(note, kept + b"\n" + settled[2])
+    content, decided, record = settled
+    write_whole(folder_of(content, decided) / "scan.json", record)
+    return content, decided
+
+
+def _recall_settled(note: Path) -> tuple[str, Look, bytes] | None:
+    """What was settled, as long as the images are still there: content, settings and the record of the scan."""
+    if not note.exists():
+        return None
+    first, record = note.read_bytes().split(b"\n", maxsplit=1)
+    kept = json.loads(first)
+    content, look = kept["content"], Look(**kept["look"])
+    return (content, look, record) if folder_of(content, look).is_dir() else None
+
+
+def _make(listing: Listing, look: Look, workers: int | None) -> tuple[Scan, Look]:
+    _refuse_full_disk(len(listing.images) * look.row_bytes)
+    with TemporaryDirectory(prefix=".making-", dir=cache_folder()) as work:
+        pixels = Path(work) / "pixels"
+        with pixels.open("wb") as sink:
+            seen = inspect_all(listing, look, workers=workers, sink=sink)
+        judged = judge(listing, seen)
+        decided = _decide(look, [one for one in seen if one.facts is not None], judged.rows)
+        folder = folder_of(judged.scan.content, decided)
+        if not folder.exists():
+            with making(folder) as fresh:
+                _copy_rows(pixels, fresh / "images.npy", judged.rows, look, decided)
+                _write_facts(fresh, judged.scan)
+    return judged.scan, decided
+
+
+def _refuse_full_disk(size: int) -> None:
+    """What is decoded lies on the disk twice for a moment."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache_folder()).free
+    if 2 * size > free:
+        raise InputError(
+            f"{cache_folder()} has {free / 1e9:.1f} GB left; needed are {2 * size / 1e9:.1f} GB; choose a smaller side, or move "
+            "the data folder with IMAGESTUDY_DATA"
+        )
+
+
+def _decide(look: Look, readable: Sequence[Seen], rows: Sequence[int]) -> Look:
+    if look.colours != "auto":
+        return look
+    return replace(look, colours="grey" if all(readable[row].grey for row in rows) else "rgb")
+
+
+def _copy_rows(pixels: Path, file: Path, rows: Sequence[int], look: Look, decided: Look) -> None:
+    """The rows that are kept, in blocks, with the channels that are kept; plain reads and writes, so that memory stays small."""
+    shape = (look.side, look.side, look.channels)
+    with pixels.open("rb") as source, file.open("wb") as target:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), look.side, look.side, decided.channels)}
+        np.lib.format.write_array_header_1_0(target, header)
+        for row in rows:
+            source.seek(row * look.row_bytes)
+            image = np.frombuffer(source.read(look.row_bytes), dtype=np.uint8).reshape(shape)
+            target.write(np.ascontiguousarray(image[..., : decided.channels]).data)
+
+
+def _write_facts(folder: Path, scan: Scan) -> None:
+    number = {label: n for n, label in enumerate(scan.classes)}
+    np.save(folder / "labels.npy", np.array([number[image.label] for image in scan.images], dtype=np.int64))
+    parts = [image.part for image in scan.images if image.part is not None]
+    if parts:
+        np.save(folder / "part.npy", np.array(parts, dtype=np.int8))
+    groups = number_groups([image.group for image in scan.images])
+    if groups is not None:
+        np.save(folder / "groups.npy", np.array(groups, dtype=np.int64))
+    names = {"classes": scan.classes, "files": [image.path for image in scan.images]}
+    (folder / "dataset.json").write_text(json.dumps(names), encoding="utf-8")
+    (folder / "scan.json").write_bytes(to_json(scan))
+
+
+def open_dataset(content: str, look: Look) -> Dataset:
+    """The dataset of a content under settings; its images stay on the disk and are mapped, and a change to them stays in memory.
+
+    Raises:
+        InputError: it is not in the cache of this machine.
+    """
+    folder = folder_of(content, look)
+    if not folder.is_dir():
+        raise InputError(
+            f"no images of content {content!r} at side {look.side}, {look.fit}, {look.colours} are in {cache_folder()}; "
+            "give the path of the folder to make them again"
+        )
+    names = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    return Dataset(
+        np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False),
+        np.load(folder / "labels.npy", allow_pickle=False),
+        tuple(names["classes"]),
+        part=_load_if_there(folder / "part.npy"),
+        flips=(),
+        groups=_load_if_there(folder / "groups.npy"),
+        files=tuple(names["files"]),
+    )
+
+
+def _load_if_there(file: Path) -> np.ndarray | None:
+    return np.load(file, allow_pickle=False) if file.exists() else None
+
+
+def recall(content: str) -> Scan:
+    """The latest scan that gave a content.
+
+    Raises:
+        InputError: there is none in the cache of this machine.
+    """
+    records = sorted(cache_folder().glob(f"{glob.escape(content)}-*/scan.json"), key=lambda file: file.stat().st_mtime_ns)
+    if not records:
+        raise InputError(f"no scan of content {content!r} is in {cache_folder()}; give the path of the folder to make it again")
+    return from_json(records[-1].read_bytes())

@@ -1,0 +1,148 @@
+"""From what the files turned out to be to the scan: duplicates, contradictions, and whether a study is possible at all."""
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from imagestudy.data.folders.inspecting import Seen
+from imagestudy.data.folders.listing import Listing
+from imagestudy.data.folders.natural import natural_key
+from imagestudy.data.folders.scans import Duplicate, Quarantined, Scan, ScannedImage, digest_of
+from imagestudy.data.sources import TEST, TRAIN, VALIDATION
+from imagestudy.errors import InputError
+
+LEAST_IMAGES = 3
+"""Of a class: one each to train, validate and test."""
+COPY_NOTE = "exact copies of an image in the same class and part: kept once"
+LEAK_NOTE = "training or validation images that lie in the test part, or training images in the validation part, too: left out here"
+SPREAD_NOTE = "groups that stand on more than one side of the official split: kept there, since the split is the owner's"
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A scan, and the numbers of its images among the readable ones, in whose order their pixels were written."""
+
+    scan: Scan
+    rows: list[int]
+
+
+def judge(listing: Listing, seen: Sequence[Seen]) -> Judged:
+    """Sort out what can be used.
+
+    Files of the same bytes in one class and part are kept once; across parts, in the last one (test before validation before
+    training). Where they contradict each other about the class, none is kept.
+
+    Raises:
+        InputError: see `check`.
+    """
+    usable, broken = _readable(listing, seen)
+    duplicates = _duplicates(usable)
+    contradictions = [_contradiction(pair, path) for pair in duplicates if pair.crosses_classes for path in pair.paths]
+    dropped = {path for pair in duplicates for path in pair.paths if path != pair.kept}
+    rows = [row for row, image in enumerate(usable) if image.path not in dropped]
+    kept = tuple(usable[row] for row in rows)
+    quarantined = sorted((*listing.quarantined, *broken, *contradictions), key=lambda one: one.path)
+    labels = {image.label for image in listing.images}
+    check(labels, kept, quarantined, where=str(listing.root))
+    notes = listing.notes + _notes(seen, duplicates, kept)
+    content = digest_of(value for i in kept for value in (i.path, i.label, i.part, i.group, i.digest))
+    classes = tuple(sorted(labels, key=natural_key))
+    return Judged(Scan(listing.root, listing.title, kept, tuple(quarantined), dict(notes), duplicates, classes, content), rows)
+
+
+def _readable(listing: Listing, seen: Sequence[Seen]) -> tuple[list[ScannedImage], list[Quarantined]]:
+    usable, broken = [], []
+    for listed, one in zip(listing.images, seen, strict=True):
+        if one.facts is None:
+            broken.append(Quarantined(listed.path, listed.label, one.reason))
+            continue
+        facts = (one.facts.format, one.facts.mode, one.facts.width, one.facts.height)
+        usable.append(ScannedImage(listed.path, listed.label, listed.part, listed.group, *facts, listed.size, one.digest))
+    return usable, broken
+
+
+def _duplicates(images: Iterable[ScannedImage]) -> tuple[Duplicate, ...]:
+    same: defaultdict[str, list[ScannedImage]] = defaultdict(list)
+    for image in images:
+        same[image.digest].append(image)
+    return tuple(_duplicate(group) for group in same.values() if len(group) > 1)
+
+
+def _duplicate(images: list[ScannedImage]) -> Duplicate:
+    kept = max(images, key=lambda image: -1 if image.part is None else image.part)
+    labels = tuple(image.label for image in images)
+    paths, parts = tuple(image.path for image in images), tuple(image.part for image in images)
+    return Duplicate(paths, labels, parts, kept.path if len(set(labels)) == 1 else "")
+
+
+def _contradiction(pair: Duplicate, path: str) -> Quarantined:
+    label = pair.labels[pair.paths.index(path)]
+    other = next(i for i, found in enumerate(pair.labels) if found != label)
+    reason = f"the same image is said to be of another class, {pair.labels[other]!r}: {pair.paths[other]}"
+    return Quarantined(path, label, reason)
+
+
+def _notes(seen: Sequence[Seen], duplicates: Sequence[Duplicate], kept: Sequence[ScannedImage]) -> Counter[str]:
+    notes = Counter(note for one in seen if one.facts is not None for note in one.facts.notes)
+    for pair in duplicates:
+        if not pair.crosses_classes:
+            part = pair.parts[pair.paths.index(pair.kept)]
+            copies = pair.parts.count(part) - 1
+            notes += Counter({COPY_NOTE: copies, LEAK_NOTE: len(pair.parts) - copies - 1})
+    sides: defaultdict[str, set[int | None]] = defaultdict(set)
+    for image in kept:
+        sides[image.group].add(image.part)
+    notes += Counter({SPREAD_NOTE: sum(len(parts) > 1 for group, parts in sides.items() if group)})
+    return notes
+
+
+def check(labels: set[str], images: Sequence[ScannedImage], quarantined: Sequence[Quarantined], *, where: str) -> None:
+    """Raise `InputError` unless there are two classes or more, told apart by more than case, each with enough images."""
+    tail = _say_quarantined(quarantined)
+    _refuse_alike(labels, where)
+    if len(labels) < 2:
+        raise InputError(f"{where} holds one class, {min(labels, default='')!r}; needed are two or more class folders{tail}")
+    counts = Counter(image.label for image in images)
+    if poor := [f"{label!r} ({counts[label]})" for label in sorted(labels, key=natural_key) if counts[label] < LEAST_IMAGES]:
+        raise InputError(
+            f"{where}: classes with fewer than {LEAST_IMAGES} usable images: {_some(poor)}; needed are {LEAST_IMAGES} or more, "
+            f"to train, validate and test; add images to them, or take these classes out{tail}"
+        )
+    if any(image.part is not None for image in images):
+        _check_split(labels, images, where=where, tail=tail)
+
+
+def _refuse_alike(labels: set[str], where: str) -> None:
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for label in sorted(labels):
+        alike[unicodedata.normalize("NFKC", label).strip().casefold()].append(label)
+    if pairs := [" and ".join(map(repr, found)) for found in alike.values() if len(found) > 1]:
+        raise InputError(f"{where}: labels that differ only in case, blanks or encoding: {_some(pairs)}; give each class one name")
+
+
+def _check_split(labels: set[str], images: Sequence[ScannedImage], *, where: str, tail: str) -> None:
+    """Every class is in the training part, with an image to validate with where there is no such part, and in the others."""
+    counts = Counter((image.label, image.part) for image in images)
+    parts = {part for _, part in counts}
+    least = {TRAIN: 1 if VALIDATION in parts else 2, VALIDATION: 1 if VALIDATION in parts else 0, TEST: 1}
+    for part, name in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
+        if poor := [
+            f"{label!r} ({counts[label, part]})" for label in sorted(labels, key=natural_key) if counts[label, part] < least[part]
+        ]:
+            raise InputError(
+                f"{where}: classes with too few images in the {name} part: {_some(poor)}; needed there: {least[part]} or more; "
+                f"move images there, take these classes out, or give the images without a split{tail}"
+            )
+
+
+def _say_quarantined(quarantined: Sequence[Quarantined]) -> str:
+    if not quarantined:
+        return ""
+    first = quarantined[0]
+    return f". Files that could not be used: {len(quarantined)}; the first is {first.path!r}: {first.reason}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

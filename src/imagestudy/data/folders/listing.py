@@ -1,0 +1,36 @@
+"""The images of a folder with class, part and group, as its layout or its table says; no image is opened."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagestudy.data.folders.scans import Quarantined, digest_of
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image that has not been looked at: path inside, class, part (0 train, 1 validation, 2 test), group, size, last change."""
+
+    path: str
+    label: str
+    part: int | None
+    group: str
+    size: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All images that a layout or a table names, sorted by path, what is known to be unusable, and notes."""
+
+    root: Path
+    title: str
+    images: tuple[Listed, ...]
+    quarantined: tuple[Quarantined, ...]
+    notes: Counter[str]
+
+    def signature(self) -> str:
+        """A digest of names, sizes and times, which stands for the content as long as nobody sets times by hand."""
+        files = [value for i in self.images for value in (i.path, i.label, i.part, i.group, i.size, i.changed)]
+        others = [value for q in self.quarantined for value in (q.path, q.reason)]
+        return digest_of([self.root, self.title, len(self.images), *files, *others, *sorted(self.notes.items())])

@@ -1,0 +1,40 @@
+"""Folders of the cache appear whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imagestudy import paths
+
+
+def cache_folder() -> Path:
+    """Where all that is made of somebody's images lies; it can be deleted at any time."""
+    return paths.data_folder() / "cache"
+
+
+@contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """A temporary folder that takes the name of `folder` when the block ends well. Whoever comes second to a name gives way."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    try:
+        yield fresh
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """Put a file in place at once, in the place of an earlier one if there is any."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(prefix=".making-", dir=file.parent)
+    with os.fdopen(number, "wb") as out:
+        out.write(data)
+    Path(name).replace(file)

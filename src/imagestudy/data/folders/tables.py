@@ -1,0 +1,139 @@
+"""A table of images: CSV with the columns `path,label[,split][,group]`, paths relative to the table."""
+
+import csv
+import os
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from imagestudy.data.folders.listing import Listed, Listing
+from imagestudy.data.folders.parts import PARTS, settle_parts
+from imagestudy.data.folders.scans import Quarantined
+from imagestudy.data.folders.walking import printable, status
+from imagestudy.errors import InputError, require_known
+
+NEEDED, ALLOWED = ("path", "label"), ("path", "label", "split", "group")
+SHOWN = 3
+MISSING = "named by the table, but not there"
+
+
+class Row(NamedTuple):
+    """One line of a table; a column that the table lacks is empty."""
+
+    path: str
+    label: str
+    split: str
+    group: str
+
+
+def is_table(file: Path) -> bool:
+    """Whether a file's first line has the columns of a table of images."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            return set(NEEDED) <= set(_columns(next(csv.reader([lines.readline()], delimiter=_separator(file)), [])))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+
+
+def read_table(file: Path, title: str) -> Listing:
+    """The listing that a table gives.
+
+    Files that are missing, lie outside the table's folder or are named twice are quarantined, so are rows without a label.
+
+    Raises:
+        InputError: no such columns, no rows, an unknown split, or none of the files is there.
+    """
+    rows = _read_rows(file)
+    found = _entries(file, rows)
+    listed = [entry for entry in found if isinstance(entry, Listed)]
+    quarantined = [entry for entry in found if isinstance(entry, Quarantined)]
+    notes = Counter[str]()
+    if missing := [entry.path for entry in quarantined if entry.reason == MISSING]:
+        shown = ", ".join(map(repr, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
+        notes[f"files named by the table that are not there: {shown}"] = len(missing)
+        if not listed:
+            raise InputError(f"{file} names {len(missing)} files that are not there: {shown}; paths are relative to {file.parent}")
+    if not listed:
+        raise InputError(f"{file} names no image that can be used; of {quarantined[0].path!r}: {quarantined[0].reason}")
+    listed = settle_parts(sorted(listed, key=lambda image: image.path), notes)
+    return Listing(file.parent.resolve(), title, tuple(listed), tuple(quarantined), notes)
+
+
+def _separator(file: Path) -> str:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        header = lines.readline()
+    return max(",;\t", key=header.count)
+
+
+def _columns(header: list[str]) -> list[str]:
+    return [name.strip().lower() for name in header]
+
+
+def _read_rows(file: Path) -> list[Row]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            given = list(csv.reader(lines, delimiter=_separator(file), strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file} is not readable as a table in UTF-8: {error}") from None
+    columns = _columns(given[0]) if given else []
+    if missing := [name for name in NEEDED if name not in columns]:
+        raise InputError(
+            f"{file} has no column {missing[0]!r}; its first line is {columns}; needed: path, label; allowed: split, group"
+        )
+    at = {name: columns.index(name) for name in ALLOWED if name in columns}
+    rows = [Row(*(_value(line, at.get(name)) for name in ALLOWED)) for line in given[1:] if any(line)]
+    if not rows:
+        raise InputError(f"{file} has no row below its first line; a row is a path and a label")
+    return _strip(rows)
+
+
+def _value(line: list[str], column: int | None) -> str:
+    return line[column] if column is not None and column < len(line) else ""
+
+
+def _strip(rows: list[Row]) -> list[Row]:
+    """Blanks around values are taken away, except around labels where that would make one class of two; `judging` refuses those."""
+    labels = {row.label for row in rows}
+    alike = len({label.strip() for label in labels}) < len(labels)
+    return [Row(row.path.strip(), row.label if alike else row.label.strip(), row.split.strip(), row.group.strip()) for row in rows]
+
+
+def _entries(file: Path, rows: list[Row]) -> list[Listed | Quarantined]:
+    folder, has_split = file.parent.resolve(), any(row.split for row in rows)
+    seen: set[str] = set()
+    entries: list[Listed | Quarantined] = []
+    for number, row in enumerate(rows, start=2):
+        path = _inside(folder, row.path)
+        entry = Quarantined(path, row.label, "named twice") if path in seen else _entry(folder, path, row)
+        if has_split and isinstance(entry, Listed):
+            entry = _with_part(entry, row.split, f"{file}, row {number}")
+        seen.add(path)
+        entries.append(entry)
+    return entries
+
+
+def _inside(folder: Path, given: str) -> str:
+    """The path as it lies in the folder, with forward slashes. A backslash separates where there is no file of that very name."""
+    path = given if os.path.exists(folder / given) else given.replace("\\", "/")
+    whole = Path(os.path.normpath(folder / path))
+    return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else path
+
+
+def _entry(folder: Path, path: str, row: Row) -> Listed | Quarantined:
+    if not row.label.strip():
+        return Quarantined(printable(path), "", "has no label in the table")
+    if not row.path:
+        return Quarantined("", row.label, "has no path in the table")
+    if not os.path.exists(folder / path):
+        return Quarantined(printable(path), row.label, MISSING)
+    found = status(folder, path)
+    if isinstance(found, str):
+        return Quarantined(printable(path), row.label, found)
+    return Listed(path, row.label, None, row.group, found.st_size, found.st_mtime_ns)
+
+
+def _with_part(entry: Listed, split: str, where: str) -> Listed | Quarantined:
+    if not split:
+        return Quarantined(entry.path, entry.label, "has no split in the table, as others have")
+    part = PARTS[require_known(split.lower(), PARTS, what="split", where=where)]
+    return Listed(entry.path, entry.label, part, entry.group, entry.size, entry.changed)

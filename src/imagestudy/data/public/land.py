@@ -1,0 +1,65 @@
+"""EuroSAT: land seen from the Sentinel-2 satellites, JPEG files in a folder a class."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from imagestudy.data.download import RemoteFile
+from imagestudy.data.folders.inspecting import Look
+from imagestudy.data.public.decoded import decode_files
+from imagestudy.data.public.origin import Known, Origin, Piece, obtain
+from imagestudy.data.public.unpacking import unzip
+from imagestudy.data.sources import Dataset, sources
+
+FOLDER = "2750"
+SIDE = 64
+CLASSES = {
+    "AnnualCrop": "annual crop",
+    "Forest": "forest",
+    "HerbaceousVegetation": "herbaceous vegetation",
+    "Highway": "highway",
+    "Industrial": "industrial area",
+    "Pasture": "pasture",
+    "PermanentCrop": "permanent crop",
+    "Residential": "residential area",
+    "River": "river",
+    "SeaLake": "sea or lake",
+}
+"""Name of a class's folder → of the class."""
+
+
+def _pieces() -> tuple[Piece, ...]:
+    """The first address and the MD5 are those inside `torchvision.datasets.EuroSAT.download`; the second is the authors' server."""
+    urls = (
+        "https://huggingface.co/datasets/torchgeo/eurosat/resolve/c877bcd43f099cd0196738f714544e355477f3fd/EuroSAT.zip",
+        "https://madm.dfki.de/files/sentinel/EuroSAT.zip",
+    )
+    return (Piece(RemoteFile("EuroSAT.zip", urls, "md5:c8fa014336c82ac7804f0398fcb19387"), (FOLDER,), unzip),)
+
+
+LAND = Origin("eurosat", (FOLDER,), _pieces)
+
+
+@sources.register(
+    "eurosat",
+    title="land from a satellite, 64×64 colour",
+    license="MIT",
+    citation="Helber, Bischke, Dengel & Borth, EuroSAT: a Novel Dataset and Deep Learning Benchmark for Land Use and Land Cover "
+    "Classification, IEEE JSTARS 12(7), 2019",
+    known=Known(images=27_000, size=(SIDE, SIDE, 3), classes=10, ratio=3_000 / 2_000),
+    origin=LAND,
+)
+def load_land(*, side: Annotated[int, Field(ge=8, le=SIDE)] = SIDE) -> Dataset:
+    """27,000 images, 2,000 to 3,000 a class, without a split of its own: 5,000 are for testing and 2,500 for validation, balanced.
+
+    Args:
+        side: height and width, at most that of the files.
+    """
+    folder = obtain(LAND) / FOLDER
+    files = [f"{kind}/{file.name}" for kind in CLASSES for file in sorted((folder / kind).glob("*.jpg"))]
+    numbers = {kind: number for number, kind in enumerate(CLASSES)}
+    labels = np.array([numbers[file.partition("/")[0]] for file in files], dtype=np.int64)
+    images = decode_files("eurosat", folder, files, Look(side, "stretch", "rgb"))
+    both = ("horizontal", "vertical")
+    return Dataset(images, labels, tuple(CLASSES.values()), None, flips=both, held_out=(5_000, 2_500), files=tuple(files))

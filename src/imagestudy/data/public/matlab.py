@@ -1,0 +1,95 @@
+"""Sets that come as MATLAB files: Street View house numbers and the Olivetti faces, read by SciPy.
+
+scikit-learn's own fetcher of the faces keeps a pickle; from it come only address and checksum.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from imagestudy.data.download import RemoteFile
+from imagestudy.data.public.origin import Known, Origin, Piece, obtain
+from imagestudy.data.sources import TEST, TRAIN, Dataset, sources
+from imagestudy.errors import InputError
+
+FACE_SIDE, PERSONS, FACES_EACH = 64, 40, 10
+
+
+def _house_numbers_from_torchvision() -> tuple[Piece, ...]:
+    from torchvision.datasets import SVHN
+
+    found = (SVHN.split_list[part] for part in ("train", "test"))
+    return tuple(Piece(RemoteFile(name, (url,), f"md5:{md5}"), (name,), unpack=None) for url, name, md5 in found)
+
+
+def _faces_from_scikit_learn() -> tuple[Piece, ...]:
+    from sklearn.datasets._olivetti_faces import FACES
+
+    # The second address is the one that scikit-learn names as the first home of its copy.
+    urls = (FACES.url, "https://cs.nyu.edu/~roweis/data/olivettifaces.mat")
+    return (Piece(RemoteFile(FACES.filename, urls, f"sha256:{FACES.checksum}"), (FACES.filename,), unpack=None),)
+
+
+HOUSE_NUMBERS = Origin("SVHN", ("train_32x32.mat", "test_32x32.mat"), _house_numbers_from_torchvision)
+OLIVETTI = Origin("olivetti", ("olivettifaces.mat",), _faces_from_scikit_learn)
+
+
+def _read_arrays(file: Path, *names: str) -> list[np.ndarray]:
+    try:
+        found: dict[str, Any] = loadmat(file, variable_names=names)
+        return [found[name] for name in names]
+    except (MatReadError, ValueError, TypeError, KeyError, EOFError, OSError) as error:
+        raise InputError(f"{file} cannot be read ({error}); delete it, and it is fetched again") from error
+
+
+def _read_house_numbers(file: Path) -> tuple[UInt8[np.ndarray, "n 32 32 3"], UInt8[np.ndarray, " n"]]:
+    """X has the axes row, column, channel, image; y holds the digits 1 to 9, and 10 for 0."""
+    images, labels = _read_arrays(file, "X", "y")
+    return np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels.ravel() % 10
+
+
+@sources.register(
+    "svhn",
+    title="house numbers in photographs, 32×32 colour",
+    license="non-commercial",
+    citation="Netzer et al., Reading Digits in Natural Images with Unsupervised Feature Learning, NIPS workshop, 2011",
+    known=Known(images=99_289, size=(32, 32, 3), classes=10, ratio=18_960 / 6_254),
+    origin=HOUSE_NUMBERS,
+)
+def load_house_numbers() -> Dataset:
+    """73,257 training and 26,032 test images, without the 531,131 easier ones; 5,000 of the former are drawn for validation."""
+    folder = obtain(HOUSE_NUMBERS)
+    images, labels = zip(*(_read_house_numbers(folder / name) for name in HOUSE_NUMBERS.needs), strict=True)
+    part = np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(numbers) for numbers in labels])
+    whole = np.concatenate(labels).astype(np.int64)
+    return Dataset(np.concatenate(images), whole, tuple("0123456789"), part, flips=(), held_out=(int((part == TEST).sum()), 5_000))
+
+
+@sources.register(
+    "olivetti",
+    title="faces of 40 persons, 64×64 grey",
+    license="credit to AT&T",
+    citation="Samaria & Harter, Parameterisation of a Stochastic Model for Human Face Identification, IEEE WACV, 1994",
+    known=Known(images=400, size=(FACE_SIDE, FACE_SIDE, 1), classes=PERSONS, ratio=1.0),
+    origin=OLIVETTI,
+)
+def load_faces() -> Dataset:
+    """400 images, ten of each person, for AT&T Laboratories Cambridge; too few to fix a test set, so that every run draws its own.
+
+    The file has the axes pixel and image, and the pixels of an image run down its columns.
+    """
+    (faces,) = _read_arrays(obtain(OLIVETTI) / OLIVETTI.needs[0], "faces")
+    images = faces.T.reshape(-1, FACE_SIDE, FACE_SIDE).transpose(0, 2, 1)
+    labels = np.arange(len(images), dtype=np.int64) // FACES_EACH
+    classes = tuple(f"person {number}" for number in range(1, PERSONS + 1))
+    return Dataset(
+        np.ascontiguousarray(images)[..., None].astype(np.uint8),
+        labels,
+        classes,
+        part=None,
+        flips=("horizontal",),
+    )

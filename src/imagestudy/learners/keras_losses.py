@@ -1,0 +1,101 @@
+"""The losses of the remedies in TensorFlow: those of `remedies.losses`, formula for formula."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from imagestudy.remedies.counts import relative_log_prior
+from imagestudy.remedies.losses import Cost, CrossEntropy, Deferred, Focal, LogitAdjusted, Smoothed, Weighted, with_image_mean_one
+
+KerasLoss = Callable[[Any, Any, Any], Any]
+"""(logits (batch, class), labels (batch,), progress (), the share of the training that is done) → loss of each image (batch,)."""
+
+Counts = Int64[np.ndarray, " class"]
+
+
+def keras_loss(cost: Cost, counts: Counts) -> KerasLoss:
+    """The loss of a cost for the counts n_c of a training set; see `remedies.losses` for each.
+
+    Raises:
+        KeyError: a cost that is none of `KERAS_COSTS`.
+    """
+    return _WRITTEN[type(cost)](cost, counts)
+
+
+def plain(logits: Any, labels: Any, _progress: Any) -> Any:
+    """−log p_y of each image."""
+    import tensorflow as tf
+
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def _times(inner: KerasLoss, weights: np.ndarray) -> KerasLoss:
+    """A loss times the weight of each image's class."""
+    import tensorflow as tf
+
+    known = tf.constant(weights, tf.float32)
+    return lambda logits, labels, progress: tf.gather(known, labels) * inner(logits, labels, progress)
+
+
+def _cross_entropy(cost: CrossEntropy, counts: Counts) -> KerasLoss:
+    weights = cost.class_weights(counts)
+    return plain if weights is None else _times(plain, weights)
+
+
+def _focal(cost: Focal, _counts: Counts) -> KerasLoss:
+    import tensorflow as tf
+
+    def focal(logits: Any, labels: Any, progress: Any) -> Any:
+        surprise = plain(logits, labels, progress)
+        # At p_y = 1 the slope of a power below 1 is infinite; the smallest float keeps its product with 0 at 0.
+        wrong = tf.maximum(-tf.math.expm1(-surprise), np.finfo(np.float32).tiny)
+        return wrong**cost.gamma * surprise
+
+    return focal
+
+
+def _adjusted(cost: LogitAdjusted, counts: Counts) -> KerasLoss:
+    import tensorflow as tf
+
+    log_prior = tf.constant(cost.tau * relative_log_prior(counts), tf.float32)
+    return lambda logits, labels, progress: plain(logits + log_prior, labels, progress)
+
+
+def _smoothed(cost: Smoothed, counts: Counts) -> KerasLoss:
+    import tensorflow as tf
+
+    epsilon, classes = cost.smoothing(counts)[:, None], len(counts)
+    soft = tf.constant(np.where(np.eye(classes) == 1, 1 - epsilon, epsilon / (classes - 1)), tf.float32)
+
+    def smoothed(logits: Any, labels: Any, _progress: Any) -> Any:
+        return tf.nn.softmax_cross_entropy_with_logits(labels=tf.gather(soft, labels), logits=logits)
+
+    return smoothed
+
+
+def _deferred(cost: Deferred, counts: Counts) -> KerasLoss:
+    import tensorflow as tf
+
+    early, late = keras_loss(cost.first, counts), keras_loss(cost.then, counts)
+
+    def deferred(logits: Any, labels: Any, progress: Any) -> Any:
+        return tf.where(progress < cost.after, early(logits, labels, progress), late(logits, labels, progress))
+
+    return deferred
+
+
+def _weighted(cost: Weighted, counts: Counts) -> KerasLoss:
+    return _times(keras_loss(cost.cost, counts), with_image_mean_one(cost.weigh(counts), counts))
+
+
+_WRITTEN: dict[type, Callable[[Any, Counts], KerasLoss]] = {
+    CrossEntropy: _cross_entropy,
+    Focal: _focal,
+    LogitAdjusted: _adjusted,
+    Smoothed: _smoothed,
+    Deferred: _deferred,
+    Weighted: _weighted,
+}
+KERAS_COSTS = tuple(_WRITTEN)

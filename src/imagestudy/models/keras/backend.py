@@ -1,0 +1,104 @@
+"""Starting TensorFlow and Keras: without a word, on the CPU, deterministic, with the threads that a run asks for."""
+
+import importlib
+import importlib.util
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from imagestudy.errors import InputError
+
+HOW_TO_INSTALL = "pip install 'tensorflow>=2.20' (without a GPU on x86: 'tensorflow-cpu>=2.20')"
+SETTINGS = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+CHATTER = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog\(\)|[IWE]\d{4} |[IWE]\d{10} |\d{4}-\d\d-\d\d \S+ [IWE] "
+)
+"""How the lines begin that TensorFlow's C++ writes while it looks for devices; the log level does not hold all of them back."""
+
+
+def start(*, threads: int | None = None) -> None:
+    """Import TensorFlow and Keras if they are not yet, and settle the threads of one operation.
+
+    TensorFlow takes the number of threads once a process, before its first operation.
+
+    Args:
+        threads: of one operation; None takes what is set already, or 1.
+
+    Raises:
+        InputError: TensorFlow is not installed, Keras runs on another backend, or other threads were set before.
+    """
+    _import()
+    import tensorflow as tf
+
+    given = tf.config.threading.get_intra_op_parallelism_threads()
+    wanted = threads or given or 1
+    if given == wanted:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(wanted)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        raise InputError(
+            f"threads: {wanted} was given; TensorFlow takes its threads once a process, "
+            f"and allowed in this one are {given or 'as many as there are cores'}"
+        ) from None
+    with _quiet():
+        tf.config.list_logical_devices()
+
+
+@lru_cache(maxsize=1)
+def _import() -> None:
+    if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
+        raise InputError(f"a Keras model was given, and TensorFlow is not installed; install it with: {HOW_TO_INSTALL}")
+    _import_triton()
+    os.environ |= SETTINGS
+    with _quiet():
+        import keras
+        import tensorflow as tf
+
+        if keras.backend.backend() != "tensorflow":
+            raise InputError(
+                f"Keras runs on {keras.backend.backend()!r} in this process; allowed: 'tensorflow', "
+                "as KERAS_BACKEND says before Keras is imported"
+            )
+        if tf.config.list_physical_devices("GPU"):
+            tf.config.set_visible_devices([], "GPU")
+    tf.get_logger().setLevel(logging.ERROR)
+    tf.config.experimental.enable_op_determinism()
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+
+
+def _import_triton() -> None:
+    """Torch loads Triton late, at its first step, and the process dies if TensorFlow is there before: both bring an LLVM."""
+    if importlib.util.find_spec("triton") is None:
+        return
+    if "tensorflow" in sys.modules and "triton" not in sys.modules:
+        raise InputError(
+            "TensorFlow was imported before PyTorch was ready, and the two would crash; allowed: importing it after "
+            "imagestudy.models.keras.start()"
+        )
+    importlib.import_module("triton")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what C++ writes to the process's stderr; what is not TensorFlow's own chatter is written afterwards."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            for line in held:
+                if not CHATTER.match(line):
+                    os.write(2, line)

@@ -1,0 +1,168 @@
+"""The published copy of a study, which others are held to: store, executed notebooks, tables, figures, and the README's part."""
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+from imagestudy import data, grids, paths, runs
+from imagestudy.errors import InputError
+from imagestudy.grids import Plan
+from imagestudy.records import Records, labels_key
+from imagestudy.results import answer_of, headline, put
+from imagestudy.runs.lineage import is_derived, parents
+from imagestudy.specs import PreprocessingSpec, ProfileSpec, RunSpec
+from imagestudy.store import RunStore
+
+MOST_STORE_BYTES = 10_000_000
+PACKAGES = ("torch", "scikit-learn", "numpy", "imagestudy")
+
+
+def publish(plan: Plan, *, names: Sequence[str]) -> str:
+    """Copy a study's store, executed notebooks, tables and figures to the published folder, and renew the README's part.
+
+    A store of more than 10 MB stays where it is.
+
+    Args:
+        plan: the study at the effort that is published; all its runs are recorded.
+        names: of the notebooks' files.
+
+    Raises:
+        InputError: runs or notebooks are missing.
+    """
+    target, own = paths.published_results(plan.name), paths.study_results(plan.name)
+    wanted = runs.with_parents(everything(plan))
+    store = RunStore(paths.store_file(plan.name))
+    done = {run_id for run_id, status in store.status().items() if status != "claimed"}
+    lacking = [spec for spec in wanted if spec.run_id not in done] + [
+        name for name in names if not (own / "notebooks" / name).is_file()
+    ]
+    if lacking:
+        raise InputError(f"{len(lacking)} runs or notebooks of study {plan.name!r} are missing; `imagestudy run` makes them")
+    size = _copy_store(plan, wanted, target)
+    (target / "notebooks").mkdir(parents=True, exist_ok=True)
+    for name in names:
+        shutil.copyfile(own / "notebooks" / name, target / "notebooks" / name)
+    for part in ("tables", "figures"):
+        shutil.copytree(own / part, target / part, dirs_exist_ok=True)
+    put(target / "provenance.json", json.dumps(_provenance(plan, len(wanted)), indent=2) + "\n")
+    renew_readme(plan, runs.obtain(grids.everything(plan), study=plan.name))
+    kept = f"{size / 1e6:.1f} MB of records" if size <= MOST_STORE_BYTES else f"without their {size / 1e6:.0f} MB of records"
+    return f"Published {len(wanted)} runs under {target}, {kept}."
+
+
+def everything(plan: Plan) -> list[RunSpec]:
+    """All runs behind the study's results: those of its grids, and what its recommendation tried."""
+    answer = answer_of(plan)
+    return [*grids.everything(plan), *(answer.selection.wanted if answer else ())]
+
+
+def _published_arrays(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, tuple[str, ...]]:
+    """What is published of each run: predictions where the report looks at probabilities, elsewhere what was missed.
+
+    Probabilities are looked at in plain training, balanced and under the study's profiles, and in every remedy under the first one.
+    Nothing in the report reads the rest, and a published store has to stay small.
+    """
+    kept: dict[str, tuple[str, ...]] = {labels_key(spec.dataset, spec.split): ("validation", "test") for spec in specs}
+    closely = {spec.run_id for spec in specs if _is_looked_at(plan, spec)}
+    for spec in specs:
+        if spec.run_id in closely:
+            kept[spec.run_id] = ("test", "validation", "curve") if spec.remedy.name == "none" else ("test", "validation")
+        elif spec.kind == "diagnostic":
+            kept[spec.run_id] = ("curve",)
+        elif not (is_derived(spec) and all(parent.run_id in closely for parent in parents(spec))):
+            kept[spec.run_id] = ("missed",)
+    return kept
+
+
+def _is_looked_at(plan: Plan, spec: RunSpec) -> bool:
+    plain = spec.remedy.name == "none"
+    profiles = [ProfileSpec(), *grids.imbalanced_profiles(plan)] if plain else grids.imbalanced_profiles(plan)[:1]
+    member = spec.is_moved and spec.init == spec.batches and spec.profile in grids.imbalanced_profiles(plan)[:1]
+    as_it_is = spec.preprocessing == PreprocessingSpec() and spec.dataset == plan.study.dataset and not is_derived(spec)
+    return as_it_is and spec.kind == "run" and spec.profile in profiles and (not spec.is_moved or member)
+
+
+def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:
+    """Put the runs in place of an older published store, unless they are too much to be published; return the bytes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / paths.STORE_NAME
+        RunStore(paths.store_file(plan.name)).copy_to(copy, [spec.run_id for spec in specs], _published_arrays(plan, specs))
+        if (size := copy.stat().st_size) > MOST_STORE_BYTES:
+            return size
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(copy, target / f".{paths.STORE_NAME}.new")
+    (target / f".{paths.STORE_NAME}.new").replace(target / paths.STORE_NAME)
+    return size
+
+
+def _provenance(plan: Plan, number: int) -> dict[str, object]:
+    return {
+        "study": plan.name,
+        "runs": number,
+        "paired runs a cell": plan.effort.runs,
+        "date": date.today().isoformat(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    named = (
+        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.is_file()
+        else []
+    )
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def readme_marks(study: str) -> tuple[str, str]:
+    """The lines of the README between which a study's results stand."""
+    return f"<!-- results of {study}: written by `imagestudy publish`, not by hand -->", f"<!-- end of the results of {study} -->"
+
+
+def renew_readme(plan: Plan, records: Records) -> None:
+    """Write the headline table, figures, hardware, versions and n between the study's marks; a README without them stays."""
+    file, (begin, end) = paths.readme_file(), readme_marks(plan.name)
+    before, found, rest = file.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    if found:
+        put(file, f"{before}{begin}\n{readme_part(plan, records)}\n{end}{after}")
+
+
+PICTURES = {
+    "gains": "What each remedy gains over plain training, by model",
+    "panel": "The finalists of the recommendation, plain training and baselines beside them",
+    "verdicts": "The verdicts on the article's claims",
+}
+
+
+def readme_part(plan: Plan, records: Records) -> str:
+    """The README's part about a published study, from its records and its provenance."""
+    folder = paths.published_results(plan.name)
+    made = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    test_images = len(records.of(grids.accuracy(plan)).test_labels())
+    versions = ", ".join(f"{name} {made[name]}" for name in PACKAGES[:3])
+    place = f"results/published/{plan.name}/figures"
+    drawn = [name for name in PICTURES if (folder / "figures" / f"{name}.png").is_file()]
+    return "\n\n".join(
+        [
+            "",
+            f"{data.title(plan.study.dataset)[0].upper()}{data.title(plan.study.dataset)[1:]}: balanced accuracy with its 95 % "
+            f"interval over {made['paired runs a cell']} paired runs × {test_images:,} test images (another training and another "
+            "test set):",
+            headline(plan, records),
+            *(f"![{PICTURES[name]}]({place}/{name}.png)" for name in drawn),
+            f"{made['runs']:,} runs on {made['cores']} cores of {made['processor']}; Python {made['python']}, {versions}; "
+            f"{made['date']}.",
+            "",
+        ]
+    )

@@ -1,0 +1,144 @@
+"""The answer: what every run chose, what is recommended, and how it stands against plain training and the rest of the panel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from imagestudy import compare, grids, halving, runs, stats
+from imagestudy.compare import Judged
+from imagestudy.data import sources
+from imagestudy.errors import InputError
+from imagestudy.grids import Plan
+from imagestudy.halving import PLAIN, SCORE, Candidate, Selection
+from imagestudy.records import Records
+from imagestudy.remedies import remedies
+
+MOST_PICTURES = 60
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The recommendation.
+
+    Args:
+        selection: what every run chose, and from what.
+        best: the candidate of the panel with the highest mean score on validation; what is recommended.
+        chosen: in every run the record of its own choice.
+        plain: plain training of the same model in the same run.
+        level: the score of the choice, on test images.
+        gain: choice minus plain training, with its verdict.
+        panel: one row a candidate of the panel and a baseline, see `compare_panel`.
+    """
+
+    selection: Selection
+    best: Candidate
+    chosen: Records
+    plain: Records
+    level: stats.Interval
+    gain: Judged
+    panel: pd.DataFrame
+
+    @property
+    def plan(self) -> Plan:
+        """The study at its effort."""
+        return self.selection.plan
+
+    def cell(self, candidate: Candidate) -> Records:
+        """The runs of one candidate with the whole budget."""
+        wanted = [spec.run_id for spec in map(runs.stamp, halving.runs_of(self.plan, candidate))]
+        found = {record.spec.run_id: record for record in self.selection.records}
+        return Records(tuple(found[run_id] for run_id in wanted if run_id in found), self.selection.records.labels)
+
+
+def check(plan: Plan, *, pictures: int) -> None:
+    """Raise `InputError` unless there is something to choose among and the number of pictures fits."""
+    halving.candidates(plan)
+    if not 1 <= pictures <= MOST_PICTURES:
+        raise InputError(f"{pictures} was given in parameter 'pictures'; allowed: 1 to {MOST_PICTURES}")
+
+
+def recommend(plan: Plan, *, workers: int | None = None) -> Answer:
+    """Choose, and judge the choice; what the store lacks is trained.
+
+    Raises:
+        InputError: as `halving.select`.
+    """
+    selection = halving.select(plan, workers=workers)
+    labels = selection.records.labels
+    chosen = Records(tuple(halving.chosen(selection)), labels)
+    beside = {
+        (record.spec.model.name, record.spec.seed): record for record in selection.records if record.spec.remedy.name == PLAIN
+    }
+    plain = Records(tuple(beside[record.spec.model.name, record.spec.seed] for record in chosen), labels)
+    best = max(selection.panel, key=lambda one: (_on_validation(selection, one), one))
+    baselines = runs.obtain(grids.baselines(plan), study=plan.name, workers=workers)
+    return Answer(
+        selection,
+        best,
+        chosen,
+        plain,
+        compare.level_of(chosen).interval(limits=(0.0, 1.0)),
+        compare.judge(compare.difference(chosen, plain), margin=plan.study.margin, comparisons=1),
+        compare_panel(selection, best, baselines),
+    )
+
+
+def _on_validation(selection: Selection, candidate: Candidate) -> float:
+    wanted = {spec.run_id for spec in map(runs.stamp, halving.runs_of(selection.plan, candidate))}
+    scores = [record.validation[SCORE] for record in selection.records if record.spec.run_id in wanted]
+    return float(np.mean(scores)) if len(scores) == len(wanted) else -np.inf
+
+
+def compare_panel(selection: Selection, best: Candidate, baselines: Records) -> pd.DataFrame:
+    """Every candidate of the panel, plain training of its models, and the baselines: score, difference from the best, verdict.
+
+    The differences are declared together.
+
+    Returns:
+        `compare.summarize` with `candidate` (its name), `recommended`, `plain`, and, against the recommended one, `difference`,
+        `difference_low`, `difference_high`, `verdict`, `needed`, `near` (not distinguishable, or equivalent); highest first.
+    """
+    plan = selection.plan
+    names = dict.fromkeys((*selection.panel, *(Candidate(one.model, PLAIN) for one in selection.panel)))
+    records = {one: selection.records.of(halving.runs_of(plan, one)) for one in names}
+    cells = {one: cell for one, cell in records.items() if len(cell) == plan.effort.runs}
+    cells |= {Candidate(cell.records[0].spec.model.name, PLAIN): cell for cell in baselines.cells().values()}
+    rows = []
+    for one, cell in cells.items():
+        row = compare.summarize(cell).iloc[0].to_dict()
+        judged = compare.judge(compare.difference(cell, cells[best]), margin=plan.study.margin, comparisons=max(1, len(cells) - 1))
+        near = one == best or judged.verdict in ("equivalent", "undecided")
+        rows.append(row | _named(one) | _judged(judged, same=one == best) | {"recommended": one == best, "near": near})
+    return pd.DataFrame(rows).sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
+
+
+def _named(one: Candidate) -> dict[str, object]:
+    return {"candidate": name_of(one), "plain": one.remedy == PLAIN}
+
+
+def _judged(judged: Judged, *, same: bool) -> dict[str, object]:
+    interval = judged.interval
+    return {
+        "difference": interval.estimate,
+        "difference_low": interval.low,
+        "difference_high": interval.high,
+        "verdict": "" if same else judged.verdict,
+        "needed": compare.say_needed(judged.needed) if judged.verdict == "undecided" and not same else "",
+    }
+
+
+def name_of(candidate: Candidate) -> str:
+    """`resnet, balanced softmax`; plain training has the model's name alone."""
+    return candidate.model if candidate.remedy == PLAIN else f"{candidate.model}, {remedies.entry(candidate.remedy).facts['title']}"
+
+
+def class_names(plan: Plan) -> tuple[str, ...]:
+    """Names of the classes, in label order."""
+    return sources.load(plan.study.dataset).classes
+
+
+def first_run(answer: Answer) -> Records:
+    """The first run of the recommended candidate; never the best one."""
+    cell = answer.cell(answer.best)
+    return Records(cell.records[:1], cell.labels)

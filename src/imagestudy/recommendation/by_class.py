@@ -1,0 +1,49 @@
+"""Class by class: what the recommended candidate takes for what, and which classes the remedy moves."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from imagestudy.halving import PLAIN, Candidate
+from imagestudy.recommendation.answer import Answer, class_names, name_of
+from imagestudy.records import decided
+
+
+def confusion(answer: Answer) -> Float[np.ndarray, "class class"]:
+    """Test images by true (row) and predicted class (column) under the recommended candidate, mean over the runs."""
+    classes = len(class_names(answer.plan))
+    cell = answer.cell(answer.best)
+    total = np.zeros((classes, classes))
+    for record in cell:
+        labels = cell.labels_of(record)["test"]
+        np.add.at(total, (labels, decided(record, labels)), 1)
+    return total / len(cell)
+
+
+def recall(answer: Answer) -> pd.DataFrame:
+    """Recall of each class in each run, recommended and plain: `class` (its number), `candidate`, `recall`."""
+    rows = []
+    for one in dict.fromkeys((answer.best, Candidate(answer.best.model, PLAIN))):
+        cell = answer.cell(one)
+        for record in cell:
+            labels = cell.labels_of(record)["test"]
+            right = decided(record, labels) == labels
+            rows += [
+                {"class": label, "candidate": name_of(one), "recall": float(right[labels == label].mean())}
+                for label in np.unique(labels).tolist()
+            ]
+    return pd.DataFrame(rows)
+
+
+def say_recall(answer: Answer, frame: pd.DataFrame) -> str:
+    """The class of lowest recall under the recommendation, and the one that the remedy moves most."""
+    names = class_names(answer.plan)
+    means = frame.pivot_table(index="class", columns="candidate", values="recall")
+    own = means[name_of(answer.best)].to_numpy()
+    said = f"Lowest recall: class {names[own.argmin()]}, {own.min():.2f}; highest: {names[own.argmax()]}, {own.max():.2f}."
+    if answer.best.remedy == PLAIN:
+        return said
+    moved = own - means[answer.best.model].to_numpy()
+    up, down = moved.argmax(), moved.argmin()
+    said += f" Against plain training the remedy moves class {names[up]} most, by {100 * moved[up]:+.0f} points"
+    return f"{said}, and takes {-100 * moved[down]:.0f} from {names[down]}." if moved[down] < -0.005 else f"{said}."

@@ -1,0 +1,159 @@
+"""The answer in sentences and small tables: what the data is like, what was tried, what to use, at what cost."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int64
+
+from imagestudy import compare, data, runs
+from imagestudy.data import folders, sources, splits
+from imagestudy.grids import Plan
+from imagestudy.halving import PLAIN, SCORE, Candidate
+from imagestudy.models import models
+from imagestudy.recommendation.answer import Answer, name_of
+from imagestudy.remedies import remedies
+from imagestudy.runs.lineage import is_derived
+from imagestudy.tables import escape
+
+MOST_LISTED = 20
+"""Files that were set aside and are named in the report."""
+
+
+def say_answer(answer: Answer) -> str:
+    """The recommendation with its interval, against plain training, as one paragraph of Markdown."""
+    best, level, plain = answer.best, answer.level, compare.level_of(answer.plain).interval(limits=(0.0, 1.0))
+    chose = sum(Candidate(r.spec.model.name, r.spec.remedy.name) == best for r in answer.chosen)
+    remedy = "without a remedy" if best.remedy == PLAIN else f"with the remedy **{remedies.entry(best.remedy).facts['title']}**"
+    return (
+        f"Use model **{best.model}** {remedy}. Chosen anew in every run, such a choice reaches a balanced accuracy of "
+        f"**{compare.say_share(level)}** on test images that had no part in it, against {compare.say_share(plain)} for plain "
+        f"training of the same model: {compare.say_points(answer.gain.interval)}, {answer.gain.verdict}; "
+        f"{compare.say_n(level)}. This very candidate was the choice of {chose} of {len(answer.chosen)} runs."
+    )
+
+
+def say_near(answer: Answer) -> str:
+    """Who of the panel cannot be told from the recommendation."""
+    near = answer.panel[answer.panel["near"] & ~answer.panel["recommended"]]
+    if near.empty:
+        return f"Every other candidate that was trained with the whole budget is lower than {name_of(answer.best)}."
+    return f"Not distinguishable from {name_of(answer.best)}: {'; '.join(near['candidate'])}."
+
+
+def say_cheapest(answer: Answer) -> str:
+    """Which of those that cannot be told apart trains fastest, by the seconds of its recorded runs."""
+    near = answer.panel[answer.panel["near"]].sort_values("seconds")
+    first, own = near.iloc[0], near[near["recommended"]].iloc[0]
+    if first["recommended"]:
+        return f"Of those that cannot be told apart, the recommended one is the cheapest to train: {own['seconds']:.2g} s."
+    ratio = own["seconds"] / max(first["seconds"], 1e-3)
+    return (
+        f"Of those that cannot be told apart, {first['candidate']} is the cheapest to train, in {first['seconds']:.2g} s; "
+        f"the recommended one takes {ratio:.2g} times as long."
+    )
+
+
+def conclude(answer: Answer) -> str:
+    """The answer once more, in one breath: what to use, how sure, and what it is not told from."""
+    others = int((answer.panel["near"] & ~answer.panel["recommended"]).sum())
+    told = f"{others} of {len(answer.panel) - 1} others cannot be told from it" if others else "no other comes near it"
+    return (
+        f"Use **{name_of(answer.best)}**. Chosen so, the balanced accuracy is {compare.say_share(answer.level)}, "
+        f"{compare.say_points(answer.gain.interval)} against plain training ({answer.gain.verdict}); {told}."
+    )
+
+
+def choices(answer: Answer) -> pd.DataFrame:
+    """What each run chose on its own validation images: `run`, `candidate`, `validation`, and on its test images `test`."""
+    rows = [
+        {
+            "run": record.spec.seed,
+            "candidate": name_of(Candidate(record.spec.model.name, record.spec.remedy.name)),
+            "validation": record.validation[SCORE],
+            "test": record.scores[SCORE],
+        }
+        for record in answer.chosen
+    ]
+    return pd.DataFrame(rows)
+
+
+def say_data(plan: Plan) -> str:
+    """How many images of how many classes, how uneven, and how they are split, in two or three sentences."""
+    dataset = sources.load(plan.study.dataset)
+    found = splits.describe(dataset.labels, dataset.classes)
+    smallest = int(found.counts.min())
+    said = (
+        f"{len(dataset.labels):,} images of {len(dataset.classes)} classes; the largest class has {found.counts.max():,}, the "
+        f"smallest, {found.smallest}, {smallest:,}: a ratio of {found.ratio:.1f}, a Gini coefficient of {found.gini:.2f}."
+    )
+    if dataset.groups is not None:
+        said += f" They stand in {len(np.unique(dataset.groups)):,} groups, and no group is on two sides of a split."
+    if splits.is_redrawn(dataset):
+        share = f"{splits.TEST_SHARE:.0%} to test and {splits.VALIDATION_SHARE:.0%} to validate"
+        return f"{said} There is no official test set: each of {plan.effort.runs} runs draws another {share}, class by class."
+    return f"{said} All runs share one test set."
+
+
+def counts(plan: Plan) -> dict[str, Int64[np.ndarray, " class"]]:
+    """All images of each class, in label order."""
+    dataset = sources.load(plan.study.dataset)
+    return {"all images": splits.count(dataset.labels, len(dataset.classes))}
+
+
+def tried(answer: Answer) -> pd.DataFrame:
+    """One row a rung: images seen, candidates of each run, and how many of each family those are, means over the runs."""
+    frame = answer.selection.trials
+    if frame.empty:
+        return pd.DataFrame(columns=["rung", "images seen", "candidates"])
+    frame = frame.assign(family=[models.entry(name).facts["family"] for name in frame["model"]], rung=frame["rung"] + 1)
+    counted = frame.groupby(["rung", "images_seen", "family"], sort=False).size().unstack(fill_value=0) / answer.plan.effort.runs
+    counted.insert(0, "candidates", counted.sum(axis=1).round().astype(int))
+    families = counted.columns[1:]
+    counted[families] = counted[families].map(lambda mean: f"{mean:.3g}")
+    return counted.rename_axis(columns=None).reset_index().rename(columns={"images_seen": "images seen"})
+
+
+def caption(answer: Answer) -> str:
+    """What the intervals of the panel stand for."""
+    redrawn = "splits" if answer.level.redrawn else "training subset, class order, initialization and batch order, and test images"
+    corrected = "; they hold for another set of images (Nadeau & Bengio 2003)" if answer.level.redrawn else ""
+    return (
+        f"95 % intervals, {compare.say_n(answer.level)}; redrawn: {redrawn}{corrected}. Bold: not distinguishable from the "
+        f"recommended one, as one of {max(1, len(answer.panel) - 1)} comparisons declared together."
+    )
+
+
+def say_cost(answer: Answer) -> str:
+    """What all the trainings behind the answer took, and what the model takes to use."""
+    trained = [record for record in answer.selection.records if not is_derived(record.spec)]
+    finals = sum(record.cost["seconds"] for record in trained)
+    number = len(answer.selection.trials)
+    return (
+        f"Behind the answer stand {number:,} trials and {len(trained)} trainings with the whole budget, which took "
+        f"{runs.say_duration(finals).removeprefix('about ')} of one core."
+    )
+
+
+def pretrained_note(plan: Plan) -> str:
+    """Whether a pretrained network was among the candidates, and if not, why."""
+    names = [name for name in models.names(era="pretrained") if name in plan.study.crossed]
+    if names:
+        return f"A pretrained network took part: {', '.join(names)}."
+    return "No pretrained network was tried: its weights were not at hand, or the study does not list it."
+
+
+def say_scan(plan: Plan) -> str:
+    """What the scan of a folder found and left out, as a Markdown list; a public set is taken as it is."""
+    if plan.study.dataset.name != "folder":
+        return f"These images come as a known set ({data.title(plan.study.dataset)}); there was nothing to check or leave out."
+    scan = folders.recall(str(plan.study.dataset.options["content"]))
+    sizes = sorted((image.width, image.height) for image in scan.images)
+    said = [
+        f"* {len(scan.images):,} images of *{escape(scan.title)}* can be used, from {sizes[0][0]}×{sizes[0][1]} to "
+        f"{sizes[-1][0]}×{sizes[-1][1]} pixels.",
+        f"* {len(scan.quarantined):,} files were set aside"
+        + (":" if scan.quarantined else "; every file could be read and has one label."),
+        *(f"    * {escape(one.path)}: {escape(one.reason)}" for one in scan.quarantined[:MOST_LISTED]),
+    ]
+    if len(scan.quarantined) > MOST_LISTED:
+        said.append(f"    * and {len(scan.quarantined) - MOST_LISTED:,} more, listed in the cache's scan.json.")
+    return "\n".join([*said, *(f"* {escape(note)}: {number:,}" for note, number in scan.notes.items())])

@@ -1,0 +1,136 @@
+"""Networks of a saved model: what is kept of one, and how it is made again."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Real, UInt8
+from torch import Tensor, nn
+
+from imagestudy.errors import InputError
+from imagestudy.learners import TorchLearner
+from imagestudy.learners.network import PREDICT_BATCH
+from imagestudy.models import Network, Shape, build, models
+from imagestudy.models.heads import CosineHead, ScaledHead
+from imagestudy.models.sizing import fitting_width
+from imagestudy.saved.description import Description, Head, Normalisation
+from imagestudy.specs import ModelSpec, TrainingSpec
+
+LogProbabilities = Float[np.ndarray, "n class"]
+Images = UInt8[np.ndarray, "n height width channel"]
+
+
+class BytesNetwork(nn.Module):
+    """A network that takes bytes and normalises them itself, bit for bit as the learner does.
+
+    Args:
+        network: bytes become floats in its memory layout.
+        normalisation: of the training images.
+    """
+
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, network: Network, normalisation: Normalisation):
+        super().__init__()
+        convolves = any(isinstance(part, nn.Conv2d) for part in network.modules())
+        self.layout = torch.channels_last if convolves else torch.contiguous_format
+        self.network = network.to(memory_format=self.layout)
+        mean, deviation = (torch.tensor(v).view(1, -1, 1, 1) for v in (normalisation.mean, normalisation.deviation))
+        self.register_buffer("offset", -mean / deviation)
+        self.register_buffer("scale", 1 / (255 * deviation))
+
+    def forward(self, pixels: Real[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
+        """The logits of bytes."""
+        return self.network(torch.addcmul(self.offset, pixels.contiguous(memory_format=self.layout).float(), self.scale))
+
+
+def keep_normalisation(learner: TorchLearner) -> Normalisation:
+    """Mean and deviation as the learner has them; floats of 32 bits are exact in JSON."""
+    return Normalisation(mean=tuple(learner.mean.flatten().tolist()), deviation=tuple(learner.deviation.flatten().tolist()))
+
+
+def keep_weights(network: Network) -> dict[str, Tensor]:
+    """The weights by name, each in memory of its own and in order, as safetensors wants them."""
+    return {name: w.detach().cpu().clone(memory_format=torch.contiguous_format) for name, w in network.state_dict().items()}
+
+
+def keep_head(head: nn.Module) -> Head:
+    """What the head is, but for its weights."""
+    if isinstance(head, CosineHead):
+        return Head(kind="cosine", scale=head.scale)
+    inner = cast(nn.Linear, head.head if isinstance(head, ScaledHead) else head)
+    return Head(kind="scaled" if isinstance(head, ScaledHead) else "linear", bias=inner.bias is not None)
+
+
+def make_head(head: Head, dim: int, classes: int) -> nn.Module:
+    """A head of that kind, its weights not yet set."""
+    if head.kind == "cosine":
+        return CosineHead(dim, classes, scale=head.scale or 1.0)
+    linear = nn.Linear(dim, classes, bias=head.bias)
+    return ScaledHead(linear, classes) if head.kind == "scaled" else linear
+
+
+def with_width(spec: ModelSpec, *, shape: Shape, classes: int) -> ModelSpec:
+    """The model with the width that meets its budget of parameters among its options."""
+    if spec.params is None:
+        return spec
+    entry = models.entry(spec.name)
+    others = {name: value for name, value in models.options(spec).items() if name != "width"}
+    builder = partial(entry.function, shape, classes, **others)
+    width = fitting_width(lambda width: builder(width=width), spec.params, step=entry.facts["step"], name=spec.name)
+    return ModelSpec(name=spec.name, options=spec.options | {"width": width}, version=spec.version)
+
+
+def restore(description: Description, weights: Mapping[str, Tensor], *, where: Path) -> BytesNetwork:
+    """The network with its weights, on the CPU and ready to be asked; torch's global generator is left alone.
+
+    Raises:
+        InputError: the weights are not those of such a network.
+    """
+    classes, head = len(description.classes), cast(Head, description.head)
+    with torch.random.fork_rng(devices=[]):
+        network = cast(Network, build(description.model, shape=description.shape, classes=classes))
+        network.head = make_head(head, cast(nn.Linear, network.head).in_features, classes)
+    _require_same(network.state_dict(), weights, where=where)
+    network.load_state_dict(dict(weights))
+    return BytesNetwork(network, cast(Normalisation, description.normalisation)).eval().requires_grad_(False)
+
+
+def _require_same(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], *, where: Path) -> None:
+    for name, tensor in wanted.items():
+        if name not in given:
+            raise InputError(f"{where} lacks the weights {name!r} of the network that model.json describes")
+        if (found := given[name]).shape != tensor.shape or found.dtype != tensor.dtype:
+            raise InputError(
+                f"{where}: weights {name!r} are {found.dtype} {tuple(found.shape)}; the network that model.json describes has "
+                f"{tensor.dtype} {tuple(tensor.shape)}"
+            )
+    if unknown := sorted(given.keys() - wanted.keys()):
+        raise InputError(f"{where} holds weights {unknown[0]!r} that the network that model.json describes does not have")
+
+
+def speaker(network: BytesNetwork, training: TrainingSpec) -> Callable[[Images], LogProbabilities]:
+    """Images → log-probabilities, with the batches, threads, type and, where it is there, the device of the training."""
+    device = training.device if training.device == "cpu" or torch.cuda.is_available() else "cpu"
+    network.to(device)
+
+    @torch.inference_mode()
+    def speak(images: Images) -> LogProbabilities:
+        rows, threads = [], torch.get_num_threads()
+        torch.set_num_threads(training.threads)
+        try:
+            for start in range(0, len(images), PREDICT_BATCH):
+                batch = images[start : start + PREDICT_BATCH].transpose(0, 3, 1, 2)
+                pixels = torch.from_numpy(np.require(batch, requirements=["C", "W"])).to(device)
+                with torch.autocast(device, dtype=torch.bfloat16, enabled=training.dtype == "bfloat16"):
+                    logits = network(pixels)
+                rows.append(logits.double().log_softmax(dim=1).cpu())
+        finally:
+            torch.set_num_threads(threads)
+        return torch.cat(rows).numpy()
+
+    return speak

@@ -1,0 +1,82 @@
+"""Files and folders that appear whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from imagestudy.errors import InputError
+
+
+def require_output(file: Path, *, suffix: str) -> Path:
+    """Return the file if it can be written: its folder is there, and its name ends as it should, so that no image is overwritten.
+
+    Raises:
+        InputError: otherwise.
+    """
+    if file.is_dir():
+        raise InputError(f"output {str(file)!r} is a folder; allowed is the name of a file that ends in {suffix}")
+    if file.suffix.lower() != suffix:
+        raise InputError(f"output {str(file)!r} was given; allowed is the name of a file that ends in {suffix}")
+    if not file.parent.is_dir():
+        raise InputError(f"output {str(file)!r} was given; there is no folder {str(file.parent)!r}")
+    return file
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[TextIO]:
+    """A text stream whose content takes the name of `file` when the block ends well; line ends are written as they come.
+
+    Raises:
+        InputError: no permission there, or no room.
+    """
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with fresh.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        fresh.replace(file)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror or error}") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def put(file: Path, content: bytes) -> None:
+    """Write a file under another name and rename it.
+
+    Raises:
+        InputError: no permission there, or no room.
+    """
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        fresh.write_bytes(content)
+        fresh.replace(file)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror or error}") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def put_folder(folder: Path, files: dict[str, bytes]) -> None:
+    """Write a folder of these files, in place of an earlier one; what else lies in that stays there.
+
+    Raises:
+        InputError: something that is no folder has its name.
+    """
+    folder = folder.resolve()
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; a model is a folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        fresh, older = Path(scratch) / "fresh", Path(scratch) / "older"
+        fresh.mkdir()
+        for name, content in files.items():
+            (fresh / name).write_bytes(content)
+        if folder.exists():
+            folder.rename(older)
+        fresh.rename(folder)
+        for other in older.iterdir() if older.exists() else ():
+            if other.name not in files:
+                other.rename(folder / other.name)

@@ -1,0 +1,97 @@
+"""The table of data sets: every listed set, nothing read for it that is not at hand, and `data/README.md` says the same."""
+
+import time
+
+import pytest
+
+from imagestudy import data, paths, results
+from imagestudy.data import download, sources, splits
+from imagestudy.data.public import idx
+from imagestudy.specs import Choice
+
+LISTED = tuple(name for name in sources.sources.names() if sources.sources.entry(name).facts.get("listed", True))
+ROWS = {
+    cells[0].strip("`"): cells[1:]
+    for line in (paths.ROOT / "data" / "README.md").read_text(encoding="utf-8").splitlines()
+    if line.startswith("| `") and (cells := [cell.strip() for cell in line.strip("|").split("|")])
+}
+"""Name of a set in data/README.md → the other cells of its row: images, source, licence, checksum, split rule."""
+
+
+def row(name: str) -> dict[str, object]:
+    (found,) = [row for row in data.catalogue() if row["name"] == name]
+    return found
+
+
+@pytest.fixture
+def nothing_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network; the data folder is empty, as in every test."""
+    monkeypatch.setattr(download, "urlopen", lambda *_, **__: pytest.fail("the network was asked"))
+
+
+@pytest.mark.usefixtures("nothing_at_hand")
+class TestCatalogue:
+    def test_it_has_a_row_for_every_listed_set(self) -> None:
+        assert tuple(row["name"] for row in data.catalogue()) == LISTED
+        assert {"digits", "probe", "fashion_mnist", "cifar100", "olivetti"} < set(LISTED)
+
+    def test_what_cannot_be_named_beforehand_is_not_listed(self) -> None:
+        assert set(sources.sources.names()) - set(LISTED) == set(sources.sources.names(listed=False))
+
+    @pytest.mark.parametrize("name", ["digits", "probe"])
+    def test_what_is_built_in_is_measured(self, name: str) -> None:
+        dataset, said = sources.load(Choice(name=name)), row(name)
+        assert said["images"] == len(dataset.images)
+        assert said["size"] == "×".join(map(str, dataset.images.shape[1:]))
+        assert said["classes"] == len(dataset.classes)
+        assert said["ratio"] == round(splits.describe(dataset.labels, dataset.classes).ratio, 2)
+        assert said["on disk"] == "built in"
+
+    def test_a_set_is_on_disk_once_all_its_files_are(self) -> None:
+        folder = idx.KMNIST.place()
+        folder.mkdir(parents=True)
+        for file in idx.FILES:
+            assert row("kmnist")["on disk"] == "no"
+            (folder / file).write_bytes(b"")
+        assert row("kmnist")["on disk"] == "yes"
+        assert row("mnist")["on disk"] == "no"
+
+
+@pytest.mark.usefixtures("nothing_at_hand")
+class TestTable:
+    def test_it_fits_100_columns_and_says_where_things_go(self) -> None:
+        *table, empty, place = results.say_datasets().splitlines()
+        assert max(map(len, table)) <= 100
+        assert empty == ""
+        assert str(paths.data_folder()) in place
+        assert "IMAGESTUDY_DATA" in place
+
+    def test_a_line_has_the_facts_of_its_set(self) -> None:
+        line = next(line for line in results.say_datasets().splitlines() if line.startswith("svhn "))
+        assert line.split("  ")[0] == "svhn"
+        assert all(fact in line for fact in ("house numbers in photographs ", " 99289 32×32×3 ", " 3.03 non-commercial ", " no"))
+
+    def test_every_column_starts_at_one_place(self) -> None:
+        head, *lines = results.say_datasets().splitlines()[:-2]
+        place = head.index("license")
+        assert all(line[place - 1] == " " and line[place] != " " for line in lines)
+
+    def test_it_takes_less_than_two_seconds_of_work(self) -> None:
+        start = time.process_time()
+        results.say_datasets()
+        assert time.process_time() - start < 2
+
+
+class TestReadme:
+    def test_it_has_a_row_a_set(self) -> None:
+        assert set(ROWS) == set(LISTED)
+
+    @pytest.mark.parametrize("name", LISTED)
+    def test_a_row_says_what_the_registry_says(self, name: str) -> None:
+        said, (images, source, license_, *_) = row(name), ROWS[name]
+        height, width, channels = str(said["size"]).split("×")
+        colour = "grey" if channels == "1" else "colour"
+        assert images == f"{said['images']:,} {colour}, {height}×{width}, {said['classes']} classes"
+        assert license_.startswith(str(said["license"])) or name == "probe"
+        first_author = sources.sources.entry(name).facts["citation"].replace(" ", ",").split(",")[0]
+        assert first_author in source or name == "probe"

@@ -1,0 +1,242 @@
+"""A saved model asked about files: what it says of an image does not depend on where and beside what it lies."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from imagestudy import data, predicting, saved
+from imagestudy.cli import app
+from imagestudy.errors import InputError
+from imagestudy.predicting import Summary, predict, regroup
+from imagestudy.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
+
+NUMBER = 60
+SPEC = RunSpec(
+    dataset=Choice(name="digits"),
+    model=ModelSpec(name="article"),
+    training=TrainingSpec(images_seen=2_560),
+    profile=ProfileSpec(name="exponential", ratio=20.0),
+    remedy=Choice(name="logit_adjustment"),
+)
+STRANGE = tuple(
+    f"{name}.png" for name in ("a,b", 'say "hi"', "two\nlines", "back\rward", "=1+1", "картина 猫", "<script>", " lead", "'")
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved.save(SPEC, tmp_path_factory.mktemp("saved") / "model", scores={}, provenance={})
+
+
+@pytest.fixture(scope="module")
+def digits() -> np.ndarray:
+    return data.test_part(SPEC).images[:NUMBER]
+
+
+def write_image(file: Path, image: np.ndarray) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image[..., 0]).save(file, format="PNG")
+
+
+@pytest.fixture
+def folder(digits: np.ndarray, tmp_path: Path) -> Path:
+    """The digits by number, in folders at three depths."""
+    for number, image in enumerate(digits):
+        write_image(tmp_path / "images" / ("", "left", "left/deep")[number % 3] / f"{number:03}.png", image)
+    return tmp_path / "images"
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def numbers(rows: list[dict[str, str]]) -> np.ndarray:
+    return np.array([[float(value) for value in list(row.values())[3:]] for row in rows])
+
+
+def test_files_are_predicted_as_the_arrays_are(model: Path, folder: Path, digits: np.ndarray, tmp_path: Path) -> None:
+    summary = predict(model, folder, tmp_path / "out.csv")
+    rows, opened = read(tmp_path / "out.csv"), saved.load(model)
+    assert list(rows[0]) == ["path", "predicted", "confidence", *opened.classes]
+    assert [row["path"] for row in rows] == sorted(str(file.relative_to(folder)) for file in folder.rglob("*.png"))
+    proba = opened.predict_proba(digits[[int(Path(row["path"]).stem) for row in rows]])
+    np.testing.assert_allclose(numbers(rows), proba, rtol=1e-5)
+    assert [row["predicted"] for row in rows] == [opened.classes[best] for best in proba.argmax(axis=1)]
+    np.testing.assert_allclose([float(row["confidence"]) for row in rows], proba.max(axis=1), rtol=1e-5)
+    assert len({row["predicted"] for row in rows}) > 3
+    assert (summary.images, summary.unreadable, summary.left_out) == (NUMBER, 0, 0)
+    assert read(tmp_path / "out-unreadable.csv") == []
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["images", "out-unreadable.csv", "out.csv"]
+
+
+@pytest.mark.parametrize("batch", [1, 7, 4_096])
+def test_the_size_of_a_batch_changes_nothing_but_rounding(batch: int, model: Path, folder: Path, tmp_path: Path) -> None:
+    predict(model, folder, tmp_path / "out.csv")
+    predict(model, folder, tmp_path / "other.csv", batch=batch)
+    rows, others = read(tmp_path / "out.csv"), read(tmp_path / "other.csv")
+    assert [(row["path"], row["predicted"]) for row in rows] == [(row["path"], row["predicted"]) for row in others]
+    np.testing.assert_allclose(numbers(rows), numbers(others), rtol=1e-4, atol=1e-6)
+
+
+def test_workers_and_chunks_change_nothing(model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "0.png").write_bytes(b"")
+    predict(model, folder, tmp_path / "out.csv")
+    monkeypatch.setattr(predicting, "LARGEST_CHUNK", 7)
+    predict(model, folder, tmp_path / "other.csv", workers=2)
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "other.csv").read_bytes()
+    assert read(tmp_path / "other-unreadable.csv") == [{"path": "0.png", "reason": "empty: zero bytes"}]
+
+
+def test_strange_names_come_back_whole(model: Path, digits: np.ndarray, tmp_path: Path) -> None:
+    for name, image in zip(STRANGE, digits, strict=False):
+        write_image(tmp_path / "images" / name, image)
+        (tmp_path / "images" / f"broken {name}").write_text("no image")
+    predict(model, tmp_path / "images", tmp_path / "out.csv")
+    assert {row["path"] for row in read(tmp_path / "out.csv")} == set(STRANGE)
+    assert {row["path"] for row in read(tmp_path / "out-unreadable.csv")} == {f"broken {name}" for name in STRANGE}
+
+
+def test_what_cannot_be_read_is_listed_with_its_reason(model: Path, folder: Path, digits: np.ndarray, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.tile(digits[0][..., 0], (40, 40))).save(stream, format="PNG")
+    (folder / "cut.png").write_bytes(stream.getvalue()[:-200])
+    (folder / "text.jpg").write_text("hello")
+    (folder / "left" / "empty.png").write_bytes(b"")
+    (folder / "leads nowhere.png").symlink_to(folder / "not there.png")
+    (folder / "notes.txt").write_text("left out")
+    summary = predict(model, folder, tmp_path / "out.csv")
+    reasons = {row["path"]: row["reason"] for row in read(tmp_path / "out-unreadable.csv")}
+    assert reasons.keys() == {"cut.png", "text.jpg", "left/empty.png", "leads nowhere.png"}
+    assert reasons["text.jpg"].startswith("not an image of a format that is read here")
+    assert reasons["cut.png"].startswith("broken or cut off")
+    assert (summary.images, summary.unreadable, summary.left_out) == (NUMBER, 4, 1)
+    assert len(read(tmp_path / "out.csv")) == NUMBER
+
+
+def test_an_archive_and_one_image_are_predicted_alike(model: Path, folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for file in sorted(folder.rglob("*.png")):
+            archive.write(file, file.relative_to(folder))
+        archive.write(file, "../outside.png")
+    predict(model, folder, tmp_path / "out.csv")
+    summary = predict(model, tmp_path / "images.zip", tmp_path / "zip.csv")
+    assert (tmp_path / "zip.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
+    assert summary.unreadable == 1
+    (refused,) = read(tmp_path / "zip-unreadable.csv")
+    assert refused == {"path": "../outside.png", "reason": "a path that leads out of the archive"}
+    assert predict(model, folder / "000.png", tmp_path / "one.csv").images == 1
+    (row,) = read(tmp_path / "one.csv")
+    (same,) = [given for given in read(tmp_path / "out.csv") if given["path"] == "000.png"]
+    assert row["predicted"] == same["predicted"]
+    np.testing.assert_allclose(numbers([row]), numbers([same]), rtol=1e-4, atol=1e-6)
+
+
+def test_nothing_appears_where_it_stops_halfway(model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out.csv").write_text("earlier")
+    asked = saved.SavedModel.predict_proba
+    batches = iter(range(100))
+
+    def stop(self: saved.SavedModel, images: np.ndarray) -> np.ndarray:
+        if next(batches) == 2:
+            raise KeyboardInterrupt
+        return asked(self, images)
+
+    monkeypatch.setattr(saved.SavedModel, "predict_proba", stop)
+    with pytest.raises(KeyboardInterrupt):
+        predict(model, folder, tmp_path / "out.csv", batch=10)
+    assert (tmp_path / "out.csv").read_text() == "earlier"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["images", "out.csv"]
+
+
+def test_batches_are_of_one_size_however_the_chunks_were_cut_and_wait_for_no_more_than_they_need() -> None:
+    sizes, taken = [3, 0, 5, 1, 8, 2, 2], []
+
+    def chunks() -> Iterator[tuple[list[str], np.ndarray]]:
+        for size in sizes:
+            first = sum(taken)
+            taken.append(size)
+            rows = np.arange(first, first + size, dtype=np.uint8)
+            yield [str(row) for row in rows], np.broadcast_to(rows[:, None, None, None], (size, 8, 8, 1)).copy()
+
+    seen: list[str] = []
+    for names, squares in regroup(chunks(), 4):
+        assert len(names) == (4 if len(seen) < 20 else 1)
+        assert [str(value) for value in squares[:, 0, 0, 0]] == names
+        assert sum(taken[:-1]) < len(seen) + 4
+        seen += names
+    assert seen == [str(row) for row in range(sum(sizes))]
+
+
+def test_a_class_that_is_called_as_a_column_keeps_one_of_its_own() -> None:
+    assert predicting._columns(("cat", "path", "confidence")) == ["cat", "class path", "class confidence"]
+
+
+def test_the_summary_is_one_sentence() -> None:
+    said = str(Summary(1_200, 3, 0, 2.0, Path("out.csv"), Path("out-unreadable.csv")))
+    assert said == ("1,200 images predicted in 2.0 s (600 images a second) in out.csv; 3 unreadable, listed in out-unreadable.csv.")
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("images", "is a folder; allowed is the name of a file that ends in .csv"),
+            ("images/000.png", "allowed is the name of a file that ends in .csv"),
+            ("nowhere/out.csv", "there is no folder '.*nowhere'"),
+        ],
+    )
+    def test_an_output_that_cannot_be_written(self, name: str, said: str, model: Path, folder: Path, tmp_path: Path) -> None:
+        before = (folder / "000.png").read_bytes()
+        with pytest.raises(InputError, match=said):
+            predict(model, folder, tmp_path / name)
+        assert (folder / "000.png").read_bytes() == before
+
+    @pytest.mark.parametrize("batch", [0, -1, 4_097])
+    def test_a_batch_out_of_bounds(self, batch: int, model: Path, folder: Path, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=rf"^batch {batch} was given; allowed: 1 to 4096$"):
+            predict(model, folder, tmp_path / "out.csv", batch=batch)
+
+    def test_images_that_are_not_there(self, model: Path, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"^no image, folder or archive '.*nothing'$"):
+            predict(model, tmp_path / "nothing", tmp_path / "out.csv")
+        (tmp_path / "empty" / "deep").mkdir(parents=True)
+        (tmp_path / "empty" / "notes.txt").write_text("")
+        with pytest.raises(InputError, match=r"empty' holds no images; looked at the endings of names"):
+            predict(model, tmp_path / "empty", tmp_path / "out.csv")
+        assert not (tmp_path / "out.csv").exists()
+
+
+class TestCommands:
+    def call(self, *words: object) -> tuple[int, str]:
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, " ".join(result.output.split())
+
+    def test_predict_writes_and_says_how_fast(self, model: Path, folder: Path, tmp_path: Path) -> None:
+        code, said = self.call("predict", model, folder, "-o", tmp_path / "out.csv", "--batch", 16)
+        assert code == 0
+        assert f"{NUMBER} images predicted in" in said
+        assert "images a second)" in said
+        assert len(read(tmp_path / "out.csv")) == NUMBER
+
+    def test_onnx_writes_and_says_where(self, model: Path, tmp_path: Path) -> None:
+        assert self.call("onnx", model, "-o", tmp_path / "m.onnx") == (0, str(tmp_path / "m.onnx"))
+        assert (tmp_path / "m.onnx").stat().st_size > 1_000
+
+    @pytest.mark.parametrize("command", ["predict", "onnx"])
+    def test_what_is_wrong_ends_with_two_and_a_sentence(self, command: str, folder: Path, tmp_path: Path) -> None:
+        images, output = ([folder], "out.csv") if command == "predict" else ([], "m.onnx")
+        code, said = self.call(command, tmp_path, *images, "-o", tmp_path / output)
+        assert code == 2
+        assert "imagestudy: no model in" in said
+        assert "model.json is missing" in said
+        assert not (tmp_path / output).exists()

@@ -1,0 +1,436 @@
+"""A saved model says what its run said, bit for bit; a damaged one says what is wrong; ONNX agrees with PyTorch."""
+
+import json
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import safetensors.torch
+import torch
+
+from imagestudy import data, runs, saved
+from imagestudy.errors import InputError
+from imagestudy.learners import make_learner
+from imagestudy.models import build, models
+from imagestudy.records import decided
+from imagestudy.remedies.posthoc import adjust
+from imagestudy.saved import description, networks, opening, training
+from imagestudy.saved.description import DESCRIPTION_NAME, WEIGHTS_NAME, Description, digest_of, plain, to_json
+from imagestudy.saved.writing import put_folder
+from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.store import round_log_probabilities
+from imagestudy.versions import stamp
+
+TRAINED = [
+    ("article", "none"),
+    ("mlp", "tau_norm"),
+    ("perceptron", "ldam"),
+    ("lenet", "mixup"),
+    ("resnet", "crt"),
+    ("elman", "balanced_softmax"),
+    ("bilstm", "lws"),
+    ("vit", "ncm"),
+    ("crnn", "none"),
+    ("svm", "class_weights"),
+    ("knn", "over_sampling"),
+    ("majority", "none"),
+]
+DERIVED = [("article", "logit_adjustment"), ("resnet", "logit_adjustment_tuned"), ("svm", "logit_adjustment_tuned")]
+CELLS = [*TRAINED, *DERIVED]
+SMALLEST = {"article": 5, "mlp": 6, "resnet": 4, "bilstm": 4, "vit": 6, "crnn": 5}
+
+
+def run(model: str = "article", remedy: str = "none", **fields: object) -> RunSpec:
+    given = {
+        "dataset": Choice(name="digits"),
+        "model": ModelSpec(name=model, params=6_000 if model in ("article", "resnet") else None),
+        "training": TrainingSpec(images_seen=512),
+        "profile": ProfileSpec(name="exponential", ratio=20.0),
+        "remedy": Choice(name=remedy),
+    }
+    return RunSpec(**(given | fields))
+
+
+def save(folder: Path, *names: str, **fields: object) -> Path:
+    return saved.save(run(*names, **fields), folder / "model", scores={"test": 0.5}, provenance={"study": "tiny"})
+
+
+def held_out(spec: RunSpec) -> np.ndarray:
+    """More images than go into one batch."""
+    return np.concatenate([data.test_part(spec).images, data.prepare(spec).validation.images])
+
+
+def random_images(number: int, side: int, channels: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (number, side, side, channels), dtype=np.uint8)
+
+
+def edit(folder: Path, change: Callable[[dict], object]) -> None:
+    file = folder / DESCRIPTION_NAME
+    content = json.loads(file.read_text(encoding="utf-8"))
+    change(content)
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def put_weights(folder: Path, content: bytes) -> None:
+    """Other weights under the right digest."""
+    (folder / WEIGHTS_NAME).write_bytes(content)
+    edit(folder, lambda facts: facts.update(digest=digest_of(content)))
+
+
+class TestAgainstItsRun:
+    @pytest.mark.parametrize(("model", "remedy"), CELLS)
+    def test_it_says_what_the_learner_says_bit_for_bit(self, model: str, remedy: str, tmp_path: Path) -> None:
+        spec = opening.trained_run(stamp(run(model, remedy)))
+        prepared = data.prepare(spec)
+        watch = (prepared.validation.images, prepared.validation.labels)
+        learner = make_learner(spec, classes=10, watch=watch).fit(prepared.train.images, prepared.train.labels)
+        opened = saved.load(save(tmp_path, model, remedy))
+        expected = learner.predict_log_proba(held_out(spec))
+        np.testing.assert_array_equal(opened.speak(held_out(spec)), expected)
+        if (model, remedy) in DERIVED:
+            expected = adjust(expected, prepared.counts, tau=opened.description.tau)
+        np.testing.assert_array_equal(opened.predict_log_proba(held_out(spec)), expected)
+
+    @pytest.mark.parametrize(("model", "remedy"), CELLS)
+    def test_it_says_what_the_store_recorded(self, model: str, remedy: str, tmp_path: Path) -> None:
+        (record,) = found = runs.obtain([run(model, remedy)], study="tiny", workers=1)
+        opened, images = saved.load(save(tmp_path, model, remedy)), data.test_part(run()).images
+        facts, said = opened.description, round_log_probabilities(opened.speak(images))
+        assert facts.run == record.spec
+        assert list(facts.counts) == record.facts["counts"]
+        assert facts.temperature == record.facts["temperature"]
+        assert facts.validation == record.validation["balanced_accuracy"]
+        assert facts.tau == record.facts.get("tau")
+        expected = said if facts.tau is None else adjust(said, np.array(facts.counts), tau=facts.tau)
+        np.testing.assert_array_equal(record.arrays["test"], expected)
+        if facts.tau is None:
+            decisions = opened.predict_log_proba(images).argmax(axis=1)
+            np.testing.assert_array_equal(decisions, decided(record, found.test_labels()))
+
+    def test_a_redrawn_seed_and_a_moved_stream_are_those_of_the_run(self, tmp_path: Path) -> None:
+        spec = run("mlp").with_(seed=3).moved("init")
+        (record,) = runs.obtain([spec], study="tiny", workers=1)
+        opened = saved.load(saved.save(spec, tmp_path / "model", scores={}, provenance={}))
+        said = round_log_probabilities(opened.predict_log_proba(data.test_part(spec).images))
+        np.testing.assert_array_equal(said, record.arrays["test"])
+
+    def test_probabilities_are_tempered_and_decide_the_same(self, tmp_path: Path) -> None:
+        opened, images = saved.load(save(tmp_path, "resnet", "logit_adjustment")), held_out(run())
+        log, proba, heat = opened.predict_log_proba(images), opened.predict_proba(images), opened.description.temperature
+        assert heat != 1
+        np.testing.assert_allclose(proba.sum(axis=1), 1)
+        np.testing.assert_array_equal(proba.argmax(axis=1), log.argmax(axis=1))
+        np.testing.assert_allclose(np.diff(np.log(proba)), np.diff(log) / heat, atol=1e-9)
+
+    def test_images_of_another_size_are_refused_and_none_is_fine(self, tmp_path: Path) -> None:
+        opened = saved.load(save(tmp_path))
+        with pytest.raises(InputError, match=r"^images of 9×9×1 were given; the model takes 8×8×1: height, width, channels$"):
+            opened.predict_log_proba(random_images(2, 9, 1))
+        assert opened.predict_proba(random_images(0, 8, 1)).shape == (0, 10)
+
+    def test_asking_leaves_the_process_as_it_was(self, tmp_path: Path) -> None:
+        folder = save(tmp_path, "vit")
+        torch.set_num_threads(2)
+        before = torch.get_rng_state()
+        saved.load(folder).predict_proba(held_out(run()))
+        assert torch.get_num_threads() == 2
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+class TestTheFiles:
+    def test_there_are_two_and_they_say_what_is_known(self, tmp_path: Path) -> None:
+        folder = save(tmp_path, "resnet", "logit_adjustment")
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["model"]
+        assert sorted(file.name for file in folder.iterdir()) == [DESCRIPTION_NAME, WEIGHTS_NAME]
+        facts = json.loads((folder / DESCRIPTION_NAME).read_text(encoding="utf-8"))
+        assert facts["classes"] == list("0123456789")
+        assert facts["images"] == {"side": 8, "channels": 1, "fit": "stretch", "colours": "grey"}
+        assert facts["model"]["options"] == {"width": 12}
+        assert facts["run"] == stamp(run("resnet", "logit_adjustment")).canonical()
+        assert (facts["tau"], facts["remedy"], facts["scores"]) == (1.0, "logit_adjustment", {"test": 0.5})
+        assert facts["provenance"]["study"] == "tiny"
+        assert facts["provenance"]["versions"].keys() >= {"python", "torch", "imagestudy"}
+
+    def test_normalisation_is_that_of_the_training_images(self, tmp_path: Path) -> None:
+        facts, seen = saved.load(save(tmp_path)).description, data.prepare(run()).train.images / 255
+        assert facts.normalisation is not None
+        np.testing.assert_allclose(
+            [*facts.normalisation.mean, *facts.normalisation.deviation], [seen.mean(), seen.std()], rtol=1e-6
+        )
+
+    @pytest.mark.parametrize("remedy", ["none", "logit_adjustment"])
+    def test_what_the_docstring_says_opens_it_with_torch_and_safetensors_alone(
+        self, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, images = save(tmp_path, "article", remedy), held_out(run())
+        code = textwrap.dedent("\n".join(line for line in (saved.__doc__ or "").splitlines() if line.startswith("    ")))
+        assert "imagestudy" not in code
+        monkeypatch.chdir(folder)
+        with (folder / DESCRIPTION_NAME).open(encoding="utf-8") as stream:
+            names = {"bytes_nchw": torch.tensor(images).permute(0, 3, 1, 2), "open": lambda _: stream}
+            exec(code, names)
+        np.testing.assert_allclose(names["probabilities"].numpy(), saved.load(folder).predict_proba(images), atol=1e-6)
+
+    def test_scores_of_any_kind_become_json(self) -> None:
+        given = {"a": np.float32(0.5), "b": float("nan"), "c": [np.int64(3), (True, None)], 4: Path("x"), "d": np.arange(2)}
+        assert plain(given) == {"a": 0.5, "b": None, "c": [3, [True, None]], "4": "x", "d": [0, 1]}
+
+    def test_another_model_takes_the_place_of_an_earlier_one_and_leaves_what_is_not_its_own(self, tmp_path: Path) -> None:
+        folder = save(tmp_path)
+        (folder / "notes.txt").write_text("mine")
+        assert save(tmp_path, "mlp") == folder
+        assert saved.load(folder).description.model.name == "mlp"
+        assert (folder / "notes.txt").read_text() == "mine"
+        assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+    def test_a_training_that_fails_leaves_the_earlier_model(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = save(tmp_path)
+        before = {file.name: file.read_bytes() for file in folder.iterdir()}
+        monkeypatch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            save(tmp_path, "mlp")
+        assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+        assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+    def test_a_file_in_the_way_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "model").write_text("")
+        with pytest.raises(InputError, match=r"model is a file; a model is a folder$"):
+            save(tmp_path)
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("fields", "said"),
+        [
+            ({"remedy": "seed_ensemble"}, "remedy 'seed_ensemble' is several trainings"),
+            ({"remedy": "tuned"}, "remedy 'tuned' chooses its settings among trials"),
+            ({"kind": "trial"}, "kind 'trial' is no run with a score"),
+            ({"preprocessing": PreprocessingSpec(noise=Choice(name="gaussian"))}, "changes its images by noise or steps"),
+            ({"preprocessing": PreprocessingSpec(steps=(Choice(name="median"),))}, "changes its images by noise or steps"),
+            ({"model": models.names(kind="keras")[0]}, "is one in Keras"),
+        ],
+    )
+    def test_a_model_that_cannot_be_kept(self, fields: dict, said: str, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=f"^this model cannot be saved: .*{said}"):
+            save(tmp_path, **fields)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_training_on_a_device_that_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        with pytest.raises(InputError, match="there is no CUDA device here"):
+            save(tmp_path, training=TrainingSpec(images_seen=512, device="cuda"))
+
+
+def drop(key: str) -> Callable[[dict], object]:
+    return lambda facts: facts.pop(key)
+
+
+def put(**values: object) -> Callable[[dict], object]:
+    return lambda facts: facts.update(values)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("whole"))
+
+
+class TestDamaged:
+    @pytest.fixture
+    def folder(self, whole: Path, tmp_path: Path) -> Path:
+        put_folder(tmp_path / "model", {file.name: file.read_bytes() for file in whole.iterdir()})
+        return tmp_path / "model"
+
+    @pytest.mark.parametrize("name", [DESCRIPTION_NAME, WEIGHTS_NAME])
+    def test_a_missing_file_is_named(self, name: str, folder: Path) -> None:
+        (folder / name).unlink()
+        with pytest.raises(InputError, match=rf"^no model in '.*model': {name} is missing; a study makes such a folder$"):
+            saved.load(folder)
+        with pytest.raises(InputError, match=r"^no model in '.*nowhere': model.json is missing"):
+            saved.load(folder / "nowhere")
+        with pytest.raises(InputError, match=r"^no model in .*: model.json cannot be read: Not a directory$"):
+            saved.load(folder / (WEIGHTS_NAME if name == DESCRIPTION_NAME else DESCRIPTION_NAME))
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (put(format=2), r"model.json is of format 2; this version of imagestudy reads format 1$"),
+            (drop("format"), r"model.json describes no model: key 'format' is missing$"),
+            (drop("temperature"), r"^key 'temperature' of the model is missing in .*model.json$"),
+            (put(colour="red"), r"^unknown key 'colour' of the model in .*model.json$"),
+            (put(temperature=0.0), r"^the model, temperature: 0.0 was given in .*; input should be greater than 0$"),
+            (put(classes=["0", "1"]), r"counts of 10 classes were given for 2 classes"),
+            (put(normalisation={"mean": [0.1, 0.2], "deviation": [0.1, 0.2]}), r"the normalisation is not one of 1 channels"),
+            (put(head=None), r"a network has normalisation and head"),
+            (
+                lambda facts: facts["images"].update(side=9),
+                r"weights 'features.layers.0.weight' are .* \(\d+, 64\); .* 81\)$",
+            ),
+            (
+                lambda facts: facts["model"]["options"].update(width=7),
+                r"weights .* are torch.float32 .* \(7, 64\)$",
+            ),
+            (lambda facts: facts["model"].update(name="mlp", options={}), r"lacks the weights 'features.layers.0.linear.weight'"),
+            (lambda facts: facts["head"].update(bias=False), r"holds weights 'head.bias' that the network .* does not have$"),
+            (lambda facts: facts["head"].update(kind="scaled"), r"lacks the weights 'head.factors'"),
+            (lambda facts: facts["model"].update(name="articel"), r"unknown model 'articel' in .*; did you mean 'article'\?$"),
+            (lambda facts: facts["model"].update(version=7), r"model 'article' is at version 1, not 7 in .*model.json$"),
+        ],
+    )
+    def test_what_the_description_says_wrongly_is_named(self, change: Callable, said: str, folder: Path) -> None:
+        edit(folder, change)
+        with pytest.raises(InputError, match=said) as raised:
+            saved.load(folder)
+        assert "\n" not in str(raised.value)
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+    def test_a_description_that_is_no_json(self, content: bytes, folder: Path) -> None:
+        (folder / DESCRIPTION_NAME).write_bytes(content)
+        with pytest.raises(InputError, match=r"model.json is damaged: it is not readable as JSON$"):
+            saved.load(folder)
+
+    def test_a_description_that_is_a_list(self, folder: Path) -> None:
+        (folder / DESCRIPTION_NAME).write_bytes(b"[1]")
+        with pytest.raises(InputError, match="describes no model"):
+            saved.load(folder)
+
+    def test_a_flipped_bit_and_the_weights_of_another_model(self, folder: Path, tmp_path: Path) -> None:
+        content = bytearray((folder / WEIGHTS_NAME).read_bytes())
+        content[-1] ^= 1
+        other = (save(tmp_path / "other", "mlp") / WEIGHTS_NAME).read_bytes()
+        for wrong in (bytes(content), other, b""):
+            (folder / WEIGHTS_NAME).write_bytes(wrong)
+            with pytest.raises(InputError, match=r"model.safetensors is damaged, or belongs to another model.json"):
+                saved.load(folder)
+
+    @pytest.mark.parametrize("keep", [0, 4, 100, -1])
+    def test_weights_cut_off_under_the_right_digest(self, keep: int, folder: Path) -> None:
+        put_weights(folder, (folder / WEIGHTS_NAME).read_bytes()[:keep])
+        with pytest.raises(InputError, match=r"model.safetensors is damaged: ") as raised:
+            saved.load(folder)
+        assert "\n" not in str(raised.value)
+
+    def test_weights_of_another_type(self, folder: Path) -> None:
+        weights = safetensors.torch.load((folder / WEIGHTS_NAME).read_bytes())
+        put_weights(folder, safetensors.torch.save({name: one.double() for name, one in weights.items()}))
+        with pytest.raises(InputError, match=r"are torch.float64 .*; the network .* has torch.float32"):
+            saved.load(folder)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda t: t.pop("labels"), "lacks 'labels', which a classical model is fitted again on$"),
+            (
+                lambda t: t.update(labels=t["labels"][1:].clone()),
+                r"images are uint8 \(318, 8, 8, 1\) and labels int64; needed: uint8 \(317",
+            ),
+            (lambda t: t.update(images=t["images"].float()), r"images are float32"),
+            (lambda t: t["labels"].fill_(0), "the labels do not count as model.json says"),
+            (lambda t: t["labels"].fill_(-1), "the labels do not count as model.json says"),
+        ],
+    )
+    def test_a_classical_model_needs_its_images(self, change: Callable, said: str, tmp_path: Path) -> None:
+        folder = save(tmp_path, "knn")
+        tensors = safetensors.torch.load((folder / WEIGHTS_NAME).read_bytes())
+        change(tensors)
+        put_weights(folder, safetensors.torch.save(tensors))
+        with pytest.raises(InputError, match=said):
+            saved.load(folder)
+
+
+def drawn(folder: Path, name: str, head: description.Head | None = None, *, tau: float | None = 0.7) -> Path:
+    """A model of random weights and statistics for RGB images at side 12, sure enough that rounding would show."""
+    torch.manual_seed(1)
+    spec, classes = ModelSpec(name=name, options={"width": SMALLEST[name]} if name in SMALLEST else {}), tuple("äbcd")
+    network = build(spec, shape=(3, 12, 12), classes=len(classes))
+    head = head or description.Head()
+    network.head = networks.make_head(head, network.head.in_features, len(classes))
+    weights = networks.keep_weights(network)
+    for key, value in weights.items():
+        if "running" in key:
+            value.copy_(torch.rand_like(value) + 0.5)
+        if key.endswith(("head.weight", "factors")):
+            value.mul_(8 * torch.rand_like(value))
+    content = safetensors.torch.save(weights)
+    facts = Description.model_validate(
+        {
+            "format": 1, "classes": classes, "counts": (50, 20, 5, 1), "model": spec, "remedy": "none", "head": head, "layers": (),
+            "images": {"side": 12, "channels": 3, "fit": "crop", "colours": "rgb"}, "tau": tau, "temperature": 0.8,
+            "normalisation": {"mean": (0.4, 0.5, 0.6), "deviation": (0.2, 0.3, 0.1)}, "decision_temperature": None,
+            "validation": 0.5, "digest": digest_of(content), "run": run(name), "scores": {}, "provenance": {},
+        }
+    )  # fmt: skip
+    put_folder(folder / "model", {WEIGHTS_NAME: content, DESCRIPTION_NAME: to_json(facts)})
+    return folder / "model"
+
+
+HEADS = {
+    "perceptron": description.Head(kind="cosine", scale=9.0),
+    "lenet": description.Head(kind="scaled"),
+    "elman": description.Head(bias=False),
+}
+
+
+def ask_onnx(file: Path, images: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return session.run(["probabilities"], {"images": images})
+
+
+class TestOnnx:
+    @pytest.mark.parametrize("name", models.names(kind="neural"))
+    def test_it_agrees_with_pytorch_at_any_number_of_images(self, name: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+        folder = drawn(tmp_path, name, HEADS.get(name))
+        file = saved.write_onnx(folder, tmp_path / "model.onnx")
+        assert capfd.readouterr() == ("", "")
+        opened = saved.load(folder)
+        for number in (1, 7):
+            images = random_images(number, 12, 3)
+            (said,) = ask_onnx(file, images)
+            expected = opened.predict_proba(images)
+            assert said.dtype == np.float32
+            np.testing.assert_allclose(said, expected, atol=1e-5)
+        assert np.ptp(expected, axis=0).max() > 1e-2
+        content = file.read_bytes()
+        assert [word for word in (b"imagestudy", b"stack_trace", str(Path.cwd()).encode()) if word in content] == []
+
+    def test_a_trained_model_decides_as_its_run_did(self, tmp_path: Path) -> None:
+        folder, images = save(tmp_path, "resnet", "logit_adjustment_tuned"), held_out(run())
+        session = onnxruntime.InferenceSession(
+            saved.write_onnx(folder, tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]
+        )
+        (said,) = session.run(["probabilities"], {"images": images})
+        np.testing.assert_allclose(said, saved.load(folder).predict_proba(images), atol=1e-5)
+
+    def test_the_file_says_what_it_takes_and_gives(self, tmp_path: Path) -> None:
+        proto = onnx.load(saved.write_onnx(drawn(tmp_path, "article"), tmp_path / "model.onnx"))
+        (given,), (made,) = proto.graph.input, proto.graph.output
+        sizes = [[one.dim_param or one.dim_value for one in part.type.tensor_type.shape.dim] for part in (given, made)]
+        assert sizes == [["batch", 12, 12, 3], ["batch", 4]]
+        assert (given.type.tensor_type.elem_type, made.type.tensor_type.elem_type) == (
+            onnx.TensorProto.UINT8,
+            onnx.TensorProto.FLOAT,
+        )
+        notes = {prop.key: json.loads(prop.value) for prop in proto.metadata_props}
+        assert notes["classes"] == list("äbcd")
+        assert notes["images"] == {"side": 12, "channels": 3, "fit": "crop", "colours": "rgb"}
+
+    def test_a_classical_model_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"^model 'knn' in '.*' is classical; only networks are written as ONNX$"):
+            saved.write_onnx(save(tmp_path, "knn"), tmp_path / "model.onnx")
+        assert not (tmp_path / "model.onnx").exists()
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [(".", "is a folder"), ("m.pt", "ends in .onnx"), ("no/m.onnx", "there is no folder '.*no'")],
+    )
+    def test_an_output_that_cannot_be_written_is_refused_first(self, name: str, said: str, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=said):
+            saved.write_onnx(tmp_path / "nowhere", tmp_path / name)
+
+
+def test_every_neural_model_is_among_the_cells() -> None:
+    assert set(models.names(kind="neural")) <= {model for model, _ in TRAINED}
+    assert training.COLOURS.keys() == {1, 3}
