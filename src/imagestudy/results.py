@@ -92,7 +92,8 @@ def _drawn(plan: Plan, records: Records, findings: Sequence[Finding], answer: An
     if findings:
         drawn["verdicts"] = figures.draw_verdicts(findings, margin=plan.study.margin)
     if answer is not None:
-        drawn["panel"] = figures.draw_intervals(answer.panel, bold=answer.panel["near"], label="candidate")
+        start = overview.axis_start(answer.panel)
+        drawn["panel"] = figures.draw_intervals(answer.panel, bold=answer.panel["near"], label="candidate", start=start)
     return drawn
 
 
