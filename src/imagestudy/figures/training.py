@@ -87,7 +87,15 @@ def _put_numbers(axes: Axes, matrix: np.ndarray, share: np.ndarray) -> None:
     for (row, column), number in np.ndenumerate(matrix):
         if number:
             color = "white" if share[row, column] > 0.35 else INK
-            axes.text(column, row, f"{number:.0f}" if whole else f"{number:.1f}", ha="center", va="center", color=color, size=size)
+            axes.text(
+                column,
+                row,
+                f"{number:.0f}" if whole or number >= 99.95 else f"{number:.1f}",
+                ha="center",
+                va="center",
+                color=color,
+                size=size,
+            )
 
 
 def draw_recall(frame: pd.DataFrame, *, by: str = "model", classes: Sequence[str] | None = None, title: str = "") -> Picture:

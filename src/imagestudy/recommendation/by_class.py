@@ -7,6 +7,7 @@ from jaxtyping import Float
 from imagestudy.halving import PLAIN, Candidate
 from imagestudy.recommendation.answer import Answer, class_names, name_of
 from imagestudy.records import decided
+from imagestudy.tables import escape
 
 
 def confusion(answer: Answer) -> Float[np.ndarray, "class class"]:
@@ -37,7 +38,7 @@ def recall(answer: Answer) -> pd.DataFrame:
 
 def say_recall(answer: Answer, frame: pd.DataFrame) -> str:
     """The class of lowest recall under the recommendation, and the one that the remedy moves most."""
-    names = class_names(answer.plan)
+    names = [escape(name) for name in class_names(answer.plan)]
     means = frame.pivot_table(index="class", columns="candidate", values="recall")
     own = means[name_of(answer.best)].to_numpy()
     said = f"Lowest recall: class {names[own.argmin()]}, {own.min():.2f}; highest: {names[own.argmax()]}, {own.max():.2f}."

@@ -8,6 +8,7 @@ from imagestudy.data import splits
 from imagestudy.halving import Candidate
 from imagestudy.recommendation.answer import Answer, class_names, name_of
 from imagestudy.records import Records, decided
+from imagestudy.tables import escape
 
 
 def say_open(answer: Answer) -> str:
@@ -21,10 +22,10 @@ def say_open(answer: Answer) -> str:
 
 def _say_open(answer: Answer, other: Candidate, needed: str) -> str:
     more = images_that_decide(answer, other)
-    head = f"Undecided between {name_of(answer.best)} and {name_of(other)}"
+    head = f"Undecided between {escape(name_of(answer.best))} and {escape(name_of(other))}"
     if more is not None:
         name, number = more
-        return f"{head} until about {number:,} more images of class {name} are there, a quarter of them to test on."
+        return f"{head} until about {number:,} more images of class {escape(name)} are there, a quarter of them to test on."
     return f"{head}; {needed} would decide it." if needed else f"{head}, and nothing within reach would decide it."
 
 

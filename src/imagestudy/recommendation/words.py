@@ -22,7 +22,9 @@ def say_answer(answer: Answer) -> str:
     """The recommendation with its interval, against plain training, as one paragraph of Markdown."""
     best, level, plain = answer.best, answer.level, compare.level_of(answer.plain).interval(limits=(0.0, 1.0))
     chose = sum(Candidate(r.spec.model.name, r.spec.remedy.name) == best for r in answer.chosen)
-    remedy = "without a remedy" if best.remedy == PLAIN else f"with the remedy **{remedies.entry(best.remedy).facts['title']}**"
+    remedy = (
+        "without a remedy" if best.remedy == PLAIN else f"with the remedy **{escape(remedies.entry(best.remedy).facts['title'])}**"
+    )
     return (
         f"Use model **{best.model}** {remedy}. Chosen anew in every run, such a choice reaches a balanced accuracy of "
         f"**{compare.say_share(level)}** on test images that had no part in it, against {compare.say_share(plain)} for plain "
@@ -35,8 +37,8 @@ def say_near(answer: Answer) -> str:
     """Who of the panel cannot be told from the recommendation."""
     near = answer.panel[answer.panel["near"] & ~answer.panel["recommended"]]
     if near.empty:
-        return f"Every other candidate that was trained with the whole budget is lower than {name_of(answer.best)}."
-    return f"Not distinguishable from {name_of(answer.best)}: {'; '.join(near['candidate'])}."
+        return f"Every other candidate that was trained with the whole budget is lower than {escape(name_of(answer.best))}."
+    return f"Not distinguishable from {escape(name_of(answer.best))}: {escape('; '.join(near['candidate']))}."
 
 
 def say_cheapest(answer: Answer) -> str:
@@ -47,8 +49,8 @@ def say_cheapest(answer: Answer) -> str:
     if ratio < 1.05:
         return f"Of those that cannot be told apart, none is cheaper to train than the recommended one: {about(own['seconds'])} s."
     return (
-        f"Of those that cannot be told apart, {first['candidate']} is the cheapest to train, in {about(first['seconds'])} s; "
-        f"the recommended one takes {about(ratio)} times as long."
+        f"Of those that cannot be told apart, {escape(first['candidate'])} is the cheapest to train, in {about(first['seconds'])} "
+        f"s; the recommended one takes {about(ratio)} times as long."
     )
 
 
@@ -57,7 +59,7 @@ def conclude(answer: Answer) -> str:
     others = int((answer.panel["near"] & ~answer.panel["recommended"]).sum())
     told = f"{others} of {len(answer.panel) - 1} others cannot be told from it" if others else "no other comes near it"
     return (
-        f"Use **{name_of(answer.best)}**. Chosen so, the balanced accuracy is {compare.say_share(answer.level)}, "
+        f"Use **{escape(name_of(answer.best))}**. Chosen so, the balanced accuracy is {compare.say_share(answer.level)}, "
         f"{compare.say_points(answer.gain.interval)} against plain training ({answer.gain.verdict}); {told}."
     )
 
@@ -83,8 +85,11 @@ def say_data(plan: Plan) -> str:
     smallest = int(found.counts.min())
     said = (
         f"{len(dataset.labels):,} images of {len(dataset.classes)} classes; the largest class has {found.counts.max():,}, the "
-        f"smallest, {found.smallest}, {smallest:,}: a ratio of {found.ratio:.1f}, a Gini coefficient of {found.gini:.2f}."
+        f"smallest, {escape(found.smallest)}, {smallest:,}: a ratio of {found.ratio:.1f}, a Gini coefficient of {found.gini:.2f}."
     )
+    if (profile := plan.study.profiles[0]).name != "natural":
+        size = data.profile_size(plan.study.dataset, profile)
+        said += f" The training set is drawn from them by the profile {profile.label}: {size:,} images."
     if dataset.groups is not None:
         said += f" They stand in {len(np.unique(dataset.groups)):,} groups, and no group is on two sides of a split."
     if splits.is_redrawn(dataset):
