@@ -139,11 +139,11 @@ def say_cost(answer: Answer) -> str:
 
 
 def pretrained_note(plan: Plan) -> str:
-    """Whether a pretrained network was among the candidates, and if not, why."""
+    """Whether a pretrained network was among the candidates."""
     names = [name for name in models.names(era="pretrained") if name in plan.study.crossed]
     if names:
         return f"A pretrained network took part: {', '.join(names)}."
-    return "No pretrained network was tried: its weights were not at hand, or the study does not list it."
+    return "No pretrained network was among them: all networks started from random weights."
 
 
 def say_scan(plan: Plan) -> str:
