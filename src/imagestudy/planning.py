@@ -17,7 +17,7 @@ from imagestudy.data.sources import Dataset
 from imagestudy.errors import InputError
 from imagestudy.executors import available_cores
 from imagestudy.learners import make_learner
-from imagestudy.models import at_budget
+from imagestudy.models import at_budget, check_size
 from imagestudy.specs import Choice, RunSpec, TrainingSpec
 
 NETWORKS = ("mlp", "resnet", "bilstm", "vit")
@@ -26,7 +26,9 @@ MOST_FOR_CLASSICAL = 5_000
 """Training images up to which the kernel method takes part: its time grows with the square of their number."""
 REMEDIES = ("none", "balanced_sampler", "class_weights", "balanced_softmax", "mixup_drw", "logit_adjustment")
 DERIVED = ("logit_adjustment",)
-PARAMS, RATE, RUNGS, FINALISTS = 40_000, 0.003, 2, 4
+PARAMS = (40_000, 60_000, 100_000, 200_000, 400_000)
+"""Parameter budgets, of which the smallest that all networks can meet is taken: on large colour images a narrow ANN is large."""
+RATE, RUNGS, FINALISTS = 0.003, 2, 4
 LADDER = (5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000)
 """Images seen by one training: the whole budgets that a plan may have."""
 RUNS = (5, 10)
@@ -87,9 +89,10 @@ def plan_study(path: Path, *, name: str | None, budget: str) -> Path:
         _require_same(file, head)
         return file
     dataset = sources.load(settled)
-    speeds = {model: measure(model, dataset) for model in NETWORKS}
+    params = fitting_params(dataset)
+    speeds = {model: measure(model, dataset, params=params) for model in NETWORKS}
     offer = fit(speeds, allowed_s=allowed_s, cores=available_cores())
-    text = write_study(path, name=name, head=head, offer=offer, dataset=dataset)
+    text = write_study(path, name=name, head=head, offer=offer, dataset=dataset, params=params)
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(".new")
     fresh.write_text(text, encoding="utf-8")
@@ -106,12 +109,32 @@ def _require_same(file: Path, head: str) -> None:
         )
 
 
-def measure(model: str, dataset: Dataset) -> float:
+def fitting_params(dataset: Dataset) -> int:
+    """The smallest budget of parameters that every network can meet on these images.
+
+    Raises:
+        InputError: none of them does.
+    """
+    _, height, width, channel = dataset.images.shape
+    for params in PARAMS:
+        try:
+            for model in NETWORKS:
+                spec = at_budget(Choice(name=model), params)
+                check_size(spec, shape=(channel, height, width), classes=len(dataset.classes))
+        except InputError as error:
+            if params == PARAMS[-1]:
+                raise InputError(f"the images are too large to plan for: {error}; a study file with a smaller side does") from None
+        else:
+            return params
+    raise AssertionError("the loop returns or raises")
+
+
+def measure(model: str, dataset: Dataset, *, params: int) -> float:
     """Images a second at which a model trains here, from a short training on the first images."""
     taken = np.arange(min(len(dataset.labels), PROBED_IMAGES))
     spec = RunSpec(
         dataset=Choice(name="digits"),
-        model=at_budget(Choice(name=model), PARAMS),
+        model=at_budget(Choice(name=model), params),
         training=TrainingSpec(images_seen=PROBED_IMAGES),
     )
     learner = make_learner(spec, classes=len(dataset.classes), points=0)
@@ -148,7 +171,7 @@ def fit(speeds: dict[str, float], *, allowed_s: float, cores: int) -> Offer:
     return max((offer for offer in within if offer.images_seen == longest), key=lambda offer: offer.runs)
 
 
-def write_study(path: Path, *, name: str, head: str, offer: Offer, dataset: Dataset) -> str:
+def write_study(path: Path, *, name: str, head: str, offer: Offer, dataset: Dataset, params: int) -> str:
     """The study file, with what it costs at its head."""
     pool = len(splits.split(dataset).train)
     crossed = [*NETWORKS, CLASSICAL] if pool <= MOST_FOR_CLASSICAL else list(NETWORKS)
@@ -159,7 +182,7 @@ def write_study(path: Path, *, name: str, head: str, offer: Offer, dataset: Data
         "dataset": {"name": "folder", "options": {"path": str(path.resolve())}},
         "notebooks": ["13_recommendation"],
         "models": [*baselines, *crossed],
-        "params": PARAMS,
+        "params": params,
         "margin": 0.01,
         "training": {"images_seen": offer.images_seen, "batch": 64, "learning_rate": RATE},
         "profiles": [{"name": "natural"}],

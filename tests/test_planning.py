@@ -1,0 +1,75 @@
+"""A plan fits its budget, is kept for the same images, and is a study file that opens."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagestudy import grids, paths, planning
+from imagestudy.errors import InputError
+
+SPEEDS = {"mlp": 20_000.0, "resnet": 2_000.0, "bilstm": 5_000.0, "vit": 3_000.0}
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGESTUDY_DATA", str(tmp_path / "data"))
+    rng = np.random.default_rng(0)
+    for label, number in (("a", 12), ("b b", 9)):
+        (tmp_path / "my own" / label).mkdir(parents=True)
+        for place in range(number):
+            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "my own" / label / f"{place}.png")
+    return tmp_path / "my own"
+
+
+@pytest.mark.parametrize(("budget", "seconds"), [("90s", 90), ("30m", 1_800), ("1.5h", 5_400)])
+def test_a_budget_is_a_number_with_a_unit(budget, seconds):
+    assert planning.seconds_of(budget) == seconds
+
+
+@pytest.mark.parametrize("budget", ["30", "m", "0m", "-5m", "30 days", ""])
+def test_any_other_budget_is_refused(budget):
+    with pytest.raises(InputError, match="allowed: a number with s, m or h"):
+        planning.seconds_of(budget)
+
+
+def test_twice_the_length_takes_twice_the_time_and_twice_the_cores_half():
+    once = planning.estimate(SPEEDS, images_seen=10_000, runs=5, cores=2)
+    assert planning.estimate(SPEEDS, images_seen=20_000, runs=5, cores=2) == pytest.approx(2 * once)
+    assert planning.estimate(SPEEDS, images_seen=10_000, runs=10, cores=2) == pytest.approx(2 * once)
+    assert planning.estimate(SPEEDS, images_seen=10_000, runs=5, cores=4) == pytest.approx(once / 2)
+
+
+@pytest.mark.parametrize("allowed_s", [300.0, 1_800.0, 7_200.0, 86_400.0])
+def test_what_is_offered_fits_and_the_next_longer_training_would_not(allowed_s):
+    offer = planning.fit(SPEEDS, allowed_s=allowed_s, cores=2)
+    assert offer.seconds <= planning.RESERVE * allowed_s
+    longer = [seen for seen in planning.LADDER if seen > offer.images_seen]
+    if longer:
+        least = planning.estimate(SPEEDS, images_seen=longer[0], runs=min(planning.RUNS), cores=2)
+        assert least > planning.RESERVE * allowed_s
+
+
+def test_a_budget_that_is_too_small_says_what_would_do():
+    with pytest.raises(InputError, match="these images need about"):
+        planning.fit(SPEEDS, allowed_s=1.0, cores=2)
+
+
+def test_the_plan_opens_as_a_study_and_is_kept_for_the_same_images(own):
+    file = planning.plan_study(own, name=None, budget="2h")
+    assert file == paths.study_results("my_own") / "study.yaml"
+    plan = grids.open_study(str(file), "default")
+    assert plan.is_redrawn
+    assert [profile.name for profile in plan.study.profiles] == ["natural"]
+    before = file.read_bytes()
+    assert planning.plan_study(own, name=None, budget="2h").read_bytes() == before
+    with pytest.raises(InputError, match="planned for other images or another budget"):
+        planning.plan_study(own, name=None, budget="1h")
+
+
+def test_a_name_that_is_no_folder_name_is_refused(own):
+    with pytest.raises(InputError, match="allowed: letters, digits"):
+        planning.plan_study(own, name="../x", budget="1h")
+    assert planning.name_of(Path("/somewhere/my <photos>.tar.gz")) == "my_photos"
