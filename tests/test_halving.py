@@ -115,7 +115,7 @@ def test_a_derived_trial_is_what_its_parent_says_corrected(fixed):
 def test_a_study_without_candidates_is_refused(tmp_path):
     (tmp_path / "none.yaml").write_text(FIXED.replace("crossed: [mlp, svm]", "crossed: []"), encoding="utf-8")
     with pytest.raises(InputError, match="names no model under 'crossed'"):
-        recommendation.check(grids.open_study(str(tmp_path / "none.yaml"), "smoke"), pictures=3)
+        recommendation.recommend(grids.open_study(str(tmp_path / "none.yaml"), "smoke"))
 
 
 class TestFolder:

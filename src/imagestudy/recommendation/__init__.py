@@ -4,7 +4,7 @@ The score of the answer is that of the choice made anew in every run (nested sel
 flattered by having been chosen. The panel, the same candidates in every run, is compared in pairs beside it.
 """
 
-from imagestudy.recommendation.answer import Answer, check, class_names, compare_panel, first_run, name_of, recommend
+from imagestudy.recommendation.answer import Answer, class_names, compare_panel, first_run, name_of, recommend
 from imagestudy.recommendation.by_class import confusion, recall, say_recall
 from imagestudy.recommendation.left_open import images_that_decide, say_open
 from imagestudy.recommendation.words import (
@@ -25,7 +25,6 @@ from imagestudy.recommendation.words import (
 __all__ = [
     "Answer",
     "caption",
-    "check",
     "choices",
     "class_names",
     "compare_panel",

@@ -8,13 +8,10 @@ import pandas as pd
 from imagestudy import compare, grids, halving, runs, stats
 from imagestudy.compare import Judged
 from imagestudy.data import sources
-from imagestudy.errors import InputError
 from imagestudy.grids import Plan
 from imagestudy.halving import PLAIN, SCORE, Candidate, Selection
 from imagestudy.records import Records
 from imagestudy.remedies import remedies
-
-MOST_PICTURES = 60
 
 
 @dataclass(frozen=True)
@@ -49,13 +46,6 @@ class Answer:
         wanted = [spec.run_id for spec in map(runs.stamp, halving.runs_of(self.plan, candidate))]
         found = {record.spec.run_id: record for record in self.selection.records}
         return Records(tuple(found[run_id] for run_id in wanted if run_id in found), self.selection.records.labels)
-
-
-def check(plan: Plan, *, pictures: int) -> None:
-    """Raise `InputError` unless there is something to choose among and the number of pictures fits."""
-    halving.candidates(plan)
-    if not 1 <= pictures <= MOST_PICTURES:
-        raise InputError(f"{pictures} was given in parameter 'pictures'; allowed: 1 to {MOST_PICTURES}")
 
 
 def recommend(plan: Plan, *, workers: int | None = None) -> Answer:
