@@ -1,28 +1,16 @@
-"""Intervals over runs × test images, and the rule that turns them into verdicts.
-
-The same test images serve every run, so that two things vary: another training (run component) and another test set (image
-component). A test set is never redrawn for each run apart (Owen 2007; Bouthillier et al. 2021; Jordan 2024).
-"""
+"""Intervals of an estimate over runs × test images, and over redrawn splits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf, log, sqrt
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int64
 from scipy.special import ndtri, stdtrit
 
-Verdict = Literal["equivalent", "higher", "lower", "undecided"]
 Statistic = Callable[[Float[np.ndarray, "draw run"], Float[np.ndarray, "draw image"]], Float[np.ndarray, " draw"]]
 
 UNSEEN_IMAGE = 0.1
-EXACT_SIGN_FLIPS = 12
-RANDOM_SIGN_FLIPS = 20_000
-MOST_RUNS = 1_000
-MOST_REDRAWN = 50
-"""More splits of the same images than that say little more."""
-MOST_IMAGES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -136,7 +124,7 @@ def measure_spread(
     if unit <= 0:
         raise ValueError(f"the unit is {unit}; allowed: above 0")
     scaled = values * weights
-    centered, sizes = _center(scaled, values, weights, strata)
+    centered, sizes = center(scaled, values, weights, strata)
     factor = sizes / np.maximum(sizes - 1, 1)
     mean = centered.mean(axis=0)
     alone = runs == 1
@@ -155,7 +143,7 @@ def measure_spread(
     )
 
 
-def _center(
+def center(
     scaled: Float[np.ndarray, "run image"],
     values: Float[np.ndarray, "run image"],
     weights: Float[np.ndarray, " image"],
@@ -295,12 +283,13 @@ def redrawn_interval(
     if not runs or not 0 < level < 1 or test_share <= 0:
         raise ValueError(f"{runs} runs, level {level} and test share {test_share} were given; allowed: 1 or more, (0, 1), above 0")
     estimate = float(np.mean(by_run))
-    half = _redrawn_half_width(float(np.var(by_run, ddof=1)), runs, test_share, level) if runs > 1 else inf
+    half = redrawn_half_width(float(np.var(by_run, ddof=1)), runs, test_share, level) if runs > 1 else inf
     low, middle, high = (min(max(x, limits[0]), limits[1]) for x in (estimate - half, estimate, estimate + half))
     return Interval(middle, low, high, level, runs, images, redrawn=True)
 
 
-def _redrawn_half_width(variance: float, runs: int, test_share: float, level: float) -> float:
+def redrawn_half_width(variance: float, runs: int, test_share: float, level: float) -> float:
+    """Half the width of `redrawn_interval`, by the variance over splits."""
     return float(stdtrit(runs - 1, (1 + level) / 2)) * sqrt(variance * (1 / runs + test_share))
 
 
@@ -313,145 +302,3 @@ def draw_weights(strata: Int64[np.ndarray, " item"], *, draws: int, rng: np.rand
         if size > 1:
             weights[:, inside] = rng.multinomial(size - 1, np.full(size, 1 / size), size=draws) * (size / (size - 1))
     return weights
-
-
-def corrected_level(comparisons: int, alpha: float = 0.05) -> float:
-    """The level 1 − α/m at which each of m declared comparisons is decided (Bonferroni)."""
-    if comparisons < 1:
-        raise ValueError(f"{comparisons} comparisons were declared; allowed: at least 1")
-    return 1 - alpha / comparisons
-
-
-def decide(interval: Interval, *, margin: float) -> Verdict:
-    """The verdict rule: inside ± margin equivalent, else above 0 higher, below 0 lower, otherwise undecided.
-
-    In simulated families of ten true nulls (500 images, n = 5 and 10) a false "higher" came in 0.3–0.9 %, either error in 1–2 %.
-
-    Args:
-        interval: of a difference, at `corrected_level`.
-        margin: fixed beforehand, not negative, in the unit of the difference.
-    """
-    if margin < 0:
-        raise ValueError(f"the margin is {margin}; allowed: 0 or more")
-    if -margin <= interval.low and interval.high <= margin:
-        return "equivalent"
-    if interval.low > 0:
-        return "higher"
-    return "lower" if interval.high < 0 else "undecided"
-
-
-def sign_flip_p(differences: Float[np.ndarray, " run"], *, rng: np.random.Generator | None = None) -> float:
-    """Two-sided p of the mean of paired differences under random signs (Fisher 1935): at best 2/2^n.
-
-    Exact up to 12 runs; above, 20,000 random flips and the one that was seen.
-
-    Raises:
-        ValueError: no run, or more than 12 runs and no `rng`.
-    """
-    runs = len(differences)
-    if not runs:
-        raise ValueError("a sign-flip test needs at least one run")
-    exact = runs <= EXACT_SIGN_FLIPS
-    if exact:
-        signs = 1.0 - 2.0 * ((np.arange(2**runs)[:, None] >> np.arange(runs)) & 1)
-    elif rng is None:
-        raise ValueError(f"{runs} runs are too many to flip all signs (at most {EXACT_SIGN_FLIPS}); give a generator")
-    else:
-        signs = rng.choice([-1.0, 1.0], size=(RANDOM_SIGN_FLIPS, runs))
-    slack = 1e-9 * float(np.abs(differences).sum())
-    as_far = np.abs(signs @ differences) >= abs(float(differences.sum())) - slack
-    return float(as_far.mean()) if exact else float((1 + as_far.sum()) / (1 + len(signs)))
-
-
-def probability_of_improvement(a: Float[np.ndarray, " run"], b: Float[np.ndarray, " run"]) -> float:
-    """P(A > B): the share of paired runs in which A is the better, ties counting half (Bouthillier et al. 2021)."""
-    if not len(a):
-        raise ValueError("P(A > B) needs at least one run")
-    return float(np.mean((a > b) + 0.5 * (a == b)))
-
-
-@dataclass(frozen=True)
-class Needed:
-    """What would decide a comparison: more runs, more test images, or both; None for what is not needed or cannot do it.
-
-    Both None: it cannot be told, from a single run, or nothing within reach would do.
-    """
-
-    more_runs: int | None
-    more_images: int | None
-
-
-def what_would_decide(
-    values: Float[np.ndarray, "run image"],
-    *,
-    weights: Float[np.ndarray, " image"],
-    strata: Int64[np.ndarray, " image"],
-    margin: float,
-    level: float,
-    unit: float = 1.0,
-) -> Needed:
-    """The fewest more runs that would decide, or, where runs cannot, about how many more test images.
-
-    By the formula of `crossed_interval`, with the estimate and the variance components staying as they are. Where neither does it
-    alone: as many runs as bring the run component to half of the squared width that decides, and the images for the rest. What is
-    decided already needs 0 more runs. The test set grows in all strata alike. Never more than 1,000 runs or 10 million images.
-    """
-    spread = measure_spread(values, weights=weights, strata=strata, unit=unit)
-    if spread.runs < 2:
-        return Needed(None, None)
-
-    def decided(runs: int, images: int) -> bool:
-        larger = spread.projected(runs=runs, images=1 + images / spread.images)
-        return decide(larger.interval(level=level), margin=margin) != "undecided"
-
-    more_runs = _fewest(lambda more: decided(spread.runs + more, 0), MOST_RUNS - spread.runs)
-    if more_runs is not None:
-        return Needed(more_runs, None)
-    more_images = _fewest(lambda more: decided(spread.runs, more), MOST_IMAGES)
-    if more_images is not None:
-        return Needed(None, more_images)
-    enough = max(abs(spread.estimate), margin - abs(spread.estimate)) ** 2 / 2
-    more_runs = _fewest(lambda more: _training_width(spread, spread.runs + more, level) ** 2 <= enough, MOST_RUNS - spread.runs)
-    if more_runs is None:
-        return Needed(None, None)
-    more_images = _fewest(lambda more: decided(spread.runs + more_runs, more), MOST_IMAGES)
-    return Needed(None, None) if more_images is None else Needed(more_runs, more_images)
-
-
-def what_would_decide_redrawn(
-    by_run: Float[np.ndarray, " run"], *, test_share: float, images: int, margin: float, level: float
-) -> Needed:
-    """The fewest more redrawn splits that would decide, or, where splits cannot, about how many more images to test on.
-
-    By the formula of `redrawn_interval`, with the estimate and the variance staying as they are; with f times the images (to train
-    and to test on, the shares kept) the variance is taken to be an f-th.
-    """
-    runs = len(by_run)
-    if runs < 2:
-        return Needed(None, None)
-    estimate, variance = float(np.mean(by_run)), float(np.var(by_run, ddof=1))
-
-    def decided(runs: int, more_images: int) -> bool:
-        half = _redrawn_half_width(variance / (1 + more_images / images), runs, test_share, level)
-        return decide(Interval(estimate, estimate - half, estimate + half, level, runs, images), margin=margin) != "undecided"
-
-    more_runs = _fewest(lambda more: decided(runs + more, 0), MOST_REDRAWN - runs)
-    if more_runs is not None:
-        return Needed(more_runs, None)
-    return Needed(None, _fewest(lambda more: decided(runs, more), MOST_IMAGES))
-
-
-def _training_width(spread: Spread, runs: int, level: float) -> float:
-    """Half width that another training alone gives, on an endless test set."""
-    return float(stdtrit(runs - 1, (1 + level) / 2)) * sqrt(spread.training / runs)
-
-
-def _fewest(enough: Callable[[int], bool], most: int) -> int | None:
-    """The smallest number from 0 to `most` that is enough, if one is; what is enough stays so for larger numbers."""
-    if most < 0 or not enough(most):
-        return None
-    low, high = -1, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
