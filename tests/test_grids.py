@@ -44,6 +44,7 @@ models: [mlp, svm]
 efforts: {smoke: {runs: 1, images_seen: 640}, default: {runs: 2}, full: {runs: 3}}
 """
 PROFILES = "profiles: [{name: exponential, ratio: 5}]\n"
+RATES = "learning_rates: {mlp: 0.003}\n"
 SIZES = [ProfileSpec(name="exponential", ratio=10.0, largest=size) for size in (24, 48, None)]
 
 
@@ -466,3 +467,22 @@ def write(folder: Path, text: str) -> str:
 
 def run(**fields: object) -> RunSpec:
     return grids.accuracy(plan("smoke"), models_=["mlp"])[0].with_(dataset=Choice(name="digits"), **fields)
+
+
+def test_a_network_with_a_learning_rate_of_its_own_has_it_in_every_run_and_the_others_keep_theirs(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(STUDY + PROFILES + "crossed: [mlp, vit]\n", encoding="utf-8")
+    shared = grids.open_study(str(file), "default")
+    file.write_text(STUDY + PROFILES + "crossed: [mlp, vit]\n" + RATES, encoding="utf-8")
+    own = grids.open_study(str(file), "default")
+    for grid in (grids.accuracy, grids.imbalance, grids.spread, grids.costs, lambda one: grids.inside(one, "ann")):
+        for before, after in zip(grid(shared), grid(own), strict=True):
+            rate = 0.003 if before.model.name == "mlp" else before.training.learning_rate
+            assert after == before.with_(training=before.training.model_copy(update={"learning_rate": rate}))
+
+
+@pytest.mark.parametrize("name", ["svm", "mpl"])
+def test_only_a_network_can_have_a_learning_rate_of_its_own(name: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(STUDY + f"learning_rates: {{{name}: 0.003}}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=f"network with a learning rate of its own.*{name}|{name}.*allowed"):
+        grids.open_study(str(tmp_path / "mine.yaml"), "default")

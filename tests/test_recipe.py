@@ -15,14 +15,15 @@ STUDY = """\
 dataset: digits
 models: [mlp, svm]
 profiles: [{name: exponential, ratio: 50}]
-efforts: {smoke: {runs: 1}, default: {runs: 2}, full: {runs: 2, recipes: 2}}
+efforts: {smoke: {runs: 1}, default: {runs: 2}, full: {runs: 2, recipes: 2%s}}
 """
 HIGHEST = {"vit": 1e-3, "resnet": 3e-2}
 """Networks that would rather have another rate than 1e-2."""
 
 
-def open_plan(folder: Path, effort: str = "full") -> Plan:
-    (folder / "mine.yaml").write_text(STUDY, encoding="utf-8")
+def open_plan(folder: Path, effort: str = "full", *, rates: dict[str, float] | None = None, images: int | None = None) -> Plan:
+    text = STUDY % (f", recipe_images: {images}" if images else "") + f"learning_rates: {rates or {}}\n"
+    (folder / "mine.yaml").write_text(text, encoding="utf-8")
     return grids.open_study(str(folder / "mine.yaml"), effort)
 
 
@@ -52,12 +53,12 @@ def test_the_sentence_names_the_choice_and_who_differs(tmp_path: Path) -> None:
     plan = open_plan(tmp_path)
     frame = recipe.rates(plan, trials(plan))
     assert recipe.prefer(frame) == LEARNING_RATE == 1e-2
-    assert recipe.say(frame) == (
+    assert recipe.say(plan, frame) == (
         "On the whole, validation is highest at a learning rate of 0.01, which is the recipe's. "
         "Higher elsewhere: resnet at 0.03, vit at 0.001."
     )
     frame.loc[len(frame) - 1, "highest at"] = "0.003"
-    assert "highest at a learning rate of 0.003, where the recipe has 0.01" in recipe.say(frame)
+    assert "highest at a learning rate of 0.003, where the recipe has 0.01" in recipe.say(plan, frame)
 
 
 def test_the_table_has_a_column_for_each_rate(tmp_path: Path) -> None:
@@ -72,5 +73,24 @@ def test_an_effort_that_tries_nothing_says_so(tmp_path: Path) -> None:
     frame = recipe.rates(plan, Records((), {}))
     assert frame.empty
     assert recipe.prefer(frame) is None
-    assert recipe.say(frame) == "The recipe has a learning rate of 0.01; this effort tries no other (`full` does)."
+    assert recipe.say(plan, frame) == "The recipe has a learning rate of 0.01; this effort tries no other (effort full does)."
     assert "<thead>" in tables.show(frame).data
+
+
+def test_a_study_may_give_each_network_its_own_rate_and_the_sentence_holds_it_to_the_trials(tmp_path: Path) -> None:
+    own = {"vit": 0.001, "resnet": 0.03}
+    plan = open_plan(tmp_path, rates=own)
+    frame = recipe.rates(plan, trials(plan))
+    assert recipe.say(plan, frame) == (
+        "Each network trains at the learning rate at which validation was highest after 40,000 images seen. "
+        "So it is for every one of them."
+    )
+    plan = open_plan(tmp_path, rates=own | {"mlp": 0.003})
+    assert recipe.say(plan, frame).endswith("Not so: mlp has 0.003 where validation is highest at 0.01.")
+
+
+def test_trials_have_their_own_budget_where_the_effort_names_one(tmp_path: Path) -> None:
+    whole, part = open_plan(tmp_path), open_plan(tmp_path, images=1_280)
+    assert {spec.training.images_seen for spec in grids.recipes(whole)} == {40_000}
+    assert {spec.training.images_seen for spec in grids.recipes(part)} == {1_280}
+    assert grids.accuracy(whole) == grids.accuracy(part)

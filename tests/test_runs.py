@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from imagestudy import data, metrics, paths, runs
 from imagestudy.errors import InputError
@@ -523,6 +524,22 @@ class TestEstimates:
     def test_what_was_measured_replaces_the_guess(self) -> None:
         store().write(Record(run(), {}, {}, {"seconds": 7.0}, {}))
         assert runs.estimate_seconds([run(seed=1), run(seed=2)], store(), workers=1) == 14
+
+    def test_what_was_measured_with_another_budget_counts_in_proportion(self) -> None:
+        store().write(Record(run(), {}, {}, {"seconds": 7.0}, {}))
+        longer = run(training=run().training.model_copy(update={"images_seen": 3 * run().training.images_seen}))
+        assert runs.estimate_each([longer, run()], store()) == pytest.approx([21, 7])
+
+    def test_a_guess_grows_with_the_operations_and_leaves_the_random_numbers_alone(self) -> None:
+        before = torch.get_rng_state()
+        small, large = (run().with_(model=ModelSpec(name="resnet", options={"width": width})) for width in (8, 32))
+        one, other = runs.estimate_each([small, large], store())
+        assert 0 < one < other
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_a_network_that_cannot_be_built_is_a_failure_of_its_run_and_not_of_the_estimate(self) -> None:
+        broken = run().with_(model=ModelSpec(name="vit", options={"width": 33}))
+        assert runs.estimate_each([broken], store())[0] >= 0
 
     @pytest.mark.parametrize(
         ("seconds", "said"),

@@ -13,6 +13,7 @@ from imagestudy import data
 from imagestudy.errors import InputError, place, require_known
 from imagestudy.learners import followed_remedies
 from imagestudy.models import at_budget, check_size, models
+from imagestudy.models.keras import is_installed
 from imagestudy.remedies import remedies, remedy
 from imagestudy.specs import (
     SEED_STREAMS,
@@ -32,6 +33,10 @@ DECIDING = {"ann": "mlp", "cnn": "resnet", "rnn": "bilstm", "transformer": "vit"
 TRADITIONAL = {"ann": "perceptron", "cnn": "lenet", "rnn": "elman"}
 LISTING = "article"
 NOISE = Choice(name="gaussian", options={"sigma": 0.3})
+TWINS = {models.entry(name).facts["twin"]: name for name in models.names(kind="keras")}
+"""PyTorch model → the same model in Keras."""
+TWIN_REMEDIES = ("balanced_sampler", "class_weights", "balanced_softmax", "logit_adjustment")
+"""Remedies under which the deciding CNN is trained in both frameworks: what the learner sees, pays (two) and says."""
 OVERFIT_IMAGES = 40
 OVERFIT_PASSES = 200
 PROBE_RUNS_BESIDE = 1
@@ -103,6 +108,9 @@ def open_study(study: str, effort: str) -> Plan:
         require_known(name, NEEDED, what="notebook", where=where)
     for name in (*loaded.models, *loaded.crossed):
         models.entry(name, where=where)
+    for name in loaded.learning_rates:
+        networks = [other for other in models.names() if not _is_classical(other)]
+        require_known(name, networks, what="network with a learning rate of its own", where=where)
     for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in (*e.thinned, *e.curves))):
         remedies.entry(name, where=where)
     plan = Plan(loaded, loaded.effort(effort))
@@ -126,6 +134,12 @@ def _require_images(study: Study, profile: ProfileSpec, *, where: str) -> None:
         raise InputError(f"{error}; given{place(where)}") from None
 
 
+def training_of(plan: Plan, model: str) -> TrainingSpec:
+    """The recipe within the effort's budget, with the network's own learning rate where the study or the model has one."""
+    rate = plan.study.learning_rates.get(model, models.entry(model).facts.get("learning_rate"))
+    return plan.training if rate is None else plan.training.model_copy(update={"learning_rate": rate})
+
+
 def model_spec(plan: Plan, name: str, **options: Any) -> ModelSpec:
     """The model at the study's parameter budget; classical and traditional members keep their own size."""
     return at_budget(Choice(name=name, options=options), plan.study.params)
@@ -139,9 +153,8 @@ def _repeat(plan: Plan, spec: RunSpec) -> list[RunSpec]:
 def cell(plan: Plan, model: str, **fields: Any) -> list[RunSpec]:
     """The runs of one cell: a model under whatever profile, remedy and preprocessing the fields say, with every seed."""
     options = fields.pop("options", {})
-    return _repeat(
-        plan, RunSpec(dataset=plan.study.dataset, training=plan.training, model=model_spec(plan, model, **options), **fields)
-    )
+    training = training_of(plan, model)
+    return _repeat(plan, RunSpec(dataset=plan.study.dataset, training=training, model=model_spec(plan, model, **options), **fields))
 
 
 def accuracy(plan: Plan, *, models_: Sequence[str] | None = None) -> list[RunSpec]:
@@ -160,6 +173,18 @@ def plain(plan: Plan) -> list[RunSpec]:
     return [
         spec for profile in imbalanced_profiles(plan) for name in plan.study.crossed for spec in cell(plan, name, profile=profile)
     ]
+
+
+def without_groups(plan: Plan) -> Choice:
+    """The dataset with its groups forgotten."""
+    return plan.study.dataset.model_copy(update={"options": plan.study.dataset.options | {"grouped": False}})
+
+
+def ungrouped(plan: Plan) -> list[RunSpec]:
+    """Plain training under the first profile on splits that are drawn image by image; nothing where the images have no groups."""
+    if not (plan.is_redrawn and data.has_groups(plan.study.dataset)):
+        return []
+    return [spec.with_(dataset=without_groups(plan)) for spec in plain(plan) if spec.profile == plan.study.profiles[0]]
 
 
 def baselines(plan: Plan) -> list[RunSpec]:
@@ -281,7 +306,8 @@ def probe(plan: Plan) -> list[RunSpec]:
 
 def overfit(plan: Plan, model: str) -> list[RunSpec]:
     """One run on a handful of images shown again and again: a model that cannot learn them by heart is broken."""
-    training = plan.training.model_copy(update={"images_seen": OVERFIT_IMAGES * OVERFIT_PASSES, "batch": OVERFIT_IMAGES})
+    budget = {"images_seen": OVERFIT_IMAGES * OVERFIT_PASSES, "batch": OVERFIT_IMAGES}
+    training = training_of(plan, model).model_copy(update=budget)
     profile = ProfileSpec(size=OVERFIT_IMAGES)
     return [RunSpec(dataset=plan.study.dataset, training=training, model=model_spec(plan, model), profile=profile)]
 
@@ -295,10 +321,11 @@ def recipes(plan: Plan) -> list[RunSpec]:
     """Trials of every network at every learning rate, balanced and under the first imbalanced profile, on seeds never reported."""
     networks = [name for name in members(plan) if models.entry(name).facts["kind"] == "neural"]
     profiles = [ProfileSpec(), *imbalanced_profiles(plan)[:1]]
+    seen = plan.effort.recipe_images or plan.training.images_seen
     return [
         RunSpec(
             dataset=plan.study.dataset,
-            training=plan.training.model_copy(update={"learning_rate": rate}),
+            training=plan.training.model_copy(update={"learning_rate": rate, "images_seen": seen}),
             model=model_spec(plan, name),
             profile=profile,
             seed=TRIAL_SEED + number,
@@ -389,6 +416,50 @@ def trains_once(name: str) -> bool:
     return found.posthoc is None and found.members == 1 and not found.trials
 
 
+def twin_cell(plan: Plan, model: str, **fields: Any) -> list[RunSpec]:
+    """The runs of one cell of a Keras model, with the recipe of its PyTorch twin; of any other model, `cell`."""
+    training = training_of(plan, models.entry(model).facts.get("twin", model))
+    return [spec.with_(training=training) for spec in cell(plan, model, **fields)]
+
+
+def twins(plan: Plan, *, remedies_: Sequence[str] = TWIN_REMEDIES) -> list[RunSpec]:
+    """Each twin plain, balanced and under the first imbalanced profile, and there the deciding CNN with remedies."""
+    profiles = imbalanced_profiles(plan)[:1]
+    none = Choice(name="none")
+    cells = [(name, one, none) for one in (ProfileSpec(), *profiles) for pair in TWINS.items() for name in pair]
+    deciding = (DECIDING["cnn"], TWINS[DECIDING["cnn"]])
+    cells += [(name, one, remedy_of(plan, how)) for one in profiles for how in remedies_ for name in deciding]
+    return [spec for name, profile, how in cells for spec in twin_cell(plan, name, profile=profile, remedy=how)]
+
+
+def twin_costs(plan: Plan) -> list[RunSpec]:
+    """Costs and starts of the twins, in turn: who comes first changes with the round, so that a drift meets both alike.
+
+    A round has a seed of its own; that of the costs that are measured once is none of them.
+    """
+    priced = [pair for pair in TWINS.items() if plan.effort.costs is None or pair[0] in plan.effort.costs]
+    return [
+        spec
+        for number in range(1, (plan.effort.runs + 1) // 2 + 1)
+        for pair in priced
+        for kind in ("cost", "start")
+        for spec in (_measured(plan, name, kind, number) for name in (pair if number % 2 else pair[::-1]))
+    ]
+
+
+def _measured(plan: Plan, model: str, kind: str, number: int) -> RunSpec:
+    """One measurement of a round; a start ends with the first batch."""
+    spec = twin_cell(plan, model)[0].with_(kind=kind, seed=number)
+    if kind != "start":
+        return spec
+    return spec.with_(training=spec.training.model_copy(update={"images_seen": spec.training.batch}))
+
+
+def frameworks(plan: Plan) -> list[RunSpec]:
+    """The twins and what they cost; nothing where there is no TensorFlow to train half of them."""
+    return [*twins(plan), *twin_costs(plan)] if is_installed() else []
+
+
 def inside(plan: Plan, family: str) -> list[RunSpec]:
     """What a family's notebook looks at: its deciding member, learning a handful by heart, and with its parts taken away."""
     name = DECIDING[family]
@@ -401,10 +472,11 @@ NEEDED: dict[str, tuple[Callable[[Plan], list[RunSpec]], ...]] = {
     "03_cnn": (partial(inside, family="cnn"),),
     "04_rnn": (partial(inside, family="rnn"),),
     "05_transformer": (partial(inside, family="transformer"),),
+    "06_frameworks": (frameworks,),
     "07_accuracy": (accuracy, recipes, costs),
     "08_class_imbalance": (imbalance, loss_to_imbalance, curves, costs),
     "12_verdicts": (all_members, loss_to_imbalance, at_scale, preprocessing, probe),
-    "13_recommendation": (baselines, plain, costs),
+    "13_recommendation": (baselines, plain, ungrouped, costs),
     "14_deployment": (imbalance,),
     "15_spread": (imbalance, spread, diagnostics),
 }

@@ -97,6 +97,62 @@ def possible(plan: Plan) -> list[RunSpec]:
     return [*whole, *(trial(spec, images_seen) for spec in whole for images_seen in budgets(plan))]
 
 
+@dataclass(frozen=True)
+class Unsettled:
+    """Runs of which `select` will ask for so many at most; scores that are not there yet decide for which."""
+
+    among: tuple[RunSpec, ...]
+    most: int
+
+
+def ahead(plan: Plan) -> tuple[list[RunSpec], list[Unsettled]]:
+    """What `select` asks for: the runs that are certain by what the store holds, and those that scores still to come decide.
+
+    Raises:
+        InputError: as `select`.
+    """
+    asked: list[RunSpec] = []
+    unsettled: list[Unsettled] = []
+    finalists: dict[int, tuple[Candidate, ...]] = {}
+    for number in range(plan.effort.runs):
+        trials, ranked = _climb(plan, number)
+        asked += [spec for rung in trials for spec in rung]
+        if ranked is None:
+            unsettled += _beyond(plan, number, len(trials))
+        else:
+            finalists[number] = ranked
+    if len(finalists) == plan.effort.runs:
+        return [*asked, *_finals(plan, finalists, _panel(finalists, number=plan.effort.finalists))], []
+    return asked, unsettled + [one for number in range(plan.effort.runs) for one in _unsettled_finals(plan, number)]
+
+
+def _climb(plan: Plan, number: int) -> tuple[list[list[RunSpec]], tuple[Candidate, ...] | None]:
+    """The trials of one run, rung by rung, as far as the store tells who goes on, and its finalists if it tells that."""
+    left, climbed = candidates(plan), []
+    for rung, images_seen in enumerate(budgets(plan)):
+        specs = {(number, one): trial(runs_of(plan, one)[number], images_seen) for one in left}
+        climbed.append(list(specs.values()))
+        if runs.missing(specs.values(), study=plan.name):
+            return climbed, None
+        left = _go_on(plan, _score(plan, specs, workers=1)[number], rung)
+    return climbed, tuple(left[: plan.effort.finalists])
+
+
+def _beyond(plan: Plan, number: int, first: int) -> list[Unsettled]:
+    """The trials of one run from a rung on."""
+    every = [runs_of(plan, one)[number] for one in candidates(plan)]
+    later = [(rung, seen) for rung, seen in enumerate(budgets(plan)) if rung >= first]
+    return [Unsettled(tuple(trial(spec, seen) for spec in every), _most_after(plan, rung - 1)) for rung, seen in later]
+
+
+def _unsettled_finals(plan: Plan, number: int) -> list[Unsettled]:
+    """One run's own finalists and the panel, which may be others, and plain training of their models."""
+    everyone, most = candidates(plan), 2 * plan.effort.finalists
+    beside = dict.fromkeys(Candidate(one.model, PLAIN) for one in everyone)
+    apart = [one for one in everyone if one not in beside]
+    return [Unsettled(tuple(runs_of(plan, one)[number] for one in group), most) for group in (apart, beside)]
+
+
 def select(plan: Plan, *, workers: int | None = None) -> Selection:
     """Train rung by rung what the store lacks; a second call only loads.
 
@@ -110,8 +166,7 @@ def select(plan: Plan, *, workers: int | None = None) -> Selection:
     for rung, images_seen in enumerate(budgets(plan)):
         specs = {(n, one): trial(runs_of(plan, one)[n], images_seen) for n, left in remaining.items() for one in left}
         scores = _score(plan, specs, workers=workers)
-        most = kept_after(rung, rungs=plan.effort.rungs, candidates=len(everyone), finalists=plan.effort.finalists)
-        remaining = {number: sorted(found, key=lambda one: (-found[one], one))[:most] for number, found in scores.items()}
+        remaining = {number: _go_on(plan, found, rung) for number, found in scores.items()}
         rows += _rows(scores, remaining, rung=rung, images_seen=images_seen)
         asked += specs.values()
     finalists = {number: tuple(ranked[: plan.effort.finalists]) for number, ranked in remaining.items()}
@@ -119,6 +174,17 @@ def select(plan: Plan, *, workers: int | None = None) -> Selection:
     finals = _finals(plan, finalists, panel)
     records = runs.obtain(finals, study=plan.name, workers=workers)
     return Selection(plan, pd.DataFrame(rows, columns=COLUMNS), finalists, panel, records, (*asked, *finals))
+
+
+def _most_after(plan: Plan, rung: int) -> int:
+    """How many candidates go on to the next rung at most; fewer where trainings failed."""
+    number = len(candidates(plan))
+    return kept_after(rung, rungs=plan.effort.rungs, candidates=number, finalists=plan.effort.finalists)
+
+
+def _go_on(plan: Plan, scores: dict[Candidate, float], rung: int) -> list[Candidate]:
+    """Who goes on to the next rung, the best first."""
+    return sorted(scores, key=lambda one: (-scores[one], one))[: _most_after(plan, rung)]
 
 
 def _score(plan: Plan, specs: dict[tuple[int, Candidate], RunSpec], *, workers: int | None) -> dict[int, dict[Candidate, float]]:
@@ -174,6 +240,6 @@ def say_schedule(plan: Plan) -> str:
     steps = []
     for rung, images_seen in enumerate(budgets(plan)):
         steps.append(f"{number} with {images_seen:,} images seen")
-        number = kept_after(rung, rungs=plan.effort.rungs, candidates=len(candidates(plan)), finalists=plan.effort.finalists)
+        number = _most_after(plan, rung)
     steps.append(f"the best {min(number, plan.effort.finalists)} with {plan.training.images_seen:,}")
     return f"In each of {plan.effort.runs} runs: {', then '.join(steps)}; a third goes on each time, chosen on validation."

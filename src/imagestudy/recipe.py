@@ -1,4 +1,4 @@
-"""Whether the recipe that all networks share is fair: which learning rate validation prefers, for each and on the whole.
+"""Whether the recipe is fair: which learning rate validation prefers, for each network and on the whole.
 
 The test images are not asked: the runs are trials, on seeds that are never reported.
 """
@@ -41,20 +41,37 @@ def rates(plan: Plan, records: Records) -> pd.DataFrame:
     return means.assign(**{"highest at": means.idxmax(axis=1)}).rename_axis(columns=None).reset_index()
 
 
-def prefer(frame: pd.DataFrame) -> float | None:
-    """The learning rate of the highest mean over all networks, as `rates` found it; None where nothing was tried."""
-    return None if frame.empty else float(frame["highest at"].iloc[-1])
+def prefer(frame: pd.DataFrame, *, network: str = MEAN) -> float | None:
+    """The learning rate of a network's highest score, or of the highest mean over all; None where nothing was tried."""
+    found = frame[frame["network"] == network]
+    return None if found.empty else float(found["highest at"].iloc[0])
 
 
-def say(frame: pd.DataFrame) -> str:
-    """Which learning rate is highest on the whole, whether the recipe has it, and which networks would rather have another."""
-    preferred = prefer(frame)
-    if preferred is None:
-        return f"The recipe has a learning rate of {LEARNING_RATE:g}; this effort tries no other (`full` does)."
+def say(plan: Plan, frame: pd.DataFrame) -> str:
+    """Which learning rates were preferred, whether the recipe has them, and where it has not."""
+    shared = plan.study.training.learning_rate or LEARNING_RATE
+    if frame.empty:
+        return f"The recipe has a learning rate of {shared:g}; this effort tries no other (effort full does)."
+    return _say_own(plan, frame) if plan.study.learning_rates else _say_shared(frame, shared)
+
+
+def _say_shared(frame: pd.DataFrame, shared: float) -> str:
+    preferred = prefer(frame) or shared
     networks = frame[frame["network"] != MEAN]
     apart = [
         f"{row['network']} at {row['highest at']}" for row in networks.to_dict("records") if float(row["highest at"]) != preferred
     ]
-    held = "which is the recipe's" if np.isclose(preferred, LEARNING_RATE) else f"where the recipe has {LEARNING_RATE:g}"
+    held = "which is the recipe's" if np.isclose(preferred, shared) else f"where the recipe has {shared:g}"
     rest = f"Higher elsewhere: {', '.join(apart)}." if apart else "It is the best of every single network too."
     return f"On the whole, validation is highest at a learning rate of {preferred:g}, {held}. {rest}"
+
+
+def _say_own(plan: Plan, frame: pd.DataFrame) -> str:
+    seen = grids.recipes(plan)[0].training.images_seen
+    apart = []
+    for name in frame["network"][frame["network"] != MEAN]:
+        rate = grids.training_of(plan, name).learning_rate or LEARNING_RATE
+        if not np.isclose(rate, preferred := prefer(frame, network=name) or rate):
+            apart.append(f"{name} has {rate:g} where validation is highest at {preferred:g}")
+    rest = f"Not so: {'; '.join(apart)}." if apart else "So it is for every one of them."
+    return f"Each network trains at the learning rate at which validation was highest after {seen:,} images seen. {rest}"

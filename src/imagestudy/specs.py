@@ -133,8 +133,8 @@ class RunSpec(Spec):
     """One model trained once. Run i fixes every source of randomness, for every cell alike.
 
     `kind` says what it is for: a `run` is scored once on the test images; a `trial` (of tuning) never sees them; `cost` measures
-    time and memory and keeps no score; a `diagnostic` is scored on the test images again and again while it trains, to show what
-    that does, and keeps nothing by which anything could be chosen.
+    time and memory and keeps no score; `start` measures what it takes to get to the first step; a `diagnostic` is scored on the
+    test images again and again while it trains, to show what that does, and keeps nothing by which anything could be chosen.
 
     `split` is the number of a redrawn split, where the dataset has no test set of its own and each run is given another; None is
     the dataset's one fixed split.
@@ -152,7 +152,7 @@ class RunSpec(Spec):
     order: int | None = Field(default=None, ge=0)
     init: int | None = Field(default=None, ge=0)
     batches: int | None = Field(default=None, ge=0)
-    kind: Literal["run", "trial", "cost", "diagnostic"] = "run"
+    kind: Literal["run", "trial", "cost", "start", "diagnostic"] = "run"
 
     def seed_of(self, stream: str) -> int:
         """The seed of one of `SEED_STREAMS`: the run's own unless that stream was moved alone."""
@@ -187,7 +187,8 @@ class Effort(Spec):
         thinned: remedies of the other profiles; `none` is always among them.
         profiles: how many of the study's imbalanced profiles are run at all (None: all).
         trials: how many trials tuning gets.
-        recipes: how many trainings of each network try each learning rate of the shared recipe.
+        recipes: how many trainings of each network try each learning rate.
+        recipe_images: images seen in each of those (None: the whole budget).
         settings: how many settings of each preprocessing step are tried.
         distances: of the probe, in rows.
         beside: those at which the other families stand beside the RNN (None: all).
@@ -209,6 +210,7 @@ class Effort(Spec):
     profiles: int | None = Field(default=None, gt=0)
     trials: int = Field(default=8, gt=0)
     recipes: int = Field(default=0, ge=0)
+    recipe_images: int | None = Field(default=None, gt=0)
     settings: int = Field(default=3, gt=0)
     distances: tuple[int, ...] = ()
     beside: tuple[int, ...] | None = None
@@ -236,10 +238,12 @@ class Study(Spec):
         remedies: their remedies.
         margin: differences inside ± this (a share of 1) count as equivalent.
         training: the recipe.
+        learning_rates: of networks that have a rate of their own, instead of the recipe's.
         efforts: one entry for each of smoke, default, full.
         probe: training budget of the long-range probe, in images seen; None leaves the probe out.
         scale_ratio: ratio of the exponential profile under which training sets of several sizes are compared.
         notebooks: those that are run on the study, and trained for; all if none is named.
+        left_out: models that were thought of and are not in the study, with the reason, which the report gives.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
@@ -251,10 +255,12 @@ class Study(Spec):
     remedies: tuple[str, ...] = ("none",)
     margin: float = Field(default=0.01, gt=0, lt=1)
     training: TrainingSpec = TrainingSpec()
+    learning_rates: dict[str, Annotated[float, Field(gt=0)]] = {}
     efforts: dict[Literal["smoke", "default", "full"], Effort]
     probe: TrainingSpec | None = None
     scale_ratio: float = Field(default=10.0, ge=1)
     notebooks: tuple[str, ...] = ()
+    left_out: dict[str, str] = {}
 
     @field_validator("efforts")
     @classmethod

@@ -12,6 +12,7 @@ from jaxtyping import Int64, UInt8
 
 from imagestudy.data import augment, folders, preprocess, public, sources, splits  # noqa: F401  (each registers its sources)
 from imagestudy.data.catalogue import catalogue as catalogue
+from imagestudy.data.gathering import gather
 from imagestudy.seeding import generator
 from imagestudy.specs import Choice, PreprocessingSpec, ProfileSpec, RunSpec
 
@@ -59,7 +60,7 @@ def _processed(dataset_key: str, preprocessing_key: str) -> UInt8[np.ndarray, "n
 def _take(spec: RunSpec, indices: Int64[np.ndarray, " n"]) -> Part:
     before_training = spec.preprocessing.model_copy(update={"augment": ()})
     images = _processed(spec.dataset.key(), before_training.key())
-    return Part(images[indices], sources.load(spec.dataset).labels[indices])
+    return Part(gather(images, indices), sources.load(spec.dataset).labels[indices])
 
 
 def prepare(spec: RunSpec) -> Prepared:
@@ -123,6 +124,11 @@ def _available(dataset: Choice) -> Int64[np.ndarray, " class"]:
 def is_redrawn(dataset: Choice) -> bool:
     """Whether every run is given a split of its own: the dataset has no test set, and none is fixed for it."""
     return splits.is_redrawn(sources.load(dataset))
+
+
+def has_groups(dataset: Choice) -> bool:
+    """Whether images of a dataset belong together, so that none of a group may stand on two sides of a split."""
+    return sources.load(dataset).groups is not None
 
 
 def image_shape(dataset: Choice) -> tuple[int, int, int]:

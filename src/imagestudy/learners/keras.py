@@ -19,7 +19,7 @@ from imagestudy.learners.keras_descent import KerasDescent
 from imagestudy.learners.keras_losses import KERAS_COSTS, keras_loss
 from imagestudy.learners.network import PREDICT_BATCH, measure_channels
 from imagestudy.learners.tracker import CURVE_POINTS, Tracker
-from imagestudy.models import KerasNetwork, build, models
+from imagestudy.models import KerasNetwork, build
 from imagestudy.models.keras import start
 from imagestudy.remedies import Remedy, losses, remedies, remedy
 from imagestudy.remedies.sampling import count_steps
@@ -125,7 +125,7 @@ class KerasLearner:
         steps = count_steps(labels, images_seen=training.images_seen, batch=training.batch)
         plan = chosen.plan(labels, images_seen=training.images_seen, batch=training.batch, rng=order)
         pay = keras_loss(chosen.cost, np.bincount(labels, minlength=self.classes).astype(np.int64))
-        peak = training.learning_rate or models.entry(self.spec.model.name).facts.get("learning_rate", LEARNING_RATE)
+        peak = training.learning_rate or LEARNING_RATE
         decay = WEIGHT_DECAY if training.weight_decay is None else training.weight_decay
         descent = KerasDescent(self.network, pay, steps=steps, peak=peak, weight_decay=decay)
         tracker = Tracker(steps=steps, batch=training.batch, scores=self._scores, points=self.points)

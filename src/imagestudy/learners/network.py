@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 from imagestudy import metrics
 from imagestudy.data import augment
+from imagestudy.data.weights import fetch_weights
 from imagestudy.errors import InputError
 from imagestudy.learners.classical import Beside, Images, Labels
 from imagestudy.learners.descent import LEARNING_RATE, WEIGHT_DECAY, Descent
 from imagestudy.learners.endings import class_means, normalize_head
 from imagestudy.learners.tracker import CURVE_POINTS, Tracker
-from imagestudy.models import Network, build, models
+from imagestudy.models import Network, build
 from imagestudy.models.heads import CosineHead, ScaledHead
+from imagestudy.models.pretrained import load_weights, starting_weights
 from imagestudy.remedies import COSINE_SCALE, remedy
 from imagestudy.remedies.losses import Loss, plain_cross_entropy
 from imagestudy.remedies.mixing import Mixture
@@ -97,7 +99,8 @@ class TorchLearner:
 
         Raises:
             DivergedError: the loss was no finite number.
-            InputError: the budget is too small for the remedy, or it has to choose and there are no watched images.
+            InputError: the budget is too small for the remedy, or it has to choose and there are no watched images; or the
+                weights that the model starts from are not there and cannot be fetched.
         """
         training = self.spec.training
         make_torch_deterministic(self.spec.seed_of("init"), "init", threads=training.threads)
@@ -105,6 +108,8 @@ class TorchLearner:
         _, height, width, channel = images.shape
         self._shape = (channel, height, width)
         self.network = self._build()
+        if weights := starting_weights(self.spec.model.name):
+            load_weights(self.network, fetch_weights(weights))
         self.layout = _layout(self.network)
         self.network.to(device).to(memory_format=self.layout)
         started = time.perf_counter()
@@ -122,7 +127,10 @@ class TorchLearner:
         return network
 
     def _to_device(self, images: Images) -> UInt8[Tensor, "n channel height width"]:
-        pixels = np.require(images.transpose(0, 3, 1, 2), requirements=["C", "W"])
+        """A copy with the channels first, from which batches are drawn fast; what lies on the disk stays there, seen that way."""
+        pixels = images.transpose(0, 3, 1, 2)
+        if not (isinstance(images, np.memmap) and images.flags.writeable):
+            pixels = np.require(pixels, requirements=["C", "W"])
         return torch.from_numpy(pixels).to(self.spec.training.device)
 
     def _measure(self, images: Images) -> None:
@@ -192,7 +200,7 @@ class TorchLearner:
     ) -> None:
         """Train a part of the network on batches: `speak` gives the logits, `pay` the loss of each image."""
         training = self.spec.training
-        peak = training.learning_rate or models.entry(self.spec.model.name).facts.get("learning_rate", LEARNING_RATE)
+        peak = training.learning_rate or LEARNING_RATE
         decay = WEIGHT_DECAY if training.weight_decay is None else training.weight_decay
         descent = Descent(trained, steps=steps, peak=peak, weight_decay=decay)
         for step, batch in enumerate(batches):
@@ -255,14 +263,18 @@ class TorchLearner:
 
     @torch.inference_mode()
     def predict_log_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
-        """Log-probabilities in batches of a fixed size, so that an image's do not depend on how many are asked for."""
+        """Log-probabilities in batches of a fixed size, so that an image's do not depend on how many are asked for.
+
+        They are written into one array: kept apart, they would lie between batches in memory and let it grow with every batch.
+        """
         self.network.eval()
-        rows = []
-        for pixels in self._to_device(images).split(PREDICT_BATCH):
+        said = np.empty((len(images), self.classes))
+        for place, pixels in enumerate(self._to_device(images).split(PREDICT_BATCH)):
             with torch.autocast(self.spec.training.device, dtype=torch.bfloat16, enabled=self.spec.training.dtype == "bfloat16"):
                 logits = self.network(self._normalised(pixels))
-            rows.append(logits.double().log_softmax(dim=1).cpu())
-        return torch.cat(rows).numpy()
+            start = place * PREDICT_BATCH
+            said[start : start + len(pixels)] = logits.double().log_softmax(dim=1).cpu().numpy()
+        return said
 
     def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
         """Probabilities, one row an image."""

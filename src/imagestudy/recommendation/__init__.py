@@ -6,7 +6,9 @@ flattered by having been chosen. The panel, the same candidates in every run, is
 
 from imagestudy.recommendation.answer import Answer, class_names, compare_panel, first_run, name_of, recommend
 from imagestudy.recommendation.by_class import confusion, recall, say_recall
+from imagestudy.recommendation.leaking import SHOWN, leaks, say_leaks, share_seen
 from imagestudy.recommendation.left_open import images_that_decide, say_open
+from imagestudy.recommendation.scanned import say_scan
 from imagestudy.recommendation.words import (
     caption,
     choices,
@@ -18,11 +20,11 @@ from imagestudy.recommendation.words import (
     say_cost,
     say_data,
     say_near,
-    say_scan,
     tried,
 )
 
 __all__ = [
+    "SHOWN",
     "Answer",
     "caption",
     "choices",
@@ -33,6 +35,7 @@ __all__ = [
     "counts",
     "first_run",
     "images_that_decide",
+    "leaks",
     "name_of",
     "pretrained_note",
     "recall",
@@ -41,9 +44,11 @@ __all__ = [
     "say_cheapest",
     "say_cost",
     "say_data",
+    "say_leaks",
     "say_near",
     "say_open",
     "say_recall",
     "say_scan",
+    "share_seen",
     "tried",
 ]

@@ -20,7 +20,7 @@ class Answer:
 
     Args:
         selection: what every run chose, and from what.
-        best: the candidate of the panel with the highest mean score on validation; what is recommended.
+        best: the candidate of the panel with the highest mean score on validation, of equals the cheapest; what is recommended.
         chosen: in every run the record of its own choice.
         plain: plain training of the same model in the same run.
         level: the score of the choice, on test images.
@@ -43,9 +43,7 @@ class Answer:
 
     def cell(self, candidate: Candidate) -> Records:
         """The runs of one candidate with the whole budget."""
-        wanted = [spec.run_id for spec in map(runs.stamp, halving.runs_of(self.plan, candidate))]
-        found = {record.spec.run_id: record for record in self.selection.records}
-        return Records(tuple(found[run_id] for run_id in wanted if run_id in found), self.selection.records.labels)
+        return _runs_of(self.selection, candidate)
 
 
 def recommend(plan: Plan, *, workers: int | None = None) -> Answer:
@@ -61,7 +59,7 @@ def recommend(plan: Plan, *, workers: int | None = None) -> Answer:
         (record.spec.model.name, record.spec.seed): record for record in selection.records if record.spec.remedy.name == PLAIN
     }
     plain = Records(tuple(beside[record.spec.model.name, record.spec.seed] for record in chosen), labels)
-    best = max(selection.panel, key=lambda one: (_on_validation(selection, one), one))
+    best = max(selection.panel, key=lambda one: (_on_validation(selection, one), -_seconds(selection, one)))
     baselines = runs.obtain(grids.baselines(plan), study=plan.name, workers=workers)
     return Answer(
         selection,
@@ -74,10 +72,18 @@ def recommend(plan: Plan, *, workers: int | None = None) -> Answer:
     )
 
 
+def _runs_of(selection: Selection, candidate: Candidate) -> Records:
+    return selection.records.of(halving.runs_of(selection.plan, candidate))
+
+
 def _on_validation(selection: Selection, candidate: Candidate) -> float:
-    wanted = {spec.run_id for spec in map(runs.stamp, halving.runs_of(selection.plan, candidate))}
-    scores = [record.validation[SCORE] for record in selection.records if record.spec.run_id in wanted]
-    return float(np.mean(scores)) if len(scores) == len(wanted) else -np.inf
+    scores = [record.validation[SCORE] for record in _runs_of(selection, candidate)]
+    return float(np.mean(scores)) if len(scores) == selection.plan.effort.runs else -np.inf
+
+
+def _seconds(selection: Selection, candidate: Candidate) -> float:
+    """What its runs took: of equals the cheapest is recommended."""
+    return sum(record.cost["seconds"] for record in _runs_of(selection, candidate))
 
 
 def compare_panel(selection: Selection, best: Candidate, baselines: Records) -> pd.DataFrame:

@@ -5,17 +5,15 @@ import pandas as pd
 from jaxtyping import Int64
 
 from imagestudy import compare, data, runs
-from imagestudy.data import folders, sources, splits
+from imagestudy.data import sources, splits
 from imagestudy.grids import Plan
 from imagestudy.halving import PLAIN, SCORE, Candidate
 from imagestudy.models import models
+from imagestudy.models.pretrained import starting_weights
 from imagestudy.recommendation.answer import Answer, name_of
 from imagestudy.remedies import remedies
 from imagestudy.runs.lineage import is_derived
 from imagestudy.tables import about, escape
-
-MOST_LISTED = 20
-"""Files that were set aside and are named in the report."""
 
 
 def say_answer(answer: Answer) -> str:
@@ -139,26 +137,16 @@ def say_cost(answer: Answer) -> str:
 
 
 def pretrained_note(plan: Plan) -> str:
-    """Whether a pretrained network was among the candidates."""
-    names = [name for name in models.names(era="pretrained") if name in plan.study.crossed]
-    if names:
-        return f"A pretrained network took part: {', '.join(names)}."
-    return "No pretrained network was among them: all networks started from random weights."
+    """Which pretrained networks were among the candidates, and why the others were not."""
+    known = [name for name in models.names() if starting_weights(name)]
+    sentences = [_say_pretrained(plan, name) for name in known]
+    if not set(known) & set(plan.study.crossed):
+        sentences.append("All networks started from random weights.")
+    return " ".join(sentences)
 
 
-def say_scan(plan: Plan) -> str:
-    """What the scan of a folder found and left out, as a Markdown list; a public set is taken as it is."""
-    if plan.study.dataset.name != "folder":
-        return f"These images come as a known set ({data.title(plan.study.dataset)}); there was nothing to check or leave out."
-    scan = folders.recall(str(plan.study.dataset.options["content"]))
-    sizes = sorted((image.width, image.height) for image in scan.images)
-    said = [
-        f"* {len(scan.images):,} images of *{escape(scan.title)}* can be used, from {sizes[0][0]}×{sizes[0][1]} to "
-        f"{sizes[-1][0]}×{sizes[-1][1]} pixels.",
-        f"* {len(scan.quarantined):,} files were set aside"
-        + (":" if scan.quarantined else "; every file could be read and has one label."),
-        *(f"    * {escape(one.path)}: {escape(one.reason)}" for one in scan.quarantined[:MOST_LISTED]),
-    ]
-    if len(scan.quarantined) > MOST_LISTED:
-        said.append(f"    * and {len(scan.quarantined) - MOST_LISTED:,} more, listed in the cache's scan.json.")
-    return "\n".join([*said, *(f"* {escape(note)}: {number:,}" for note, number in scan.notes.items())])
+def _say_pretrained(plan: Plan, name: str) -> str:
+    if name in plan.study.crossed:
+        return f"Among the candidates is {name}, pretrained on ImageNet (Deng et al. 2009; He et al. 2016) and fine-tuned."
+    reason = plan.study.left_out.get(name, "the study does not name it among its candidates")
+    return f"A pretrained network, {name}, was not tried: {escape(reason)}."

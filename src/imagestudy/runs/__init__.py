@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
 from tqdm import tqdm
 
 from imagestudy import data, paths
+from imagestudy.data.weights import fetch_weights
 from imagestudy.errors import InputError, require_known
-from imagestudy.executors import Executor, FreshProcesses, available_cores, executor_for
-from imagestudy.models import models
+from imagestudy.executors import Executor, FreshProcesses, executor_for
+from imagestudy.models.pretrained import starting_weights
 from imagestudy.records import Records, labels_key
+from imagestudy.runs.durations import estimate_each as estimate_each
+from imagestudy.runs.durations import estimate_seconds, say_duration
 from imagestudy.runs.lineage import is_derived, parents, task
 from imagestudy.runs.recording import derive, record, with_arrays
 from imagestudy.specs import RunSpec
@@ -24,7 +26,8 @@ from imagestudy.store import Failure, Record, RunStore
 from imagestudy.versions import stamp
 
 TRAIN_VARIABLE = "IMAGESTUDY_TRAIN"
-GUESSED_SECONDS = {"neural": 3.0, "keras": 3.0, "classical": 0.2}
+MEASURING = ("cost", "start")
+"""Kinds of runs that are measured one after the other, in their order, each in a fresh process."""
 
 
 def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, executor: Executor | None = None) -> Records:
@@ -39,12 +42,14 @@ def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, 
         executor: replaces the choice that `workers` makes.
 
     Raises:
-        InputError: a name or option is not allowed, or a run is missing and the environment says `IMAGESTUDY_TRAIN=never`.
+        InputError: a name or option is not allowed; or a run is missing, and the environment says `IMAGESTUDY_TRAIN=never` or the
+            weights that its model starts from are not there and cannot be fetched.
     """
     wanted = {spec.run_id: spec for spec in map(stamp, specs)}
     store = RunStore(paths.store_file(study))
     if todo := _missing(wanted.values(), store):
         _refuse_if_told(todo, store)
+        _fetch_weights(todo)
         seconds = estimate_seconds(todo, store, workers=workers)
         print(f"Runs missing, parents included: {len(todo)}; they take {say_duration(seconds)}.", flush=True)
         _finish(todo, store, workers=workers, executor=executor)
@@ -91,11 +96,18 @@ def _refuse_if_told(todo: Sequence[RunSpec], store: RunStore) -> None:
         )
 
 
+def _fetch_weights(todo: Sequence[RunSpec]) -> None:
+    """What pretrained models start from is there before anything trains; a recorded run needs it no more."""
+    for model in dict.fromkeys(spec.model.name for spec in todo):
+        if name := starting_weights(model):
+            fetch_weights(name)
+
+
 def _finish(todo: Sequence[RunSpec], store: RunStore, *, workers: int | None, executor: Executor | None) -> None:
     """Parents first, what stands on them next; costs last, when nothing else runs."""
     _keep_labels(todo, store)
-    costs = [spec for spec in todo if spec.kind == "cost"]
-    others = [spec for spec in todo if spec.kind != "cost"]
+    costs = [spec for spec in todo if spec.kind in MEASURING]
+    others = [spec for spec in todo if spec.kind not in MEASURING]
     stages = [[s for s in others if not parents(s)], [s for s in others if parents(s)], costs]
     with store.keeping_claims(), tqdm(total=len(todo), desc="runs", unit="run", mininterval=1, file=sys.stdout) as bar:
         for stage in stages:
@@ -135,26 +147,3 @@ def _keep_labels(specs: Sequence[RunSpec], store: RunStore) -> None:
     for key, spec in {labels_key(spec.dataset, spec.split): spec for spec in specs}.items():
         if not store.load_arrays(key):
             store.write_arrays(key, data.held_out_labels(spec.dataset, spec.split))
-
-
-def estimate_seconds(todo: Sequence[RunSpec], store: RunStore, *, workers: int | None = None) -> float:
-    """About how long the runs take: as long as their like took before in this store, or a guess where there were none."""
-    known: dict[str, list[float]] = {}
-    for done in store.load(run_id for run_id, status in store.status().items() if status == "done").values():
-        known.setdefault(_like(done.spec), []).append(done.cost["seconds"])
-
-    def seconds(spec: RunSpec) -> float:
-        guess = GUESSED_SECONDS[models.entry(spec.model.name).facts["kind"]] * spec.training.images_seen / 40_000
-        return float(np.mean(known.get(_like(spec), [guess])))
-
-    return sum(seconds(spec) for spec in todo if not is_derived(spec)) / (workers or available_cores())
-
-
-def _like(spec: RunSpec) -> str:
-    return f"{spec.model.name} {spec.model.params} {spec.dataset.key()} {spec.training.images_seen}"
-
-
-def say_duration(seconds: float) -> str:
-    """`less than a minute`, `about 3 minutes`."""
-    minutes = max(1, round(seconds / 60))
-    return "less than a minute" if seconds < 50 else f"about {minutes} minute{'s' if minutes > 1 else ''}"

@@ -3,7 +3,7 @@
 The line: `walking` or `archives` → `layouts` or `tables` → `grouping` → `inspecting` (with `decoding`) → `judging` → `cache`.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -105,21 +105,23 @@ def settle_folder(
     colours: str = "auto",
     group: str = "",
     burst: int = 0,
+    grouped: bool = True,
     workers: int | None = None,
 ) -> dict[str, Any]:
-    """Scan and decode unless that was done before; the options that a run keeps: content, side, fit and colours.
+    """Scan and decode unless that was done before; the options that a run keeps: content, side, fit, colours, forgotten groups.
 
     Raises:
         InputError: no path, nothing that can be studied at the path, or another content there than the one that is given.
     """
+    forgotten = {} if grouped else {"grouped": False}
     if content and not path:
         open_dataset(content, Look(side, fit, colours))
-        return {"content": content, "side": side, "fit": fit, "colours": colours}
+        return {"content": content, "side": side, "fit": fit, "colours": colours} | forgotten
     listing = list_images(find(path), group=group, burst=burst)
     found, decided = settle_listing(listing, Look(side, fit, colours), workers=workers)
     if content not in ("", found):
         raise InputError(f"content {content!r} was given; {path!r} now holds {found!r}: its images have changed since")
-    return {"content": found, **asdict(decided)}
+    return {"content": found, **asdict(decided)} | forgotten
 
 
 @sources.register(
@@ -139,6 +141,7 @@ def load_folder(
     colours: Literal["auto", "grey", "rgb"] = "auto",
     group: str = "",
     burst: Annotated[int, Field(ge=0)] = 0,
+    grouped: bool = True,
 ) -> Dataset:
     """A person's own images.
 
@@ -152,11 +155,14 @@ def load_folder(
         group: regular expression on an image's path inside the folder; what its capture groups catch, or else its whole match,
             names the group of images that stay together.
         burst: instead, images are one group whose names' last numbers follow each other by at most so much; 0 is off.
+        grouped: False forgets the groups once they are known, to see what a split image by image would have said.
 
     Raises:
         InputError: see `settle_folder`.
     """
+    look = Look(side, fit, colours)
     if path or not content:
         settled = settle_folder(path=path, content=content, side=side, fit=fit, colours=colours, group=group, burst=burst)
-        return open_dataset(settled["content"], Look(settled["side"], settled["fit"], settled["colours"]))
-    return open_dataset(content, Look(side, fit, colours))
+        content, look = settled["content"], Look(settled["side"], settled["fit"], settled["colours"])
+    found = open_dataset(content, look)
+    return found if grouped else replace(found, groups=None)

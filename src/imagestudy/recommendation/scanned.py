@@ -1,0 +1,66 @@
+"""What the scan of somebody's images found: what can be used, what was set aside and why, and what lies there more than once."""
+
+from collections.abc import Sequence
+
+from imagestudy import data
+from imagestudy.data import folders
+from imagestudy.data.folders import Duplicate, Scan
+from imagestudy.grids import Plan
+from imagestudy.tables import escape
+
+MOST_LISTED = 20
+"""Files of a kind that are named in the report."""
+
+
+def say_scan(plan: Plan) -> str:
+    """What the scan of a folder found and left out, as a Markdown list; a public set is taken as it is."""
+    if plan.study.dataset.name != "folder":
+        return f"These images come as a known set ({data.title(plan.study.dataset)}); there was nothing to check or leave out."
+    return list_scan(folders.recall(str(plan.study.dataset.options["content"])))
+
+
+def list_scan(scan: Scan) -> str:
+    """A scan as a Markdown list, the names of files escaped."""
+    sizes = sorted((image.width, image.height) for image in scan.images)
+    return "\n".join(
+        [
+            f"* {len(scan.images):,} images of *{escape(scan.title)}* can be used, from {sizes[0][0]}×{sizes[0][1]} to "
+            f"{sizes[-1][0]}×{sizes[-1][1]} pixels.",
+            f"* {len(scan.quarantined):,} files were set aside"
+            + (":" if scan.quarantined else "; every file could be read and has one label."),
+            *_list_some([f"{escape(one.path)}: {escape(one.reason)}" for one in scan.quarantined]),
+            *_list_duplicates(scan.duplicates),
+            *(f"* {escape(note)}: {number:,}" for note, number in scan.notes.items()),
+        ]
+    )
+
+
+def _list_duplicates(duplicates: Sequence[Duplicate]) -> list[str]:
+    """How many images lie in several files, and which files those are: contradicting classes first, then sides of a split."""
+    if not duplicates:
+        return ["* No two of them have the same bytes."]
+    ranked = sorted(duplicates, key=lambda one: (not one.crosses_classes, not one.crosses_parts))
+    contradicting = sum(one.crosses_classes for one in ranked)
+    sides = sum(one.crosses_parts and not one.crosses_classes for one in ranked)
+    counts = {
+        "under contradicting classes": contradicting,
+        "on more than one side of the split": sides,
+        "within one class": len(ranked) - contradicting - sides,
+    }
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number)
+    images = "1 image lies" if len(ranked) == 1 else f"{len(ranked):,} images lie"
+    return [f"* {images} in several files of the same bytes, {kinds}:", *_list_some(list(map(_say_duplicate, ranked)))]
+
+
+def _say_duplicate(one: Duplicate) -> str:
+    files = " = ".join(map(escape, one.paths))
+    if one.crosses_classes:
+        return f"{files}: said to be of {' and '.join(map(escape, dict.fromkeys(one.labels)))}; none is used."
+    return f"{files}: only {escape(one.kept)} is used."
+
+
+def _list_some(lines: Sequence[str]) -> list[str]:
+    """The first lines as an inner list, and how many more there are."""
+    shown = [f"    * {line}" for line in lines[:MOST_LISTED]]
+    left = len(lines) - MOST_LISTED
+    return shown if left <= 0 else [*shown, f"    * and {left:,} more, listed in the cache's scan.json."]

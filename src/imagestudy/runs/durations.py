@@ -1,0 +1,85 @@
+"""About how long runs take: by what their like took before on this machine, or by their operations."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from imagestudy import data
+from imagestudy.errors import InputError
+from imagestudy.executors import available_cores
+from imagestudy.models import Network, build, models, twin
+from imagestudy.models.cost import count_flops
+from imagestudy.runs.lineage import is_derived
+from imagestudy.specs import RunSpec
+from imagestudy.store import RunStore
+
+GUESSED_RATE = 30e9
+"""Operations a second of one core; two cores of several machines gave 20 to 45 thousand million, from 8×8 to 64×64 pixels."""
+GUESSED_SECONDS = {"neural": 2.5e-5, "keras": 2.5e-5, "classical": 5e-6}
+"""For each image seen, whatever the size of the model: drawing, normalising, calling."""
+BOTH_WAYS = 3
+"""The way back costs about twice the way forward."""
+
+
+def estimate_each(specs: Sequence[RunSpec], store: RunStore) -> list[float]:
+    """About how many seconds of one core each run takes; 0 for one that is computed from others.
+
+    As long as its like took in this store; else as long as its model took on these images with another budget, in proportion;
+    else by its operations. Medians, since an ensemble carries the seconds of all its members.
+    """
+    if all(map(is_derived, specs)):
+        return [0.0] * len(specs)
+    like: dict[str, list[float]] = {}
+    for done in store.load(run_id for run_id, status in store.status().items() if status == "done").values():
+        seconds, seen = done.cost["seconds"], done.spec.training.images_seen
+        like.setdefault(_cell(done.spec), []).append(seconds)
+        like.setdefault(_kind(done.spec), []).append(seconds / seen)
+    guessed = {_kind(spec): spec for spec in specs if not is_derived(spec) and _kind(spec) not in like}
+    like |= {kind: [_guess(spec)] for kind, spec in guessed.items()}
+
+    def seconds_of(spec: RunSpec) -> float:
+        if is_derived(spec):
+            return 0.0
+        own = like.get(_cell(spec))
+        return float(np.median(own)) if own else float(np.median(like[_kind(spec)])) * spec.training.images_seen
+
+    return [seconds_of(spec) for spec in specs]
+
+
+def estimate_seconds(todo: Sequence[RunSpec], store: RunStore, *, workers: int | None = None) -> float:
+    """About how long the runs take on all cores, or on as many as there are workers; see `estimate_each`."""
+    return sum(estimate_each(todo, store)) / (workers or available_cores())
+
+
+def _kind(spec: RunSpec) -> str:
+    return f"{spec.model.key()} {spec.dataset.key()}"
+
+
+def _cell(spec: RunSpec) -> str:
+    return f"{_kind(spec)} {spec.training.images_seen}"
+
+
+def _guess(spec: RunSpec) -> float:
+    """Seconds an image seen."""
+    kind = models.entry(spec.model.name).facts["kind"]
+    flops = 0 if kind == "classical" else _flops(spec)
+    return GUESSED_SECONDS[kind] + BOTH_WAYS * flops / GUESSED_RATE
+
+
+def _flops(spec: RunSpec) -> int:
+    """Of one image's way forward; none for a network that cannot be built, since its run fails at once."""
+    shape, classes = data.image_shape(spec.dataset), data.class_count(spec.dataset)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            network = build(twin(spec.model), shape=shape, classes=classes)
+    except InputError:
+        return 0
+    assert isinstance(network, Network)
+    return count_flops(network, shape)
+
+
+def say_duration(seconds: float) -> str:
+    """`less than a minute`, `about 3 minutes`."""
+    minutes = max(1, round(seconds / 60))
+    return "less than a minute" if seconds < 50 else f"about {minutes} minute{'s' if minutes > 1 else ''}"

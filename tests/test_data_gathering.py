@@ -1,0 +1,116 @@
+"""Images that are too many for memory stay on the disk, and what is learned from them is the same to the last bit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imagestudy import data
+from imagestudy.data import gathering, sources
+from imagestudy.data.gathering import gather
+from imagestudy.data.sources import Dataset
+from imagestudy.learners import make_learner
+from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
+
+LARGE = Choice(name="folder", options={"content": "large"})
+FLIP = PreprocessingSpec(augment=(Choice(name="flip", options={"direction": "horizontal"}),))
+LIMITED = """
+import json, re, resource, sys
+import test_data_gathering as own
+from imagestudy.data import gathering
+
+own.open_set(sys.argv[1])
+gathering.MOST_IN_MEMORY = 2**20
+own.train("perceptron", images_seen=64)  # what is loaded late
+used = 1024 * int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read())[1])
+resource.setrlimit(resource.RLIMIT_DATA, (used + int(sys.argv[2]),) * 2)
+own.train("perceptron", images_seen=640)
+gathering.MOST_IN_MEMORY = 2**40
+try:
+    own.train("perceptron", images_seen=640)
+except (MemoryError, RuntimeError) as error:
+    print(json.dumps({"in memory": str(error).lower()}))
+"""
+
+
+def write_set(file: Path, *, images: int, side: int) -> Path:
+    rng = np.random.default_rng(0)
+    made = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=(images, side, side, 3))
+    for start in range(0, images, 1_000):
+        made[start : start + 1_000] = rng.integers(0, 256, made[start : start + 1_000].shape, dtype=np.uint8)
+    made.flush()
+    return file
+
+
+def open_set(file: Path | str) -> None:
+    """The images as the cache of a folder gives them, in three classes."""
+    images = np.load(file, mmap_mode="c", allow_pickle=False)
+    labels, classes = np.arange(len(images)) % 3, ("a", "b", "c")
+    sources._loaded[LARGE.key()] = Dataset(images, labels, classes, part=None, flips=("horizontal",))
+
+
+def train(model: str, *, images_seen: int) -> tuple[int, bool, list[bytes]]:
+    """Train, validate and test: bytes of the training images, whether they are on the disk, and all that was learned and said."""
+    spec = RunSpec(
+        dataset=LARGE,
+        model=ModelSpec(name=model),
+        profile=ProfileSpec(name="natural"),
+        preprocessing=FLIP,
+        remedy=Choice(name="mixup_drw"),
+        training=TrainingSpec(images_seen=images_seen),
+        split=0,
+    )
+    prepared = data.prepare(spec)
+    watch = (prepared.validation.images, prepared.validation.labels)
+    learner = make_learner(spec, classes=3, flips=prepared.flips, watch=watch, points=2)
+    learner.fit(prepared.train.images, prepared.train.labels)
+    said = learner.predict_log_proba(data.test_part(spec).images)
+    weights = [value.numpy().tobytes() for value in learner.network.state_dict().values()]
+    images = prepared.train.images
+    return images.nbytes, isinstance(images, np.memmap), [*weights, said.tobytes(), learner.curve.tobytes()]
+
+
+@pytest.fixture
+def small_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_loaded", {})
+    data._processed.cache_clear()
+    open_set(write_set(tmp_path / "small.npy", images=300, side=16))
+    yield
+    data._processed.cache_clear()
+
+
+def test_rows_on_the_disk_are_the_rows_in_memory_and_leave_no_file_behind(monkeypatch, tmp_path):
+    images = np.random.default_rng(1).integers(0, 256, (3_000, 4, 5, 3), dtype=np.uint8)
+    rows = np.random.default_rng(2).permutation(3_000)[:2_500]
+    in_memory = gather(images, rows)
+    monkeypatch.setattr(gathering, "MOST_IN_MEMORY", in_memory.nbytes - 1)
+    on_disk = gather(images, rows)
+    assert not isinstance(in_memory, np.memmap)
+    assert isinstance(on_disk, np.memmap)
+    np.testing.assert_array_equal(on_disk, in_memory)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+    monkeypatch.setattr(gathering, "MOST_IN_MEMORY", in_memory.nbytes)
+    assert not isinstance(gather(images, rows), np.memmap)
+
+
+@pytest.mark.usefixtures("small_set")
+@pytest.mark.parametrize("model", ["lenet", "mlp", "bilstm"])
+def test_what_is_learned_from_the_disk_is_the_same_to_the_last_bit(monkeypatch, model):
+    _, mapped, learned = train(model, images_seen=640)
+    monkeypatch.setattr(gathering, "MOST_IN_MEMORY", 1)
+    _, mapped_too, learned_too = train(model, images_seen=640)
+    assert (mapped, mapped_too) == (False, True)
+    assert learned == learned_too
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what a process has for itself, mapped files left out")
+def test_a_set_larger_than_the_memory_there_is_can_be_trained_and_tested_and_not_without_the_disk(tmp_path):
+    file, room = write_set(tmp_path / "large.npy", images=100_000, side=32), 240 * 2**20
+    command = [sys.executable, "-c", LIMITED, str(file), str(room)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    assert done.returncode == 0, done.stderr
+    assert file.stat().st_size > room
+    assert "allocate" in json.loads(done.stdout)["in memory"]
