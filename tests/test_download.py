@@ -133,6 +133,15 @@ class TestFetching:
         assert file.read_bytes() == CONTENT
         assert left_in(file.parent) == {"file.bin"}
 
+    @pytest.mark.parametrize("digest", [MD5[:12], SHA256[:15]])
+    def test_the_first_digits_of_a_checksum_will_do(self, server: Server, tmp_path: Path, digest: str) -> None:
+        offered = server.offers()
+        right = RemoteFile("file.bin", offered.urls, digest)
+        assert fetch(right, tmp_path).read_bytes() == CONTENT
+        wrong = RemoteFile("file.bin", offered.urls, digest[:-1] + ("0" if digest[-1] != "0" else "1"))
+        with pytest.raises(NotFetchedError, match="another checksum"):
+            fetch(wrong, tmp_path)
+
     def test_it_is_fetched_once_and_its_checksum_computed_once(
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -33,7 +33,8 @@ from imagestudy.remedies.sampling import Epochs
 from imagestudy.seeding import generator, make_torch_deterministic
 from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
 
-NEURAL = models.names(kind="neural")
+NEURAL = models.names(kind="neural", pretrained=None)
+"""Those that need no file of weights; see test_pretrained for the other."""
 CLASSICAL = models.names(kind="classical")
 TRAINED = tuple(name for name in remedies.names() if remedies.entry(name).facts["acts"] != "posthoc")
 IMBALANCED = ProfileSpec(name="exponential", ratio=20.0)

@@ -14,6 +14,8 @@ from imagestudy.specs import Choice, ModelSpec
 DIGITS, COLOUR = (1, 8, 8), (3, 32, 32)
 SHAPES = [(DIGITS, 10), ((1, 28, 28), 10), (COLOUR, 10), ((2, 7, 13), 2), ((1, 5, 40), 3), ((3, 33, 21), 2), ((1, 100, 64), 4)]
 NEURAL = models.names(kind="neural")
+SMALL = models.names(kind="neural", pretrained=None)
+"""Those that are made for small images and quickly trained; see test_pretrained for the other."""
 SIZED = tuple(name for name in NEURAL if "step" in models.entry(name).facts)
 
 
@@ -52,6 +54,15 @@ def resnet(channels: int, w: int) -> int:
     return 9 * channels * w + 2 * w + 2 * (2 * 9 * w * w + 4 * w) + 2 * w + linear(4 * w, 10)
 
 
+def residual(inputs: int, w: int) -> int:
+    return 9 * inputs * w + 9 * w * w + 4 * w + (inputs * w + 2 * w if inputs != w else 0)
+
+
+def resnet18() -> int:
+    ends = zip((64, 64, 128, 256), (64, 128, 256, 512), strict=True)
+    return 49 * 3 * 64 + 2 * 64 + sum(residual(a, b) + residual(b, b) for a, b in ends) + linear(512, 10)
+
+
 def crnn(channels: int, columns: int, w: int, *, kernels: tuple[int, int]) -> int:
     half = (w + 1) // 2
     convolutions = kernels[0] ** 2 * channels * half + 2 * half + kernels[1] ** 2 * half * w + 2 * w
@@ -86,6 +97,8 @@ SIZES = [
     ("lenet", COLOUR, lenet(3, 64), 136_886),
     ("resnet", DIGITS, resnet(1, 32), 38_826),
     ("resnet", COLOUR, resnet(3, 32), 39_402),
+    ("resnet18", DIGITS, resnet18(), 11_181_642),
+    ("resnet18", COLOUR, resnet18(), 11_181_642),
     ("crnn", DIGITS, crnn(1, 4, 29, kernels=(5, 3)), 39_072),
     ("crnn", COLOUR, crnn(3, 8, 21, kernels=(5, 5)), 39_182),
     ("elman", DIGITS, elman(8), 40_714),
@@ -109,7 +122,7 @@ def test_every_neural_model_has_its_count_asserted():
     assert {row[0] for row in SIZES} == set(NEURAL)
 
 
-@pytest.mark.parametrize("name", NEURAL)
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize(("shape", "classes"), SHAPES)
 def test_any_image_size_channels_and_classes_are_served(name, shape, classes):
     network = made(name, shape, classes).eval()
@@ -155,7 +168,7 @@ def test_batches_of_more_than_one_are_normalised_as_torch_does():
     torch.testing.assert_close(BatchNorm(2).train()(grid), nn.BatchNorm2d(2).train()(grid))
 
 
-@pytest.mark.parametrize("name", NEURAL)
+@pytest.mark.parametrize("name", SMALL)
 def test_the_same_seed_gives_the_same_training_bit_for_bit(name):
     def trained() -> list[torch.Tensor]:
         seeding.make_torch_deterministic(3, "init", threads=1)
@@ -321,7 +334,7 @@ def test_forget_gates_start_open_and_recurrent_weights_turn_only():
         torch.testing.assert_close(gate @ gate.T, torch.eye(64), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", NEURAL)
+@pytest.mark.parametrize("name", SMALL)
 def test_it_overfits_one_batch(name):
     network = made(name).train()
     grid, labels = images(DIGITS, 16), torch.arange(16) % 4

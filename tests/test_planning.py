@@ -8,12 +8,18 @@ from PIL import Image
 
 from imagestudy import grids, paths, planning
 from imagestudy.errors import InputError
+from imagestudy.models import models
 
 SPEEDS = {"mlp": 20_000.0, "resnet": 2_000.0, "bilstm": 5_000.0, "vit": 3_000.0}
 
 
+def refuse(_: str) -> Path:
+    raise InputError("a test fetches nothing")
+
+
 @pytest.fixture
 def own(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "fetch_weights", refuse)
     monkeypatch.setenv("IMAGESTUDY_DATA", str(tmp_path / "data"))
     rng = np.random.default_rng(0)
     for label, number in (("a", 12), ("b b", 9)):
@@ -63,10 +69,22 @@ def test_the_plan_opens_as_a_study_and_is_kept_for_the_same_images(own):
     plan = grids.open_study(str(file), "default")
     assert plan.is_redrawn
     assert [profile.name for profile in plan.study.profiles] == ["natural"]
+    assert plan.study.crossed == (*planning.NETWORKS, planning.CLASSICAL)
+    assert plan.study.left_out["resnet18"].endswith("could not be fetched (a test fetches nothing)")
     before = file.read_bytes()
     assert planning.plan_study(own, name=None, budget="2h").read_bytes() == before
     with pytest.raises(InputError, match="planned for other images or another budget"):
         planning.plan_study(own, name=None, budget="1h")
+
+
+def test_a_pretrained_network_that_can_be_had_is_a_candidate_at_its_own_learning_rate(own, monkeypatch):
+    monkeypatch.setattr(planning, "fetch_weights", lambda _: own)
+    monkeypatch.setattr(planning, "measure", lambda *_, **__: 1_000.0)
+    plan = grids.open_study(str(planning.plan_study(own, name=None, budget="2h")), "default")
+    assert plan.study.crossed == (*planning.NETWORKS, "resnet18", planning.CLASSICAL)
+    assert plan.study.left_out == {}
+    rates = {name: grids.cell(plan, name)[0].training.learning_rate for name in ("resnet", "resnet18")}
+    assert rates == {"resnet": planning.RATE, "resnet18": models.entry("resnet18").facts["learning_rate"]}
 
 
 def test_a_name_that_is_no_folder_name_is_refused(own):

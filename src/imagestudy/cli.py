@@ -14,9 +14,12 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from imagestudy import grids, halving, paths, planning, predicting, publishing, report, results, runs, saved
+from imagestudy import grids, halving, outlook, paths, planning, predicting, publishing, report, results, runs, saved
+from imagestudy.data.weights import fetch_weights
 from imagestudy.errors import InputError, require_known
 from imagestudy.grids import Plan
+from imagestudy.models import models
+from imagestudy.models.pretrained import starting_weights
 from imagestudy.specs import EFFORTS, study_file
 from imagestudy.store import RunStore
 
@@ -94,14 +97,15 @@ def train(study: StudyOption = "digits", effort: EffortOption = "default", worke
 
 
 def _train(plan: Plan, *, workers: int | None) -> None:
+    chooses = "13_recommendation" in grids.notebooks(plan)
+    typer.echo(outlook.say_outlook(plan, outlook.look_ahead(plan, workers=workers)))
+    if chooses:
+        typer.echo(halving.say_schedule(plan))
     wanted = grids.everything(plan)
-    missing = runs.missing(wanted, study=plan.name)
-    typer.echo(f"Study {plan.name}: {len(wanted)} runs, {len(missing)} to do in {paths.store_file(plan.name)}.")
     records = runs.obtain(wanted, study=plan.name, workers=workers)
     failed = len(wanted) - len(records)
     typer.echo(f"{len(records)} runs are recorded" + (f", {failed} failed: see `imagestudy runs failed`." if failed else "."))
-    if "13_recommendation" in grids.notebooks(plan):
-        typer.echo(halving.say_schedule(plan))
+    if chooses:
         halving.select(plan, workers=workers)
 
 
@@ -189,6 +193,15 @@ def publish(study: StudyOption = "digits", effort: EffortOption = "full") -> Non
 def datasets() -> None:
     """List the data sets: images, size, classes, imbalance, licence, and whether they are on disk."""
     typer.echo(results.say_datasets())
+
+
+@app.command()
+@_says_what_was_wrong
+def weights() -> None:
+    """Fetch what pretrained networks start from into the data folder, or say where to get it and where to put it."""
+    for model in models.names():
+        if name := starting_weights(model):
+            typer.echo(f"{model}: {fetch_weights(name)}")
 
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="A saved model's folder, such as results/STUDY/model.")]

@@ -18,6 +18,11 @@ def data_folder() -> Path:
     return _moved_by("IMAGESTUDY_DATA", ROOT / "data")
 
 
+def weights_folder() -> Path:
+    """The folder of weights that others have trained, below that of the data."""
+    return data_folder() / "weights"
+
+
 def results_folder() -> Path:
     """The folder above all studies' results; the environment variable `IMAGESTUDY_RESULTS` moves it."""
     return _moved_by("IMAGESTUDY_RESULTS", ROOT / "results")

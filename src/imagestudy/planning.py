@@ -3,6 +3,7 @@
 The plan is a study file like any other, in the study's results: it can be read, changed, and run again.
 """
 
+import math
 import re
 import textwrap
 from dataclasses import dataclass
@@ -13,14 +14,21 @@ import yaml
 
 from imagestudy import halving, paths
 from imagestudy.data import sources, splits
+from imagestudy.data.download import NotFetchedError
 from imagestudy.data.sources import Dataset
+from imagestudy.data.weights import fetch_weights
 from imagestudy.errors import InputError
 from imagestudy.executors import available_cores
 from imagestudy.learners import make_learner
 from imagestudy.models import at_budget, check_size
+from imagestudy.models.pretrained import WEIGHTS
 from imagestudy.specs import Choice, RunSpec, TrainingSpec
 
 NETWORKS = ("mlp", "resnet", "bilstm", "vit")
+PRETRAINED = "resnet18"
+LEAST_PRETRAINED = 10_000
+"""Images seen by a training, below which the pretrained network is left out: it is slow, and all networks see as many images; what
+it takes of a small budget is lost to those that start from nothing, and they would be compared before they have learned."""
 CLASSICAL = "svm"
 MOST_FOR_CLASSICAL = 5_000
 """Training images up to which the kernel method takes part: its time grows with the square of their number."""
@@ -33,6 +41,7 @@ LADDER = (5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000)
 """Images seen by one training: the whole budgets that a plan may have."""
 RUNS = (5, 10)
 PROBED_IMAGES = 1_280
+PROBED_PRETRAINED = 256
 RESERVE = 0.8
 """The share of a budget that is planned: the rest is for scores, notebooks and the report."""
 UNITS = {"s": 1, "m": 60, "h": 3_600}
@@ -46,11 +55,13 @@ class Offer:
         runs: redrawn splits or paired runs.
         images_seen: by a training with the whole budget.
         seconds: that it takes on all cores, about.
+        networks: that take part.
     """
 
     runs: int
     images_seen: int
     seconds: float
+    networks: tuple[str, ...]
 
 
 def seconds_of(budget: str) -> float:
@@ -90,9 +101,10 @@ def plan_study(path: Path, *, name: str | None, budget: str) -> Path:
         return file
     dataset = sources.load(settled)
     params = fitting_params(dataset)
-    speeds = {model: measure(model, dataset, params=params) for model in NETWORKS}
+    own = {model: measure(model, dataset, params=params) for model in NETWORKS}
+    speeds, left_out = invite_pretrained(own, dataset, allowed_s=allowed_s, cores=available_cores())
     offer = fit(speeds, allowed_s=allowed_s, cores=available_cores())
-    text = write_study(path, name=name, head=head, offer=offer, dataset=dataset, params=params)
+    text = write_study(path, name=name, head=head, offer=offer, dataset=dataset, params=params, left_out=left_out)
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(".new")
     fresh.write_text(text, encoding="utf-8")
@@ -129,17 +141,40 @@ def fitting_params(dataset: Dataset) -> int:
     raise AssertionError("the loop returns or raises")
 
 
-def measure(model: str, dataset: Dataset, *, params: int) -> float:
-    """Images a second at which a model trains here, from a short training on the first images."""
-    taken = np.arange(min(len(dataset.labels), PROBED_IMAGES))
+def invite_pretrained(
+    speeds: dict[str, float], dataset: Dataset, *, allowed_s: float, cores: int
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The speeds with that of the pretrained network, and nothing left out; or as they are, and the reason why it is left out.
+
+    It takes part where its weights are at hand or can be fetched, and trainings of `LEAST_PRETRAINED` images seen fit with it.
+    """
+    try:
+        fetch_weights(WEIGHTS)
+    except InputError as error:
+        why = error.reason if isinstance(error, NotFetchedError) else str(error)
+        return speeds, {PRETRAINED: f"its weights were not in the data folder and could not be fetched ({why})"}
+    speed = measure(PRETRAINED, dataset, params=PARAMS[0], images=PROBED_PRETRAINED)
+    together = speeds | {PRETRAINED: speed}
+    needed = estimate(together, images_seen=LEAST_PRETRAINED, runs=min(RUNS), cores=cores) / RESERVE
+    if needed <= allowed_s:
+        return together, {}
+    return speeds, {
+        PRETRAINED: f"it learns from {speed:.0f} images a second on a core of the machine that this was planned on, and a study "
+        f"with it takes {math.ceil(needed / 60)} minutes or more; {allowed_s / 60:.3g} were given"
+    }
+
+
+def measure(model: str, dataset: Dataset, *, params: int, images: int = PROBED_IMAGES) -> float:
+    """Images a second at which a model trains on one core here, from a short training on the first images."""
+    taken = np.arange(min(len(dataset.labels), images))
     spec = RunSpec(
         dataset=Choice(name="digits"),
         model=at_budget(Choice(name=model), params),
-        training=TrainingSpec(images_seen=PROBED_IMAGES),
+        training=TrainingSpec(images_seen=images),
     )
     learner = make_learner(spec, classes=len(dataset.classes), points=0)
     learner.fit(dataset.images[taken], dataset.labels[taken] % len(dataset.classes))
-    return PROBED_IMAGES / learner.seconds
+    return images / learner.seconds
 
 
 def estimate(speeds: dict[str, float], *, images_seen: int, runs: int, cores: int) -> float:
@@ -162,7 +197,11 @@ def fit(speeds: dict[str, float], *, allowed_s: float, cores: int) -> Offer:
     Raises:
         InputError: not even the shortest fit.
     """
-    offers = [Offer(runs, seen, estimate(speeds, images_seen=seen, runs=runs, cores=cores)) for runs in RUNS for seen in LADDER]
+    offers = [
+        Offer(runs, seen, estimate(speeds, images_seen=seen, runs=runs, cores=cores), tuple(speeds))
+        for runs in RUNS
+        for seen in LADDER
+    ]
     within = [offer for offer in offers if offer.seconds <= RESERVE * allowed_s]
     if not within:
         least = min(offer.seconds for offer in offers) / RESERVE
@@ -171,10 +210,10 @@ def fit(speeds: dict[str, float], *, allowed_s: float, cores: int) -> Offer:
     return max((offer for offer in within if offer.images_seen == longest), key=lambda offer: offer.runs)
 
 
-def write_study(path: Path, *, name: str, head: str, offer: Offer, dataset: Dataset, params: int) -> str:
+def write_study(path: Path, *, name: str, head: str, offer: Offer, dataset: Dataset, params: int, left_out: dict[str, str]) -> str:
     """The study file, with what it costs at its head."""
     pool = len(splits.split(dataset).train)
-    crossed = [*NETWORKS, CLASSICAL] if pool <= MOST_FOR_CLASSICAL else list(NETWORKS)
+    crossed = [*offer.networks, CLASSICAL] if pool <= MOST_FOR_CLASSICAL else list(offer.networks)
     baselines = [one for one in ("majority", "logistic") if one == "majority" or pool <= MOST_FOR_CLASSICAL]
     effort = {"runs": offer.runs, "rungs": RUNGS, "finalists": FINALISTS}
     study = {
@@ -193,6 +232,7 @@ def write_study(path: Path, *, name: str, head: str, offer: Offer, dataset: Data
             "default": effort,
             "full": effort | {"runs": max(RUNS)},
         },
+        "left_out": left_out,
     }
     note = (
         f"{offer.runs} redrawn splits, trainings of {offer.images_seen:,} images seen: about {offer.seconds / 60:.0f} minutes on "

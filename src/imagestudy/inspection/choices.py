@@ -38,7 +38,8 @@ def check(plan: Plan, family: str, *, model: Any, curves: Any, example: Any, err
 
 
 def _networks(family: str) -> tuple[str, ...]:
-    return models.names(kind="neural", family=family)
+    """Those that learn from a study's images alone, as the article means it."""
+    return models.names(kind="neural", family=family, pretrained=None)
 
 
 def _require_number(given: Any, low: int, high: int, *, parameter: str) -> None:

@@ -4,7 +4,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from imagestudy.errors import InputError
-from imagestudy.models import ann, classical, cnn, hybrid, rnn, transformer  # noqa: F401  (each registers its models)
+from imagestudy.models import ann, classical, cnn, hybrid, pretrained, rnn, transformer  # noqa: F401  (each registers its models)
 from imagestudy.models.classical import Classical
 from imagestudy.models.keras import KerasNetwork
 from imagestudy.models.network import Network, Shape, count_parameters, models

@@ -51,9 +51,14 @@ def start(*, threads: int | None = None) -> None:
         tf.config.list_logical_devices()
 
 
+def is_installed() -> bool:
+    """Whether TensorFlow and Keras can be imported; neither is."""
+    return all(importlib.util.find_spec(name) is not None for name in ("tensorflow", "keras"))
+
+
 @lru_cache(maxsize=1)
 def _import() -> None:
-    if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
+    if not is_installed():
         raise InputError(f"a Keras model was given, and TensorFlow is not installed; install it with: {HOW_TO_INSTALL}")
     _import_triton()
     os.environ |= SETTINGS
