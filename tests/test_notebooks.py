@@ -23,6 +23,7 @@ EXPECTED = (
     "03_cnn",
     "04_rnn",
     "05_transformer",
+    "06_frameworks",
     "07_accuracy",
     "08_class_imbalance",
     "12_verdicts",

@@ -7,6 +7,7 @@ from imagestudy.figures.claims import draw_verdicts
 from imagestudy.figures.images import draw_counts, show_errors, show_images, show_steps
 from imagestudy.figures.intervals import draw_differences, draw_intervals
 from imagestudy.figures.pareto import draw_pareto
+from imagestudy.figures.ratios import draw_ratios
 from imagestudy.figures.reliability import draw_reliability, draw_stages
 from imagestudy.figures.scores import draw_by_count, draw_distance, draw_gains, draw_groups, draw_ratio
 from imagestudy.figures.style import FAMILY_COLORS, VERDICT_COLORS, Picture
@@ -34,6 +35,7 @@ __all__ = [
     "draw_pareto",
     "draw_peeks",
     "draw_ratio",
+    "draw_ratios",
     "draw_recall",
     "draw_reliability",
     "draw_shares",

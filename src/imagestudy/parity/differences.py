@@ -75,8 +75,8 @@ def measure(
 
     Returns:
         `what` (see `ALLOWED`), `part` (layer or weight, in the order in which an image passes them), `difference` (the largest
-        absolute one), `typical` (the root of the mean square), `size` (the largest absolute value in PyTorch), `allowed`, and
-        whether it is `within` that.
+        absolute one), `typical` (the root of the mean square), `size` (the largest absolute value in PyTorch), `held` (that of the
+        first two which is held to what is allowed), `allowed`, and whether it is `within` that.
     """
     _, channel, height, width = images.shape
     pair = make_pair(ModelSpec(name=model, params=params), shape=(channel, height, width), classes=classes, seed=seed)
@@ -84,7 +84,7 @@ def measure(
     frame = pd.DataFrame([vars(row) for row in rows])
     held = frame["typical"].where(frame["what"].isin([ONE_STEP, ALL_STEPS]), frame["difference"])
     allowed = frame["what"].map(ALLOWED)
-    return frame.assign(allowed=allowed, within=held <= allowed)
+    return frame.assign(held=held, allowed=allowed, within=held <= allowed)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from scipy.special import logsumexp
 
 from imagestudy import data, metrics
 from imagestudy.learners import ClassicalLearner, KerasLearner, TorchLearner, make_learner
-from imagestudy.models import cost
+from imagestudy.models import cost, models
 from imagestudy.remedies import remedy
 from imagestudy.remedies.stages import ClassMeans, Normalization
+from imagestudy.runs.importing import measure_import
 from imagestudy.runs.lineage import Task
 from imagestudy.specs import RunSpec
 from imagestudy.store import Failure, Record, round_log_probabilities
@@ -31,7 +32,7 @@ SELECTING = ("balanced_accuracy", "accuracy", "macro_f1", "nll")
 def record(task: Task) -> Record | Failure:
     """Do the task. Whatever goes wrong inside is this run's failure, with its reason, and does not stop the others."""
     try:
-        return {"cost": _measure_cost, "diagnostic": _diagnose}.get(task.spec.kind, _train_and_score)(task)
+        return {"cost": _measure_cost, "start": _measure_start, "diagnostic": _diagnose}.get(task.spec.kind, _train_and_score)(task)
     except Exception as error:
         return Failure(task.spec, f"{type(error).__name__}: {error}")
 
@@ -129,6 +130,21 @@ def _measure_cost(task: Task) -> Record:
         network = cost.in_torch(learner.network, spec.model)
         measured["params"] = sum(p.numel() for p in network.parameters())
         measured["flops"] = cost.count_flops(network, (channel, height, width))
+    return Record(task.spec, {}, {}, {k: round(v, 4) for k, v in measured.items()}, {"counts": prepared.counts.tolist()})
+
+
+def _measure_start(task: Task) -> Record:
+    """What it takes to get going: seconds and memory of importing the framework, and of building the model and one step.
+
+    The step is taken in a process that has imported everything; `seconds` is that step's, compiling included.
+    """
+    spec = task.effective
+    prepared = data.prepare(spec)
+    learner = make_learner(spec, classes=len(prepared.classes), flips=prepared.flips, points=0)
+    before = _peak_memory_bytes()
+    learner.fit(prepared.train.images, prepared.train.labels)
+    measured = {"seconds": learner.seconds, "memory_mb": (_peak_memory_bytes() - before) / 2**20}
+    measured |= measure_import(models.entry(spec.model.name).facts["kind"])
     return Record(task.spec, {}, {}, {k: round(v, 4) for k, v in measured.items()}, {"counts": prepared.counts.tolist()})
 
 

@@ -1,0 +1,89 @@
+"""How far the twins are apart when they have the same weights, and the defaults that would set them apart."""
+
+import numpy as np
+import pandas as pd
+
+from imagestudy import data, grids, parity
+from imagestudy.grids import Plan
+from imagestudy.learners.network import measure_channels
+from imagestudy.models.keras import is_installed, start
+
+RANDOM, OWN = "random images", "the study's images"
+WORDS = {
+    "activation": "output of a layer",
+    "logits": "logits",
+    "running statistic": "batch norm's running statistics",
+    "gradient": "gradient",
+    parity.ONE_STEP: "weights after 1 step",
+    parity.ALL_STEPS: f"weights after {parity.STEPS} steps",
+}
+NUMBERS = ["model", "batch", "what", "part", "difference", "typical", "size", "held", "allowed", "within"]
+
+
+def compare_numbers(plan: Plan, *, batch: int) -> pd.DataFrame:
+    """`parity.measure` of every Keras model on random images and on training images of the study; empty without TensorFlow.
+
+    Args:
+        plan: the study at its effort.
+        batch: images in each batch.
+
+    Returns:
+        Columns of `parity.measure`, and `model` and `batch`, the kind of its images.
+    """
+    if not is_installed():
+        return pd.DataFrame(columns=NUMBERS)
+    start(threads=plan.training.threads)
+    shape, classes = data.image_shape(plan.study.dataset), data.class_count(plan.study.dataset)
+    batches = {RANDOM: parity.draw_batch(shape, classes=classes, size=batch), OWN: _own_batch(plan, batch)}
+    frames = [
+        parity.measure(name, *given, classes=classes, params=grids.model_spec(plan, name).params).assign(model=name, batch=kind)
+        for name in grids.TWINS.values()
+        for kind, given in batches.items()
+    ]
+    return pd.concat(frames, ignore_index=True)[NUMBERS]
+
+
+def _own_batch(plan: Plan, batch: int) -> tuple[parity.Images, parity.Labels]:
+    """Images from all over the first run's training set, normalised as a learner does it."""
+    train = data.prepare(grids.cell(plan, grids.DECIDING["cnn"])[0]).train
+    chosen = np.linspace(0, len(train.labels) - 1, min(batch, len(train.labels))).astype(np.int64)
+    mean, deviation = measure_channels(train.images)
+    images = (train.images[chosen] / 255 - mean) / deviation
+    return images.transpose(0, 3, 1, 2).astype(np.float32), train.labels[chosen]
+
+
+def summarize_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a model and kind of number: on both batches the largest difference that is held to what is allowed, as text."""
+    columns = ["model", "what", RANDOM, OWN, "allowed", "within"]
+    if frame.empty:
+        return pd.DataFrame(columns=columns)
+    rows = []
+    for (model, what), part in frame.groupby(["model", "what"], sort=False):
+        worst = part.groupby("batch")["held"].max()
+        said = {kind: f"{worst[kind]:.0e}" for kind in (RANDOM, OWN)}
+        allowed = {"allowed": f"{part['allowed'].iloc[0]:.0e}", "within": bool(part["within"].all())}
+        rows.append({"model": model, "what": WORDS[str(what)]} | said | allowed)
+    return pd.DataFrame(rows, columns=columns)
+
+
+def say_numbers(frame: pd.DataFrame) -> str:
+    """Whether all numbers are within what is allowed; where some are not, which."""
+    if frame.empty:
+        return "Whether equal weights give equal logits was not measured: TensorFlow is not installed."
+    apart = frame[~frame["within"]]
+    counted = f"{len(frame)} differences (layer by layer, {frame['model'].nunique()} models, {frame['batch'].nunique()} batches)"
+    if apart.empty:
+        return f"With equal weights, all {counted} are within what is allowed: the two frameworks compute the same model."
+    worst = ", ".join(dict.fromkeys(f"{row['model']} {row['what']}" for row in apart.to_dict("records")))
+    return f"With equal weights, {len(apart)} of {counted} are beyond what is allowed: {worst}."
+
+
+def list_defaults() -> pd.DataFrame:
+    """`parity.defaults`; empty without TensorFlow."""
+    columns = ["what", "PyTorch", "Keras", "here"]
+    return parity.defaults().astype(str) if is_installed() else pd.DataFrame(columns=columns)
+
+
+def say_defaults(frame: pd.DataFrame) -> str:
+    """How many defaults differ."""
+    return f"{len(frame)} defaults differ; “here” is what the Keras models and their training have." if len(frame) else ""

@@ -1,0 +1,127 @@
+"""The twins after training: paired differences of their scores, and the verdict on the claim that they serve equally."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from imagestudy import claims, compare, figures, grids, inspection, stats
+from imagestudy.claims import Finding
+from imagestudy.figures import Picture
+from imagestudy.figures.style import draw_sentence
+from imagestudy.frameworks.showing import NOT_RECORDED
+from imagestudy.grids import Plan
+from imagestudy.records import Records
+from imagestudy.remedies import remedies as registered
+from imagestudy.specs import Choice, ProfileSpec
+
+BALANCED = "accuracy"
+"""The score on balanced training data, by which the claim is decided; elsewhere it is balanced accuracy."""
+CLAIM, SAYS = "A14", "The same CNN in PyTorch and TensorFlow serves equally"
+COLUMNS = ["model", "training", "remedy", "label", "group", "score", "torch", "keras", "torch_tail", "keras_tail"]
+JUDGED = ["difference", "low", "high", "verdict", "runs", "images", "comparisons", "p", "P(A > B)", "needed"]
+
+
+def pairs(plan: Plan, records: Records, **fields: ProfileSpec | Choice) -> Iterator[tuple[str, Records, Records]]:
+    """Name in PyTorch, its runs and those of its Keras twin, of every pair that is recorded in a cell."""
+    for name, twin in grids.TWINS.items():
+        cells = [records.of(grids.twin_cell(plan, one, **fields)) for one in (name, twin)]
+        if all(map(len, cells)):
+            yield name, *compare.paired(*cells)
+
+
+def compare_twins(plan: Plan, records: Records, *, remedies: Sequence[str]) -> pd.DataFrame:
+    """Keras minus PyTorch, one row a pair and cell: on balanced data, then under the first imbalanced profile.
+
+    The balanced rows are declared together, and the others are.
+
+    Returns:
+        Columns of `compare.as_row`; `model`, `training`, `remedy`; the means of both (`torch`, `keras`) and of their recall of the
+        rare classes; `label` and `group` for a figure. Empty where nothing is recorded.
+    """
+    groups = [[(ProfileSpec(), "none")]]
+    groups += [[(profile, name) for name in ("none", *remedies)] for profile in grids.imbalanced_profiles(plan)[:1]]
+    rows = []
+    for number, cells in enumerate(groups):
+        score = BALANCED if number == 0 else compare.HEADLINE
+        found = [
+            (profile, remedy, *pair)
+            for profile, remedy in cells
+            for pair in pairs(plan, records, profile=profile, remedy=grids.remedy_of(plan, remedy))
+        ]
+        rows += [_row(plan, *one, score=score, comparisons=len(found)) for one in found]
+    return pd.DataFrame(rows, columns=[*COLUMNS, *JUDGED])
+
+
+def _row(
+    plan: Plan, profile: ProfileSpec, remedy: str, name: str, torch: Records, keras: Records, *, score: str, comparisons: int
+) -> dict[str, object]:
+    judged = compare.judge(compare.difference(keras, torch, score=score), margin=plan.study.margin, comparisons=comparisons)
+    title = registered.entry(remedy).facts["title"]
+    means = {side: _mean(cell, score) for side, cell in (("torch", torch), ("keras", keras))}
+    tails = {f"{side}_tail": _mean(cell, "tail") for side, cell in (("torch", torch), ("keras", keras))}
+    said = {"model": name, "training": profile.label, "remedy": title, "label": f"{name}, {title}" if score != BALANCED else name}
+    group = {"group": f"{profile.label}, {score.replace('_', ' ')}", "score": score}
+    return said | group | means | tails | compare.as_row(judged)
+
+
+def _mean(cell: Records, score: str) -> float:
+    return float(np.mean([record.scores.get(score, np.nan) for record in cell]))
+
+
+def draw_twins(plan: Plan, frame: pd.DataFrame) -> Picture:
+    """The differences with their intervals and verdicts, balanced above imbalanced."""
+    if frame.empty:
+        return draw_sentence(NOT_RECORDED)
+    return figures.draw_differences(
+        frame, margin=plan.study.margin, label="label", group="group", score="Keras", baseline="PyTorch"
+    )
+
+
+def say_twins(frame: pd.DataFrame) -> str:
+    """How the verdicts fall, at which level, and what is redrawn."""
+    if frame.empty:
+        return ""
+    said = []
+    for group, part in frame.groupby("group", sort=False):
+        counted = ", ".join(f"{n} {verdict}" for verdict, n in part["verdict"].value_counts(sort=False).items())
+        level = 100 * stats.corrected_level(int(part["comparisons"].iloc[0]))
+        said.append(f"{group}: {counted} (intervals at {level:.3g} %)")
+    runs, images = (f"{int(frame[name].max()):,}" for name in ("runs", "images"))
+    return f"Keras − PyTorch, n = {runs} paired runs × {images} test images. {'; '.join(said)}."
+
+
+def find_equality(plan: Plan, records: Records, numbers: pd.DataFrame) -> list[Finding]:
+    """A14: supported if equal weights give equal numbers and every pair is equivalent; contradicted if any is not.
+
+    "Equivalent" is what the claim says, and no verdict of its own here.
+
+    Args:
+        plan: the study at its effort.
+        records: of the twins.
+        numbers: of `compare_numbers`; where it is empty the runs alone decide.
+    """
+    found = list(pairs(plan, records))
+    judged = [
+        (
+            f"{grids.TWINS[name]} − {name}, {BALANCED}",
+            compare.judge(compare.difference(keras, torch, score=BALANCED), margin=plan.study.margin, comparisons=len(found)),
+        )
+        for name, torch, keras in found
+    ]
+    if not judged:
+        return []
+    verdict = _all_equal([one.verdict for _, one in judged], alike=bool(numbers["within"].all()))
+    return [Finding(CLAIM, SAYS, verdict, f"Keras − PyTorch, {BALANCED}", tuple(judged))]
+
+
+def _all_equal(decisions: Sequence[stats.Verdict], *, alike: bool) -> claims.Verdict:
+    if not alike or {"higher", "lower"} & set(decisions):
+        return "contradicted"
+    return "undecided" if "undecided" in decisions else "supported"
+
+
+def say_equality(findings: Sequence[Finding], *, short: bool = False) -> str:
+    """The finding in words; says so if there is none."""
+    say = inspection.say_short if short else inspection.say_finding
+    return " ".join(say(finding) for finding in findings) or f"{CLAIM}, “{SAYS}”, is not decided: its runs are not recorded."

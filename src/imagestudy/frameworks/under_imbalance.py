@@ -1,0 +1,103 @@
+"""What the remedies gain in each framework under class imbalance, and whether they gain the same."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from imagestudy import compare, figures, grids, stats
+from imagestudy.compare import Effect, Redrawn
+from imagestudy.figures import Picture
+from imagestudy.figures.style import draw_sentence
+from imagestudy.frameworks.showing import NOT_RECORDED
+from imagestudy.grids import DECIDING, TWINS, Plan
+from imagestudy.records import Records
+from imagestudy.remedies import remedies as registered
+
+SIDES = {"PyTorch": DECIDING["cnn"], "Keras": TWINS[DECIDING["cnn"]]}
+
+
+def _cells(plan: Plan, records: Records, remedy: str) -> dict[str, Records]:
+    """Framework → the deciding CNN's runs with a remedy under the first imbalanced profile."""
+    profiles = grids.imbalanced_profiles(plan)[:1]
+    given = {"remedy": grids.remedy_of(plan, remedy)}
+    return {
+        side: records.of(spec for one in profiles for spec in grids.twin_cell(plan, name, profile=one, **given))
+        for side, name in SIDES.items()
+    }
+
+
+def gains(plan: Plan, records: Records, *, remedies: Sequence[str]) -> pd.DataFrame:
+    """Each remedy against `none` in each framework: columns of `compare.against` and `framework`.
+
+    The remedies of a framework are declared together. Empty where nothing is recorded.
+    """
+    plain, frames = _cells(plan, records, "none"), []
+    for remedy in remedies:
+        for side, cell in _cells(plan, records, remedy).items():
+            if len(cell) and len(plain[side]):
+                against = compare.against(cell, plain[side], margin=plan.study.margin, comparisons=len(remedies))
+                frames.append(against.assign(framework=side))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["remedy", "framework", "difference"])
+
+
+def draw_gains(frame: pd.DataFrame) -> Picture:
+    """The gains as a shaded table, the frameworks side by side."""
+    return figures.draw_gains(frame, columns="framework") if len(frame) else draw_sentence(NOT_RECORDED)
+
+
+def compare_gains(plan: Plan, records: Records, *, remedies: Sequence[str]) -> pd.DataFrame:
+    """What a remedy gains in Keras minus what it gains in PyTorch, one row a remedy, declared together.
+
+    Returns:
+        Columns of `compare.as_row`, `remedy`, both gains in points as text, and the mean recall of the rare classes in both.
+    """
+    plain, rows = _cells(plan, records, "none"), []
+    for remedy in remedies:
+        cells = _same_seeds([*_cells(plan, records, remedy).values(), *plain.values()])
+        if not len(cells[0]):
+            continue
+        ours, theirs = compare.difference(cells[1], cells[3]), compare.difference(cells[0], cells[2])
+        judged = compare.judge(_minus(ours, theirs), margin=plan.study.margin, comparisons=len(remedies))
+        said = {side: compare.say_points(one.interval()) for side, one in (("PyTorch", theirs), ("Keras", ours))}
+        tails = {f"{side} tail": _tail(cell) for side, cell in zip(SIDES, cells, strict=False)}
+        rows.append({"remedy": registered.entry(remedy).facts["title"]} | said | tails | compare.as_row(judged))
+    return pd.DataFrame(rows)
+
+
+def _tail(cell: Records) -> float:
+    return float(np.mean([record.scores.get("tail", np.nan) for record in cell]))
+
+
+def _same_seeds(cells: Sequence[Records]) -> list[Records]:
+    """Every cell with the seeds that all of them have."""
+    shared = set.intersection(*({record.spec.seed for record in cell} for cell in cells))
+    return [Records(tuple(record for record in cell if record.spec.seed in shared), cell.labels) for cell in cells]
+
+
+def _minus(a: Effect | Redrawn, b: Effect | Redrawn) -> Effect | Redrawn:
+    """The difference of two effects on the same runs and images."""
+    if isinstance(a, Effect) and isinstance(b, Effect):
+        return Effect(a.values - b.values, a.weights, a.strata)
+    assert isinstance(a, Redrawn)
+    return Redrawn(a.by_run - b.by_run, a.test_share, a.images)
+
+
+def say_levels(frame: pd.DataFrame) -> str:
+    """The levels of the intervals in the table of `compare_gains`, and what is redrawn."""
+    if frame.empty:
+        return ""
+    level = 100 * stats.corrected_level(int(frame["comparisons"].max()))
+    n = f"n = {int(frame['runs'].max()):,} paired runs × {int(frame['images'].max()):,} test images"
+    return f"Gains with their 95 % interval, their difference at {level:.3g} %; {n}. Rare classes: the rarest third."
+
+
+def say_gains(frame: pd.DataFrame) -> str:
+    """Whether the remedies gain the same in both frameworks, by the verdicts."""
+    if frame.empty:
+        return "Whether remedies gain the same in both frameworks is not known: such runs are not recorded."
+    counted = frame["verdict"].value_counts(sort=False)
+    apart = [str(row["remedy"]) for row in frame.to_dict("records") if row["verdict"] in ("higher", "lower")]
+    said = ", ".join(f"{number} {verdict}" for verdict, number in counted.items())
+    tail = f" Not the same: {', '.join(apart)}." if apart else " For none of them is a difference between the frameworks shown."
+    return f"What each of {len(frame)} remedies gains in Keras, against what it gains in PyTorch: {said}.{tail}"
