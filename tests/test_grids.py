@@ -28,6 +28,8 @@ PARTS: dict[str, Callable[[Plan], list[RunSpec]]] = {
     "spread": grids.spread,
     "diagnostics": grids.diagnostics,
     "costs": grids.costs,
+    "twins": grids.twins,
+    "costs of twins": grids.twin_costs,
     **{f"overfit {name}": lambda plan, name=name: grids.overfit(plan, name) for name in grids.DECIDING.values()},
     **{f"ablation {name}": lambda plan, name=name: grids.ablation(plan, name) for name in grids.DECIDING.values()},
 }

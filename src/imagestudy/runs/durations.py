@@ -32,6 +32,8 @@ def estimate_each(specs: Sequence[RunSpec], store: RunStore) -> list[float]:
         return [0.0] * len(specs)
     like: dict[str, list[float]] = {}
     for done in store.load(run_id for run_id, status in store.status().items() if status == "done").values():
+        if done.spec.kind == "start":
+            continue  # one step, with all that comes before it, says nothing of the next thousand
         seconds, seen = done.cost["seconds"], done.spec.training.images_seen
         like.setdefault(_cell(done.spec), []).append(seconds)
         like.setdefault(_kind(done.spec), []).append(seconds / seen)

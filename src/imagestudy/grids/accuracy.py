@@ -1,0 +1,66 @@
+"""Every model on balanced data, what it costs, and at which learning rates it was tried."""
+
+from collections.abc import Sequence
+
+from imagestudy.grids.cells import Plan, cell, imbalanced_profiles, members, model_spec, remedies_of, remedy_of
+from imagestudy.models import models
+from imagestudy.remedies import remedy
+from imagestudy.specs import TRIAL_SEED, Choice, ProfileSpec, RunSpec
+
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+"""Learning rates that are tried for the recipe that all networks share."""
+
+
+def accuracy(plan: Plan, *, models_: Sequence[str] | None = None) -> list[RunSpec]:
+    """Every model on balanced training data, without remedy."""
+    names = plan.study.models if models_ is None else models_
+    return [spec for name in names for spec in cell(plan, name)]
+
+
+def all_members(plan: Plan) -> list[RunSpec]:
+    """Every model that a claim is decided by, on balanced training data."""
+    return accuracy(plan, models_=members(plan))
+
+
+def recipes(plan: Plan) -> list[RunSpec]:
+    """Trials of every network at every learning rate, balanced and under the first imbalanced profile, on seeds never reported."""
+    networks = [name for name in members(plan) if models.entry(name).facts["kind"] == "neural"]
+    profiles = [ProfileSpec(), *imbalanced_profiles(plan)[:1]]
+    seen = plan.effort.recipe_images or plan.training.images_seen
+    return [
+        RunSpec(
+            dataset=plan.study.dataset,
+            training=plan.training.model_copy(update={"learning_rate": rate, "images_seen": seen}),
+            model=model_spec(plan, name),
+            profile=profile,
+            seed=TRIAL_SEED + number,
+            kind="trial",
+        )
+        for name in networks
+        for profile in profiles
+        for rate in RATES
+        for number in range(plan.effort.recipes)
+    ]
+
+
+def costs(plan: Plan) -> list[RunSpec]:
+    """One measurement of time and memory a model; for the priced models one a remedy, too, under the first profile."""
+    names = plan.study.models if plan.effort.costs is None else plan.effort.costs
+    measured = [cell(plan, name)[0] for name in names] + [cell[0] for cell in _priced(plan)]
+    return [spec.with_(kind="cost") for spec in measured]
+
+
+def _priced(plan: Plan) -> list[list[RunSpec]]:
+    return [
+        cell(plan, model, profile=profile, remedy=remedy_of(plan, name))
+        for profile in plan.study.profiles[:1]
+        for model in plan.effort.priced
+        for name in remedies_of(plan, model, whole=plan.effort.whole > 0)
+        if trains_once(name)
+    ]
+
+
+def trains_once(name: str) -> bool:
+    """Whether a remedy is one training of its own: neither computed from other runs nor chosen among them."""
+    found = remedy(Choice(name=name))
+    return found.posthoc is None and found.members == 1 and not found.trials
