@@ -1,6 +1,7 @@
 """What a study leaves behind: tables that follow from records, agreement that finds what is apart, a README part of its own."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -110,13 +111,15 @@ def test_only_the_part_between_the_marks_of_the_readme_is_renewed(plan, records,
     monkeypatch.setattr(paths, "readme_file", lambda: readme)
     monkeypatch.setattr(paths, "published_results", lambda study: tmp_path / study)
     (tmp_path / "digits").mkdir()
-    (tmp_path / "digits" / "provenance.json").write_text(json.dumps(publishing._provenance(plan, 7)), encoding="utf-8")
+    made = json.dumps(publishing._provenance(plan, 7, ["one", "another"]))
+    (tmp_path / "digits" / "provenance.json").write_text(made, encoding="utf-8")
     publishing.renew_readme(plan, records)
     once = readme.read_text(encoding="utf-8")
     assert once.startswith(f"before\n{BEGIN}\n")
     assert once.endswith(f"{END}\nafter\n")
     assert "old" not in once
     assert results.headline(plan, records) in once
+    assert f"7 runs on {os.cpu_count()} cores of one and another;" in once
     publishing.renew_readme(plan, records)
     assert readme.read_text(encoding="utf-8") == once
 
@@ -142,6 +145,18 @@ def test_a_store_that_is_too_large_leaves_the_published_one_as_it_is(plan, recor
     assert publishing._copy_store(plan, specs, tmp_path) > 1_000
     assert (tmp_path / paths.STORE_NAME).read_bytes() == before
     assert not (tmp_path / f".{paths.STORE_NAME}.new").exists()
+
+
+def test_a_processor_is_named_as_long_as_runs_of_it_are_published(plan, records, tmp_path):
+    store, specs = RunStore(paths.store_file(plan.name)), [record.spec for record in records.records[:2]]
+    for record in records.records[:2]:
+        store.write(record)
+    own = publishing._processors(tmp_path, specs)
+    assert len(own) == 1
+    publishing._copy_store(plan, specs[:1], tmp_path)
+    (tmp_path / "provenance.json").write_text(json.dumps(publishing._provenance(plan, 1, ["another"])), encoding="utf-8")
+    assert publishing._processors(tmp_path, specs) == ["another", *own]
+    assert publishing._processors(tmp_path, specs[1:]) == own
 
 
 def test_a_finding_without_an_interval_keeps_its_row(records):

@@ -44,13 +44,14 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
     ]
     if lacking:
         raise InputError(f"{len(lacking)} runs or notebooks of study {plan.name!r} are missing; `imagestudy run` makes them")
+    processors = _processors(target, wanted)
     size = _copy_store(plan, wanted, target)
     (target / "notebooks").mkdir(parents=True, exist_ok=True)
     for name in names:
         shutil.copyfile(own / "notebooks" / name, target / "notebooks" / name)
     for part in ("tables", "figures"):
         shutil.copytree(own / part, target / part, dirs_exist_ok=True)
-    put(target / "provenance.json", json.dumps(_provenance(plan, len(wanted)), indent=2) + "\n")
+    put(target / "provenance.json", json.dumps(_provenance(plan, len(wanted), processors), indent=2) + "\n")
     renew_readme(plan, runs.obtain(grids.everything(plan), study=plan.name))
     kept = f"{size / 1e6:.1f} MB of records" if size <= MOST_STORE_BYTES else f"without their {size / 1e6:.0f} MB of records"
     return f"Published {len(wanted)} runs under {target}, {kept}."
@@ -101,17 +102,27 @@ def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:
     return size
 
 
-def _provenance(plan: Plan, number: int) -> dict[str, object]:
+def _provenance(plan: Plan, number: int, processors: Sequence[str]) -> dict[str, object]:
     return {
         "study": plan.name,
         "runs": number,
         "paired runs a cell": plan.effort.runs,
         "date": date.today().isoformat(),
-        "processor": _processor(),
+        "processors": list(processors),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
     }
+
+
+def _processors(target: Path, specs: Sequence[RunSpec]) -> list[str]:
+    """This machine's processor, after those that trained what is published already, if any of it is published again."""
+    file, store = target / "provenance.json", target / paths.STORE_NAME
+    if not (file.is_file() and store.is_file()):
+        return [_processor()]
+    again = RunStore(store, read_only=True).status().keys() & {spec.run_id for spec in specs}
+    earlier = json.loads(file.read_text(encoding="utf-8"))["processors"] if again else []
+    return list(dict.fromkeys([*earlier, _processor()]))
 
 
 def _processor() -> str:
@@ -161,8 +172,8 @@ def readme_part(plan: Plan, records: Records) -> str:
             "test set):",
             headline(plan, records),
             *(f"![{PICTURES[name]}]({place}/{name}.png)" for name in drawn),
-            f"{made['runs']:,} runs on {made['cores']} cores of {made['processor']}; Python {made['python']}, {versions}; "
-            f"{made['date']}.",
+            f"{made['runs']:,} runs on {made['cores']} cores of {' and '.join(made['processors'])}; "
+            f"Python {made['python']}, {versions}; {made['date']}.",
             "",
         ]
     )
