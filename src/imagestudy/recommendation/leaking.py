@@ -17,7 +17,7 @@ SHOWN = {
     "model": "model",
     "kept": "groups kept together",
     "drawn": "image by image",
-    "flattery": "difference, points",
+    "flattery": "difference",
     "verdict": "verdict",
 }
 
