@@ -23,6 +23,7 @@ PARTS: dict[str, Callable[[Plan], list[RunSpec]]] = {
     "preprocessing": grids.preprocessing,
     "probe": grids.probe,
     "recipes": grids.recipes,
+    "longer": grids.longer,
     "curves": grids.curves,
     "at_scale": grids.at_scale,
     "spread": grids.spread,

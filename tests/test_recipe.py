@@ -1,13 +1,15 @@
-"""The learning rate of the shared recipe: validation's choice, told from trials that are made by hand."""
+"""The recipe: validation's choice of the learning rate, and longer training, told from records that are made by hand."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from imagestudy import grids, recipe, tables
+from imagestudy.errors import InputError
 from imagestudy.grids import Plan
 from imagestudy.learners import LEARNING_RATE
-from imagestudy.records import Records
+from imagestudy.records import Records, labels_key
 from imagestudy.store import Record
 from imagestudy.versions import stamp
 
@@ -94,3 +96,77 @@ def test_trials_have_their_own_budget_where_the_effort_names_one(tmp_path: Path)
     assert {spec.training.images_seen for spec in grids.recipes(whole)} == {40_000}
     assert {spec.training.images_seen for spec in grids.recipes(part)} == {1_280}
     assert grids.accuracy(whole) == grids.accuracy(part)
+
+
+LONGER = """\
+dataset: digits
+models: [svm, mlp, vit]
+training: {images_seen: 10_000}
+efforts: {smoke: {runs: 1}, default: {runs: 4, longer: [%s]}, full: {runs: 4}}
+"""
+RIGHT = {("mlp", 10_000): 300, ("vit", 10_000): 280, ("mlp", 30_000): 301, ("vit", 30_000): 360}
+"""Network and images seen → how many of 400 test images it names rightly, whatever the run."""
+
+
+def open_longer(folder: Path, *, longer: str = "mlp, vit", effort: str = "default") -> Plan:
+    (folder / "longer.yaml").write_text(LONGER % longer, encoding="utf-8")
+    return grids.open_study(str(folder / "longer.yaml"), effort)
+
+
+def scored(plan: Plan, specs: list) -> Records:
+    """Runs that name the first images of each of ten classes rightly, and take the rest for the next class."""
+    labels = np.arange(400) % 10
+    made = []
+    for spec in map(stamp, specs):
+        right = np.arange(400) < RIGHT[spec.model.name, spec.training.images_seen]
+        made.append(Record(spec, {}, {}, {"seconds": 1.0}, {"counts": [40] * 10}, {"missed": np.where(right, 0, 9)}))
+    return Records(tuple(made), {labels_key(plan.study.dataset): {"test": labels}})
+
+
+def lengthened(plan: Plan):
+    before = grids.accuracy(plan, models_=plan.effort.longer)
+    return recipe.lengthen(plan, scored(plan, before), scored(plan, grids.longer(plan)), score="accuracy")
+
+
+def test_longer_training_differs_in_nothing_but_the_images_seen(tmp_path: Path) -> None:
+    plan = open_longer(tmp_path)
+    shorter = [
+        spec.with_(training=spec.training.model_copy(update={"images_seen": spec.training.images_seen // grids.LONGER}))
+        for spec in grids.longer(plan)
+    ]
+    assert shorter == grids.accuracy(plan, models_=["mlp", "vit"])
+    assert {spec.training.images_seen for spec in grids.longer(plan)} == {30_000}
+
+
+def test_a_gain_is_longer_minus_shorter_and_the_order_is_told(tmp_path: Path) -> None:
+    plan = open_longer(tmp_path)
+    frame = lengthened(plan)
+    assert frame["model"].tolist() == ["vit", "mlp"]
+    assert frame["budget"].tolist() == pytest.approx([0.7, 0.75])
+    assert frame["longer"].tolist() == pytest.approx([0.9, 0.7525])
+    assert frame["difference"].tolist() == pytest.approx([0.2, 0.0025])
+    assert frame["comparisons"].tolist() == [2, 2]
+    said = recipe.say_longer(plan, frame)
+    assert said.startswith("After 30,000 images seen instead of 10,000, higher: vit; ")
+    assert said.endswith(
+        "The order of their means changes from mlp, vit to vit, mlp. n = 4 runs × 400 test images, 2 comparisons declared together."
+    )
+
+
+def test_one_network_has_no_order_and_none_is_said_to_be_none(tmp_path: Path) -> None:
+    plan = open_longer(tmp_path, longer="vit")
+    assert recipe.say_longer(plan, lengthened(plan)) == (
+        "After 30,000 images seen instead of 10,000, higher: vit. n = 4 runs × 400 test images."
+    )
+    plan = open_longer(tmp_path, effort="full")
+    frame = recipe.lengthen(plan, Records((), {}), Records((), {}), score="accuracy")
+    assert recipe.say_longer(plan, frame) == "This effort trains no network longer than the others."
+    assert "<thead>" in tables.show(frame).data
+
+
+@pytest.mark.parametrize("name", ["svm", "resnet"])
+def test_only_networks_of_the_study_are_trained_longer(name: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=f"network of the study to train longer.*{name}|{name}.*network of the study to train longer"
+    ):
+        open_longer(tmp_path, longer=name)

@@ -86,7 +86,8 @@ def _is_looked_at(plan: Plan, spec: RunSpec) -> bool:
     profiles = [ProfileSpec(), *grids.imbalanced_profiles(plan)] if plain else grids.imbalanced_profiles(plan)[:1]
     member = spec.is_moved and spec.init == spec.batches and spec.profile in grids.imbalanced_profiles(plan)[:1]
     as_it_is = spec.preprocessing == PreprocessingSpec() and spec.dataset == plan.study.dataset and not is_derived(spec)
-    return as_it_is and spec.kind == "run" and spec.profile in profiles and (not spec.is_moved or member)
+    short = spec.training.images_seen == plan.training.images_seen
+    return as_it_is and short and spec.kind == "run" and spec.profile in profiles and (not spec.is_moved or member)
 
 
 def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:

@@ -1,17 +1,26 @@
-"""Whether the recipe is fair: which learning rate validation prefers, for each network and on the whole.
+"""Whether the recipe is fair: which learning rate validation prefers, and what three times the budget would change.
 
-The test images are not asked: the runs are trials, on seeds that are never reported.
+Where rates are chosen, the test images are not asked: those runs are trials, on seeds that are never reported. Longer training is
+compared and chooses nothing.
 """
 
 import numpy as np
 import pandas as pd
 
-from imagestudy import grids
-from imagestudy.grids import RATES, Plan
+from imagestudy import compare, grids
+from imagestudy.grids import LONGER, RATES, Plan
 from imagestudy.learners import LEARNING_RATE
 from imagestudy.records import Records
 
 MEAN = "mean of all networks"
+LENGTHENED = ["model", "budget", "longer", "difference", "verdict"]
+SAID = {
+    "higher": "higher",
+    "equivalent": "the same within the margin",
+    "undecided": "not to be told from before",
+    "lower": "lower",
+}
+"""What becomes of a network with longer training, by the verdict."""
 TITLES = {rate: f"{rate:g}" for rate in RATES}
 
 
@@ -75,3 +84,45 @@ def _say_own(plan: Plan, frame: pd.DataFrame) -> str:
             apart.append(f"{name} has {rate:g} where validation is highest at {preferred:g}")
     rest = f"Not so: {'; '.join(apart)}." if apart else "So it is for every one of them."
     return f"Each network trains at the learning rate at which validation was highest after {seen:,} images seen. {rest}"
+
+
+def lengthen(plan: Plan, records: Records, lengthened: Records, *, score: str) -> pd.DataFrame:
+    """What `LONGER` times the images seen add to the networks that were trained so, all declared together.
+
+    Args:
+        plan: the study at its effort.
+        records: of `grids.accuracy` for these networks.
+        lengthened: of `grids.longer`.
+        score: accuracy or balanced_accuracy.
+
+    Returns:
+        One row a network, the highest after longer training first: `model`, `budget` and `longer`, its mean score after either, and
+        the columns of `compare.as_row` for longer minus budget, and `n` in words; no row where nothing was trained longer.
+    """
+    rows = []
+    for name in plan.effort.longer:
+        pair = lengthened.where(model=name), records.of(grids.cell(plan, name))
+        after, before = (float(compare.level_of(cell, score=score).by_run.mean()) for cell in pair)
+        judged = compare.judge(
+            compare.difference(*pair, score=score), margin=plan.study.margin, comparisons=len(plan.effort.longer)
+        )
+        means = {"model": name, "budget": before, "longer": after}
+        rows.append(means | compare.as_row(judged) | {"n": compare.say_n(judged.interval)})
+    if not rows:
+        return pd.DataFrame(columns=LENGTHENED)
+    return pd.DataFrame(rows).sort_values("longer", ascending=False, kind="stable", ignore_index=True)
+
+
+def say_longer(plan: Plan, frame: pd.DataFrame) -> str:
+    """Who gains by longer training, and whether the order of these networks changes."""
+    if frame.empty:
+        return "This effort trains no network longer than the others."
+    budget = plan.training.images_seen
+    named = {words: list(frame["model"][frame["verdict"] == verdict]) for verdict, words in SAID.items()}
+    said = "; ".join(f"{words}: {', '.join(names)}" for words, names in named.items() if names)
+    opening = f"After {LONGER * budget:,} images seen instead of {budget:,}, {said}."
+    if len(frame) == 1:
+        return f"{opening} {frame['n'][0]}."
+    before, after = list(frame.sort_values("budget", ascending=False, kind="stable")["model"]), list(frame["model"])
+    order = f"changes from {', '.join(before)} to {', '.join(after)}" if after != before else "stays what it was"
+    return f"{opening} The order of their means {order}. {frame['n'][0]}, {len(frame)} comparisons declared together."

@@ -21,8 +21,11 @@ def tabulate(records: Records, findings: Sequence[Finding], answer: Answer | Non
     every = {record.spec.run_id: record for record in (*records, *(answer.selection.records if answer else ()))}
     labels = records.labels | (answer.selection.records.labels if answer else {})
     scored = Records(tuple(record for record in every.values() if record.scores and not record.spec.is_moved), labels)
-    cells = compare.summarize(scored).drop(columns="seconds")
-    cells.insert(0, "cell", list(scored.cells()))
+    cells, grouped = compare.summarize(scored).drop(columns="seconds"), scored.cells()
+    cells.insert(0, "cell", list(grouped))
+    cells.insert(
+        cells.columns.get_loc("runs"), "images_seen", [cell.records[0].spec.training.images_seen for cell in grouped.values()]
+    )
     tables = {"cells": cells, "verdicts": pd.DataFrame(_verdict_rows(findings)) if findings else None}
     if answer is not None:
         tables |= {"panel": answer.panel.drop(columns="seconds"), "trials": answer.selection.trials}

@@ -189,6 +189,7 @@ class Effort(Spec):
         trials: how many trials tuning gets.
         recipes: how many trainings of each network try each learning rate.
         recipe_images: images seen in each of those (None: the whole budget).
+        longer: networks that are trained with three times the budget, too, to see what that changes.
         settings: how many settings of each preprocessing step are tried.
         distances: of the probe, in rows.
         beside: those at which the other families stand beside the RNN (None: all).
@@ -211,6 +212,7 @@ class Effort(Spec):
     trials: int = Field(default=8, gt=0)
     recipes: int = Field(default=0, ge=0)
     recipe_images: int | None = Field(default=None, gt=0)
+    longer: tuple[str, ...] = ()
     settings: int = Field(default=3, gt=0)
     distances: tuple[int, ...] = ()
     beside: tuple[int, ...] | None = None

@@ -4,7 +4,7 @@ Nothing here trains or loads. A cell is everything of a run but its seed; all ce
 comparison is paired.
 """
 
-from imagestudy.grids.accuracy import RATES, accuracy, all_members, costs, recipes, trains_once
+from imagestudy.grids.accuracy import LONGER, RATES, accuracy, all_members, costs, longer, recipes, trains_once
 from imagestudy.grids.cells import (
     DECIDING,
     LISTING,
@@ -58,6 +58,7 @@ __all__ = [
     "ABLATIONS",
     "DECIDING",
     "LISTING",
+    "LONGER",
     "NEEDED",
     "NOISE",
     "OVERFIT_IMAGES",
@@ -87,6 +88,7 @@ __all__ = [
     "imbalance",
     "imbalanced_profiles",
     "inside",
+    "longer",
     "loss_to_imbalance",
     "members",
     "model_spec",

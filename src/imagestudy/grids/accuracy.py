@@ -1,4 +1,4 @@
-"""Every model on balanced data, what it costs, and at which learning rates it was tried."""
+"""Every model on balanced data, what it costs, at which learning rates it was tried, and what more training would give."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,8 @@ from imagestudy.specs import TRIAL_SEED, Choice, ProfileSpec, RunSpec
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 """Learning rates that are tried for the recipe that all networks share."""
+LONGER = 3
+"""How many times the budget the longer training has."""
 
 
 def accuracy(plan: Plan, *, models_: Sequence[str] | None = None) -> list[RunSpec]:
@@ -40,6 +42,15 @@ def recipes(plan: Plan) -> list[RunSpec]:
         for profile in profiles
         for rate in RATES
         for number in range(plan.effort.recipes)
+    ]
+
+
+def longer(plan: Plan) -> list[RunSpec]:
+    """The networks that the effort names, on balanced data, with `LONGER` times the images seen; their schedule is stretched."""
+    return [
+        spec.with_(training=spec.training.model_copy(update={"images_seen": LONGER * spec.training.images_seen}))
+        for name in plan.effort.longer
+        for spec in cell(plan, name)
     ]
 
 

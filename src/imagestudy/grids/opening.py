@@ -5,7 +5,7 @@ from functools import partial
 
 from imagestudy import data
 from imagestudy.errors import require_known
-from imagestudy.grids.accuracy import accuracy, all_members, costs, recipes
+from imagestudy.grids.accuracy import accuracy, all_members, costs, longer, recipes
 from imagestudy.grids.cells import Plan, is_classical, members, model_spec, require_images
 from imagestudy.grids.families import inside, preprocessing, probe
 from imagestudy.grids.imbalanced import (
@@ -33,7 +33,7 @@ NEEDED: dict[str, tuple[Callable[[Plan], list[RunSpec]], ...]] = {
     "04_rnn": (partial(inside, family="rnn"),),
     "05_transformer": (partial(inside, family="transformer"),),
     "06_frameworks": (frameworks,),
-    "07_accuracy": (accuracy, recipes, costs),
+    "07_accuracy": (accuracy, recipes, longer, costs),
     "08_class_imbalance": (imbalance, loss_to_imbalance, curves, costs),
     "12_verdicts": (all_members, loss_to_imbalance, at_scale, preprocessing, probe),
     "13_recommendation": (baselines, plain, ungrouped, costs),
@@ -78,6 +78,9 @@ def open_study(study: str, effort: str) -> Plan:
             models.entry(name, where=where)
         for name in one.diagnosed:
             require_known(name, models.names(kind="neural"), what="model that is trained in steps", where=where)
+        for name in one.longer:
+            networks = [other for other in loaded.models if not is_classical(other)]
+            require_known(name, networks, what="network of the study to train longer", where=where)
     for profile in (*loaded.profiles, *curve_profiles(plan), *scale_profiles(plan)):
         require_images(loaded, profile, where=where)
     for name in members(plan):

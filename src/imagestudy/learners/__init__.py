@@ -1,7 +1,8 @@
 """Learners behind scikit-learn's interface: `fit(images, labels)`, `predict_proba(images)`.
 
-Images stay one `uint8` array in memory; the whole schedule of batches is drawn beforehand as one array of indices; normalisation
-and augmentation work on whole batches. Inside the loop nothing waits for the device.
+Images stay one `uint8` array, in memory or, where the set is large, mapped from the disk. The whole schedule of batches is drawn
+beforehand as one array of indices; normalisation and augmentation work on whole batches. Inside the loop nothing waits for the
+device.
 """
 
 from typing import Protocol, runtime_checkable
