@@ -109,9 +109,9 @@ class TestLimits:
 
     def test_redrawn_splits_need_splits_and_images_together_where_images_alone_are_out_of_reach(self):
         by_run = np.array([0.12, -0.09, 0.10, -0.05, 0.02])
-        needed = stats.what_would_decide_redrawn(by_run, test_share=0.4, images=50, margin=0.01, level=0.95)
+        needed = stats.what_would_decide_redrawn(by_run, test_share=0.4, images=50, jump=0.0, depth=1.0, margin=0.01, level=0.95)
         assert needed.more_runs == stats.MOST_REDRAWN - 5
-        fewer = stats.what_would_decide_redrawn(2 + by_run, test_share=0.4, images=50, margin=0.01, level=0.95)
+        fewer = stats.what_would_decide_redrawn(2 + by_run, test_share=0.4, images=50, jump=0.0, depth=1.0, margin=0.01, level=0.95)
         assert fewer == Needed(0, None)
 
 

@@ -13,9 +13,10 @@ from jaxtyping import Float, Int64
 
 from imagestudy import metrics, stats
 from imagestudy.models import models
-from imagestudy.records import Records
+from imagestudy.records import Records, decided
 from imagestudy.remedies import remedies
 from imagestudy.specs import RunSpec
+from imagestudy.store import Record
 
 HEADLINE = "balanced_accuracy"
 VERBS = {
@@ -68,20 +69,38 @@ class Redrawn:
         by_run: the statistic of each run.
         test_share: test images for each training image.
         images: test images of one run, on average.
+        jump: how far one image, typically, moves the mean over runs.
+        depth: different images, about, that were tested on over all runs, in the class whose images move it most.
     """
 
     by_run: Float[np.ndarray, " run"]
     test_share: float
     images: int
+    jump: float
+    depth: float
 
     def interval(self, *, level: float = 0.95, limits: tuple[float, float] = (-np.inf, np.inf)) -> stats.Interval:
         """See `stats.redrawn_interval`."""
-        return stats.redrawn_interval(self.by_run, test_share=self.test_share, images=self.images, level=level, limits=limits)
+        return stats.redrawn_interval(
+            self.by_run,
+            test_share=self.test_share,
+            images=self.images,
+            jump=self.jump,
+            depth=self.depth,
+            level=level,
+            limits=limits,
+        )
 
     def needed(self, *, margin: float, level: float) -> stats.Needed:
         """See `stats.what_would_decide_redrawn`."""
         return stats.what_would_decide_redrawn(
-            self.by_run, test_share=self.test_share, images=self.images, margin=margin, level=level
+            self.by_run,
+            test_share=self.test_share,
+            images=self.images,
+            jump=self.jump,
+            depth=self.depth,
+            margin=margin,
+            level=level,
         )
 
 
@@ -124,7 +143,8 @@ def weights_of(labels: Int64[np.ndarray, " image"], *, score: str = HEADLINE) ->
 def level_of(cell: Records, *, score: str = HEADLINE) -> Effect | Redrawn:
     """The score of one cell as an effect of its own."""
     if cell.is_redrawn:
-        return _redrawn(cell, np.array([record.scores[score] for record in cell]))
+        correct = [_correct(record, cell.labels_of(record)["test"]) for record in cell]
+        return _redrawn(cell, np.array([record.scores[score] for record in cell]), correct, score=score)
     return shared_level(cell, score=score)
 
 
@@ -134,10 +154,28 @@ def shared_level(cell: Records, *, score: str = HEADLINE) -> Effect:
     return Effect(cell.correct(), weights_of(labels, score=score), labels)
 
 
-def _redrawn(cell: Records, by_run: Float[np.ndarray, " run"]) -> Redrawn:
-    tests = np.array([len(cell.labels_of(record)["test"]) for record in cell])
-    trained = np.array([sum(record.facts["counts"]) for record in cell])
-    return Redrawn(by_run, float(tests.mean() / trained.mean()), round(float(tests.mean())))
+def _redrawn(
+    cell: Records, by_run: Float[np.ndarray, " run"], values: Sequence[Float[np.ndarray, " image"]], *, score: str
+) -> Redrawn:
+    """From the statistic of each run, and the values of its own test images.
+
+    A test image of one run may be one of another: of n images with the share q of them tested on, J runs see n (1 − (1 − q)^J).
+    """
+    labels = [cell.labels_of(record) for record in cell]
+    tests, held = (np.mean([len(part[name]) for part in labels]) for name in ("test", "validation"))
+    trained = np.mean([sum(record.facts["counts"]) for record in cell])
+    share = tests / (tests + held + trained)
+    often = float((1 - (1 - share) ** len(cell)) / share)
+    spreads = [
+        stats.measure_spread(one[np.newaxis], weights=weights_of(part["test"], score=score), strata=part["test"])
+        for one, part in zip(values, labels, strict=True)
+    ]
+    jump, depth = (float(np.mean([getattr(spread, name) for spread in spreads])) for name in ("jump", "depth"))
+    return Redrawn(by_run, float(tests / trained), round(float(tests)), jump / often, depth * often)
+
+
+def _correct(record: Record, labels: Int64[np.ndarray, " image"]) -> Float[np.ndarray, " image"]:
+    return (decided(record, labels) == labels).astype(np.float64)
 
 
 def paired(a: Records, b: Records) -> tuple[Records, Records]:
@@ -159,7 +197,10 @@ def difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effect | Red
     """The score of cell a minus that of cell b, paired over runs and test images."""
     a, b = paired(a, b)
     if a.is_redrawn:
-        return _redrawn(a, np.array([one.scores[score] - other.scores[score] for one, other in zip(a, b, strict=True)]))
+        pairs = list(zip(a, b, strict=True))
+        labels = [a.labels_of(one)["test"] for one in a]
+        apart = [_correct(one, own) - _correct(other, own) for (one, other), own in zip(pairs, labels, strict=True)]
+        return _redrawn(a, np.array([one.scores[score] - other.scores[score] for one, other in pairs]), apart, score=score)
     return shared_difference(a, b, score=score)
 
 

@@ -242,4 +242,5 @@ def say_schedule(plan: Plan) -> str:
         steps.append(f"{number} with {images_seen:,} images seen")
         number = _most_after(plan, rung)
     steps.append(f"the best {min(number, plan.effort.finalists)} with {plan.training.images_seen:,}")
-    return f"In each of {plan.effort.runs} runs: {', then '.join(steps)}; a third goes on each time, chosen on validation."
+    how = "a third goes on each time, chosen on validation" if len(steps) > 2 else "chosen on validation"
+    return f"In each of {plan.effort.runs} runs: {', then '.join(steps)}; {how}."

@@ -24,7 +24,7 @@ def tabulate(records: Records, findings: Sequence[Finding], answer: Answer | Non
     cells, grouped = compare.summarize(scored).drop(columns="seconds"), scored.cells()
     cells.insert(0, "cell", list(grouped))
     cells.insert(
-        cells.columns.get_loc("runs"), "images_seen", [cell.records[0].spec.training.images_seen for cell in grouped.values()]
+        list(cells).index("runs"), "images_seen", [cell.records[0].spec.training.images_seen for cell in grouped.values()]
     )
     tables = {"cells": cells, "verdicts": pd.DataFrame(_verdict_rows(findings)) if findings else None}
     if answer is not None:

@@ -80,7 +80,8 @@ def _minus(a: Effect | Redrawn, b: Effect | Redrawn) -> Effect | Redrawn:
     if isinstance(a, Effect) and isinstance(b, Effect):
         return Effect(a.values - b.values, a.weights, a.strata)
     assert isinstance(a, Redrawn)
-    return Redrawn(a.by_run - b.by_run, a.test_share, a.images)
+    assert isinstance(b, Redrawn)
+    return Redrawn(a.by_run - b.by_run, a.test_share, a.images, max(a.jump, b.jump), min(a.depth, b.depth))
 
 
 def say_levels(frame: pd.DataFrame) -> str:

@@ -20,7 +20,8 @@ class Answer:
 
     Args:
         selection: what every run chose, and from what.
-        best: the candidate of the panel with the highest mean score on validation, of equals the cheapest; what is recommended.
+        best: the candidate of the panel with the highest mean score on validation, of equals the one that most runs chose, then one
+            without a remedy, then the cheapest; what is recommended.
         chosen: in every run the record of its own choice.
         plain: plain training of the same model in the same run.
         level: the score of the choice, on test images.
@@ -59,7 +60,7 @@ def recommend(plan: Plan, *, workers: int | None = None) -> Answer:
         (record.spec.model.name, record.spec.seed): record for record in selection.records if record.spec.remedy.name == PLAIN
     }
     plain = Records(tuple(beside[record.spec.model.name, record.spec.seed] for record in chosen), labels)
-    best = max(selection.panel, key=lambda one: (_on_validation(selection, one), -_seconds(selection, one)))
+    best = max(selection.panel, key=lambda one: _merit(selection, chosen, one))
     baselines = runs.obtain(grids.baselines(plan), study=plan.name, workers=workers)
     return Answer(
         selection,
@@ -81,9 +82,11 @@ def _on_validation(selection: Selection, candidate: Candidate) -> float:
     return float(np.mean(scores)) if len(scores) == selection.plan.effort.runs else -np.inf
 
 
-def _seconds(selection: Selection, candidate: Candidate) -> float:
-    """What its runs took: of equals the cheapest is recommended."""
-    return sum(record.cost["seconds"] for record in _runs_of(selection, candidate))
+def _merit(selection: Selection, chosen: Records, candidate: Candidate) -> tuple[float, int, bool, float]:
+    """By what the recommendation is made, the first that differs: score on validation, how often chosen, plainness, cost."""
+    times = sum(Candidate(record.spec.model.name, record.spec.remedy.name) == candidate for record in chosen)
+    seconds = sum(record.cost["seconds"] for record in _runs_of(selection, candidate))
+    return _on_validation(selection, candidate), times, candidate.remedy == PLAIN, -seconds
 
 
 def compare_panel(selection: Selection, best: Candidate, baselines: Records) -> pd.DataFrame:

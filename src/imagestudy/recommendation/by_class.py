@@ -1,5 +1,7 @@
 """Class by class: what the recommended candidate takes for what, and which classes the remedy moves."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -8,6 +10,9 @@ from imagestudy.halving import PLAIN, Candidate
 from imagestudy.recommendation.answer import Answer, class_names, name_of
 from imagestudy.records import decided
 from imagestudy.tables import escape
+
+LEAST = 0.005
+"""A difference of recall below that is none where whole points are given."""
 
 
 def confusion(answer: Answer) -> Float[np.ndarray, "class class"]:
@@ -37,14 +42,21 @@ def recall(answer: Answer) -> pd.DataFrame:
 
 
 def say_recall(answer: Answer, frame: pd.DataFrame) -> str:
-    """The class of lowest recall under the recommendation, and the one that the remedy moves most."""
+    """The classes of lowest and highest recall under the recommendation, and what the remedy gives and takes."""
     names = [escape(name) for name in class_names(answer.plan)]
     means = frame.pivot_table(index="class", columns="candidate", values="recall")
     own = means[name_of(answer.best)].to_numpy()
     said = f"Lowest recall: class {names[own.argmin()]}, {own.min():.2f}; highest: {names[own.argmax()]}, {own.max():.2f}."
-    if answer.best.remedy == PLAIN:
-        return said
-    moved = own - means[answer.best.model].to_numpy()
-    up, down = moved.argmax(), moved.argmin()
-    said += f" Against plain training the remedy moves class {names[up]} most, by {100 * moved[up]:+.0f} points"
-    return f"{said}, and takes {-100 * moved[down]:.0f} from {names[down]}." if moved[down] < -0.005 else f"{said}."
+    if own.max() - own.min() < LEAST:
+        said = f"All classes have a recall of {own.mean():.2f}."
+    return said if answer.best.remedy == PLAIN else f"{said} {_say_moved(own - means[answer.best.model].to_numpy(), names)}"
+
+
+def _say_moved(moved: Float[np.ndarray, " class"], names: Sequence[str]) -> str:
+    up, down = int(moved.argmax()), int(moved.argmin())
+    said = []
+    if moved[up] >= LEAST:
+        said.append(f"gives {100 * moved[up]:.0f} points to class {names[up]}, more than to any other")
+    if moved[down] <= -LEAST:
+        said.append(f"takes {-100 * moved[down]:.0f} points from class {names[down]}, more than from any other")
+    return f"Against plain training the remedy {', and '.join(said) or 'moves no class'}."

@@ -21,13 +21,15 @@ def say_scan(plan: Plan) -> str:
 
 def list_scan(scan: Scan) -> str:
     """A scan as a Markdown list, the names of files escaped."""
-    sizes = sorted((image.width, image.height) for image in scan.images)
+    sizes = sorted(((image.width, image.height) for image in scan.images), key=lambda size: (size[0] * size[1], size))
+    smallest, largest = sizes[0], sizes[-1]
+    aside = len(scan.quarantined)
     return "\n".join(
         [
-            f"* {len(scan.images):,} images of *{escape(scan.title)}* can be used, from {sizes[0][0]}×{sizes[0][1]} to "
-            f"{sizes[-1][0]}×{sizes[-1][1]} pixels.",
-            f"* {len(scan.quarantined):,} files were set aside"
-            + (":" if scan.quarantined else "; every file could be read and has one label."),
+            f"* {len(scan.images):,} images of *{escape(scan.title)}* can be used, from {smallest[0]}×{smallest[1]} to "
+            f"{largest[0]}×{largest[1]} pixels, by area.",
+            f"* {aside:,} {'file was' if aside == 1 else 'files were'} set aside"
+            + (":" if aside else "; every file could be read and has one label."),
             *_list_some([f"{escape(one.path)}: {escape(one.reason)}" for one in scan.quarantined]),
             *_list_duplicates(scan.duplicates),
             *(f"* {escape(note)}: {number:,}" for note, number in scan.notes.items()),

@@ -32,11 +32,19 @@ def say_answer(answer: Answer) -> str:
 
 
 def say_near(answer: Answer) -> str:
-    """Who of the panel cannot be told from the recommendation."""
-    near = answer.panel[answer.panel["near"] & ~answer.panel["recommended"]]
-    if near.empty:
-        return f"Every other candidate that was trained with the whole budget is lower than {escape(name_of(answer.best))}."
-    return f"Not distinguishable from {escape(name_of(answer.best))}: {escape('; '.join(near['candidate']))}."
+    """Who of the panel is higher than the recommendation, who cannot be told from it, or that all others are lower."""
+    best, others = escape(name_of(answer.best)), answer.panel[~answer.panel["recommended"]]
+    higher, near = others[others["verdict"] == "higher"], others[others["near"]]
+    said = []
+    if len(higher):
+        said.append(f"Higher than {best} on the test images, though not on validation, which chooses: {_names(higher)}.")
+    if len(near):
+        said.append(f"Not distinguishable from {best}: {_names(near)}.")
+    return " ".join(said) or f"Every other candidate that was trained with the whole budget is lower than {best}."
+
+
+def _names(rows: pd.DataFrame) -> str:
+    return escape("; ".join(rows["candidate"]))
 
 
 def say_cheapest(answer: Answer) -> str:
@@ -54,8 +62,12 @@ def say_cheapest(answer: Answer) -> str:
 
 def conclude(answer: Answer) -> str:
     """The answer once more, in one breath: what to use, how sure, and what it is not told from."""
-    others = int((answer.panel["near"] & ~answer.panel["recommended"]).sum())
-    told = f"{others} of {len(answer.panel) - 1} others cannot be told from it" if others else "no other comes near it"
+    others = answer.panel[~answer.panel["recommended"]]
+    higher, near = int((others["verdict"] == "higher").sum()), int(others["near"].sum())
+    told = f"{near} of {len(others)} others cannot be told from it" if near else "no other comes near it"
+    if higher:
+        verb = "is" if higher == 1 else "are"
+        told = f"{higher} of {len(others)} others {verb} higher on the test images, and {near} cannot be told from it"
     return (
         f"Use **{escape(name_of(answer.best))}**. Chosen so, the balanced accuracy is {compare.say_share(answer.level)}, "
         f"{compare.say_points(answer.gain.interval)} against plain training ({answer.gain.verdict}); {told}."

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from math import sqrt
+from math import hypot, sqrt
 
 import numpy as np
 from jaxtyping import Float, Int64
 from scipy.special import stdtrit
 
-from imagestudy.stats.intervals import Interval, Spread, center, measure_spread, redrawn_half_width
+from imagestudy.stats.intervals import Interval, Spread, center, measure_spread, redrawn_half_width, unseen_half_width
 from imagestudy.stats.verdicts import decide
 
 MOST_RUNS = 1_000
@@ -70,13 +70,20 @@ def what_would_decide(
 
 
 def what_would_decide_redrawn(
-    by_run: Float[np.ndarray, " run"], *, test_share: float, images: int, margin: float, level: float
+    by_run: Float[np.ndarray, " run"],
+    *,
+    test_share: float,
+    images: int,
+    jump: float,
+    depth: float,
+    margin: float,
+    level: float,
 ) -> Needed:
     """The fewest more redrawn splits that would decide, or, where splits cannot, about how many more images to test on.
 
     By the formula of `redrawn_interval`, with the estimate and the variance staying as they are; with f times the images (to train
-    and to test on, the shares kept) the variance is taken to be an f-th. Where more than `MOST_TIMES` the images would be needed:
-    as many splits as say something, and the images for the rest.
+    and to test on, the shares kept) the variance is taken to be an f-th, and one image moves the mean an f-th as far. Where more
+    than `MOST_TIMES` the images would be needed: as many splits as say something, and the images for the rest.
     """
     runs = len(by_run)
     if runs < 2:
@@ -84,7 +91,9 @@ def what_would_decide_redrawn(
     estimate, variance = float(np.mean(by_run)), float(np.var(by_run, ddof=1))
 
     def decided(runs: int, more_images: int) -> bool:
-        half = redrawn_half_width(variance / (1 + more_images / images), runs, test_share, level)
+        times = 1 + more_images / images
+        seen = redrawn_half_width(variance / times, runs, test_share, level)
+        half = hypot(seen, unseen_half_width(jump=jump / times, depth=depth * times, level=level))
         return decide(Interval(estimate, estimate - half, estimate + half, level, runs, images), margin=margin) != "undecided"
 
     more_runs = _fewest(lambda more: decided(runs + more, 0), MOST_REDRAWN - runs)

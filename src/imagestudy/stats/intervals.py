@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import inf, log, sqrt
+from math import hypot, inf, log, sqrt
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -85,7 +85,7 @@ class Spread:
         tail = (1 - level) / 2
         t, z = float(stdtrit(self.runs - 1, 1 - tail)), float(ndtri(1 - tail))
         crossed = t**2 * self.between_runs / self.runs + z**2 * self.sampling
-        unseen = self.depth * -np.expm1(log(tail) / self.depth) * self.jump
+        unseen = unseen_half_width(jump=self.jump, depth=self.depth, level=level)
         return sqrt(max(crossed, z**2 * self.between_images) + unseen**2)
 
     def interval(self, *, level: float, limits: tuple[float, float] = (-inf, inf)) -> Interval:
@@ -260,6 +260,8 @@ def redrawn_interval(
     *,
     test_share: float,
     images: int,
+    jump: float,
+    depth: float,
     level: float = 0.95,
     limits: tuple[float, float] = (-inf, inf),
 ) -> Interval:
@@ -269,10 +271,15 @@ def redrawn_interval(
     mean, S²/J, is too small. Corrected (Nadeau & Bengio 2003, section 4): (1/J + n_test/n_train) S², with t of J − 1 degrees of
     freedom. However many runs there are, n_test/n_train of the variance stays: it is another set of images that it stands for.
 
+    half² = t² (1/J + n_test/n_train) S² + (m h)², the last term as in `crossed_interval`: S² is 0 where every run gets everything
+    right, and a handful of images cannot show more than that failures are rarer than one in a handful.
+
     Args:
         by_run: score, or paired difference of scores, of each run.
         test_share: n_test / n_train, above 0.
         images: test images of one run.
+        jump: h, how far one image, typically, moves the mean.
+        depth: different images that were tested on, over all runs, in the class whose images move it most.
         level: nominal coverage, in (0, 1).
         limits: the statistic's own.
 
@@ -283,14 +290,23 @@ def redrawn_interval(
     if not runs or not 0 < level < 1 or test_share <= 0:
         raise ValueError(f"{runs} runs, level {level} and test share {test_share} were given; allowed: 1 or more, (0, 1), above 0")
     estimate = float(np.mean(by_run))
-    half = redrawn_half_width(float(np.var(by_run, ddof=1)), runs, test_share, level) if runs > 1 else inf
+    unseen = unseen_half_width(jump=jump, depth=depth, level=level)
+    half = hypot(redrawn_half_width(float(np.var(by_run, ddof=1)), runs, test_share, level), unseen) if runs > 1 else inf
     low, middle, high = (min(max(x, limits[0]), limits[1]) for x in (estimate - half, estimate, estimate + half))
     return Interval(middle, low, high, level, runs, images, redrawn=True)
 
 
 def redrawn_half_width(variance: float, runs: int, test_share: float, level: float) -> float:
-    """Half the width of `redrawn_interval`, by the variance over splits."""
+    """The part of the half width of `redrawn_interval` that comes from the variance over splits."""
     return float(stdtrit(runs - 1, (1 + level) / 2)) * sqrt(variance * (1 / runs + test_share))
+
+
+def unseen_half_width(*, jump: float, depth: float, level: float) -> float:
+    """How far images of a kind that the sample cannot show move the statistic: m h, m = d (1 − α^(1/d)), α = (1 − level)/2.
+
+    None of d images is of a kind: by the exact binomial bound (Clopper & Pearson 1934) it may still be m/d of all.
+    """
+    return depth * -float(np.expm1(log((1 - level) / 2) / depth)) * jump
 
 
 def draw_weights(strata: Int64[np.ndarray, " item"], *, draws: int, rng: np.random.Generator) -> Float[np.ndarray, "draw item"]:

@@ -1,0 +1,121 @@
+"""The answer's sentences: nothing better is passed over, nothing is said to move that does not."""
+
+import pandas as pd
+import pytest
+
+from imagestudy import recommendation, stats
+from imagestudy.compare import Judged
+from imagestudy.halving import Candidate, Selection
+from imagestudy.recommendation import Answer, by_class, words
+from imagestudy.recommendation import answer as answering
+from imagestudy.records import Records
+from imagestudy.specs import Choice, ModelSpec, RunSpec, TrainingSpec
+from imagestudy.store import Record
+
+BEST = Candidate("mlp", "balanced_softmax")
+INTERVAL = stats.Interval(0.8, 0.7, 0.9, 0.95, 5, 100)
+GAIN = Judged(INTERVAL, "higher", 1, 0.06, 1.0, stats.Needed(None, None))
+
+
+def answer_of(**verdicts: str) -> Answer:
+    """An answer of which only the panel, the gain and the level are looked at."""
+    rows = [
+        ("mlp, balanced softmax", True, True, ""),
+        *((n, False, v in ("equivalent", "undecided"), v) for n, v in verdicts.items()),
+    ]
+    made = object.__new__(Answer)
+    panel = pd.DataFrame(rows, columns=["candidate", "recommended", "near", "verdict"])
+    for name, value in {"best": BEST, "panel": panel, "level": INTERVAL, "gain": GAIN}.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def test_only_where_all_others_are_lower_is_it_said_that_they_are() -> None:
+    assert words.say_near(answer_of(vit="lower", svm="lower")) == (
+        "Every other candidate that was trained with the whole budget is lower than mlp, balanced softmax."
+    )
+    assert words.conclude(answer_of(vit="lower")).endswith("no other comes near it.")
+
+
+def test_what_is_higher_on_the_test_images_is_named_first() -> None:
+    told = answer_of(vit="higher", svm="undecided", elman="lower", cct="higher")
+    assert words.say_near(told) == (
+        "Higher than mlp, balanced softmax on the test images, though not on validation, which chooses: vit; cct. "
+        "Not distinguishable from mlp, balanced softmax: svm."
+    )
+    assert words.conclude(told).endswith("2 of 4 others are higher on the test images, and 1 cannot be told from it.")
+
+
+def test_a_panel_of_higher_ones_alone_is_never_said_to_be_lower() -> None:
+    told = answer_of(vit="higher")
+    assert "lower" not in words.say_near(told)
+    assert words.conclude(told).endswith("1 of 1 others is higher on the test images, and 0 cannot be told from it.")
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> Answer:
+    monkeypatch.setattr(by_class, "class_names", lambda _: ("cat", "dog", "owl"))
+    made = answer_of()
+    object.__setattr__(made, "selection", None)
+    monkeypatch.setattr(Answer, "plan", property(lambda _: None))
+    return made
+
+
+def recalls(own: list[float], plain: list[float]) -> pd.DataFrame:
+    sides = {recommendation.name_of(BEST): own, "mlp": plain}
+    return pd.DataFrame(
+        [{"class": c, "candidate": name, "recall": value} for name, side in sides.items() for c, value in enumerate(side)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "plain", "said"),
+    [
+        ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], "All classes have a recall of 1.00. Against plain training the remedy moves no class."),
+        (
+            [0.7, 0.9, 0.5],
+            [0.9, 0.9, 0.5],
+            "Lowest recall: class owl, 0.50; highest: dog, 0.90. "
+            "Against plain training the remedy takes 20 points from class cat, more than from any other.",
+        ),
+        (
+            [0.7, 0.9, 0.5],
+            [0.8, 0.9, 0.1],
+            "Lowest recall: class owl, 0.50; highest: dog, 0.90. Against plain training the remedy gives 40 points to class owl, "
+            "more than to any other, and takes 10 points from class cat, more than from any other.",
+        ),
+    ],
+)
+def test_what_the_remedy_moves_is_what_is_said_to_move(own: list, plain: list, said: str, named: Answer) -> None:
+    assert by_class.say_recall(named, recalls(own, plain)) == said
+
+
+def test_equal_scores_go_to_the_choice_of_most_runs_then_to_plain_training_then_to_the_cheapest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, other, dear = Candidate("mlp", "none"), Candidate("mlp", "class_weights"), Candidate("vit", "none")
+    seconds = {plain: 9.0, other: 1.0, dear: 10.0}
+
+    def ran(*candidates: Candidate) -> Records:
+        specs = [
+            RunSpec(
+                dataset=Choice(name="digits"),
+                model=ModelSpec(name=one.model),
+                remedy=Choice(name=one.remedy),
+                training=TrainingSpec(),
+                seed=seed,
+            )
+            for seed, one in enumerate(candidates)
+        ]
+        costs = [{"seconds": seconds[one]} for one in candidates]
+        return Records(tuple(Record(spec, {}, {}, cost, {}) for spec, cost in zip(specs, costs, strict=True)), {})
+
+    monkeypatch.setattr(answering, "_on_validation", lambda *_: 0.9)
+    monkeypatch.setattr(answering, "_runs_of", lambda _, one: ran(one))
+    selection = object.__new__(Selection)
+
+    def first(*chosen: Candidate) -> Candidate:
+        return max(seconds, key=lambda one: answering._merit(selection, ran(*chosen), one))
+
+    assert first(other, other, plain) == other
+    assert first(other, plain) == first() == plain
