@@ -1,6 +1,7 @@
 """What is drawn is what the table says: artists are read back and held to the numbers."""
 
 import io
+import warnings
 from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from PIL import Image
 from imagestudy import figures, stats
 from imagestudy.compare import Judged
 from imagestudy.errors import InputError
+from imagestudy.figures import style
 from imagestudy.figures.style import palette
 from imagestudy.models import models, views
 from imagestudy.specs import Choice, ModelSpec, RunSpec, TrainingSpec
@@ -664,3 +666,19 @@ def test_every_run_s_best_and_last_look_are_marked() -> None:
         assert [line.get_xdata()[0] for line in lines(axes, "best")] == [13 * 64, 16 * 64]
         assert [line.get_ydata()[0] for line in lines(axes, "best")] == [0.9, 0.9]
         assert [line.get_xdata()[0] for line in lines(axes, "last")] == [1280, 1280]
+
+
+def test_names_that_no_font_can_write_are_numbered_and_the_others_stay() -> None:
+    names = ("cat", "\u65e5\u672c\u8a9e \u732b", "Gr\u00fc\u00dfe $x$", "\U0001fae0")
+    written = figures.drawable(names)
+    assert written[0::2] == names[0::2]
+    assert set(written[1::2]) <= {"class 2", "class 4", *names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures.draw_confusion(np.eye(4), names)
+        figures.draw_counts({"all": np.arange(1, 5)}, classes=names)
+
+
+def test_a_name_is_numbered_exactly_where_a_letter_of_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style, "_letters", lambda: frozenset("abc"))
+    assert figures.drawable(("ab", "ba d", "c a")) == ("ab", "class 2", "c a")

@@ -12,9 +12,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from imagestudy import data, runs, saved
+from imagestudy import data, metrics, runs, saved
 from imagestudy.errors import InputError
-from imagestudy.learners import make_learner
+from imagestudy.learners import ClassicalLearner, make_learner
 from imagestudy.models import build, models
 from imagestudy.records import decided
 from imagestudy.remedies.posthoc import adjust
@@ -131,6 +131,22 @@ class TestAgainstItsRun:
         with pytest.raises(InputError, match=r"^images of 9×9×1 were given; the model takes 8×8×1: height, width, channels$"):
             opened.predict_log_proba(random_images(2, 9, 1))
         assert opened.predict_proba(random_images(0, 8, 1)).shape == (0, 10)
+
+    def test_a_model_without_a_mistake_on_validation_is_not_made_surer_than_it_was_trained(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        spec = run()
+        prepared = data.prepare(spec)
+        labels = prepared.validation.labels
+        sure = np.log(np.where(np.eye(10)[labels] == 1, 0.91, 0.01))
+
+        learner = object.__new__(ClassicalLearner)
+        monkeypatch.setattr(ClassicalLearner, "predict_log_proba", lambda *_: sure)
+        assert training._choose(spec, learner, prepared)["temperature"] == 1.0
+        sure[0] = np.roll(sure[0], 1)
+        assert sure[0].argmax() != labels[0]
+        fitted = metrics.fit_temperature(metrics.normalize(round_log_probabilities(sure)), labels)
+        assert training._choose(spec, learner, prepared)["temperature"] == round(fitted, 4) != 1.0
 
     def test_asking_leaves_the_process_as_it_was(self, tmp_path: Path) -> None:
         folder = save(tmp_path, "vit")

@@ -10,7 +10,7 @@ from imagestudy.figures.pareto import draw_pareto
 from imagestudy.figures.ratios import draw_ratios
 from imagestudy.figures.reliability import draw_reliability, draw_stages
 from imagestudy.figures.scores import draw_by_count, draw_distance, draw_gains, draw_groups, draw_ratio
-from imagestudy.figures.style import FAMILY_COLORS, VERDICT_COLORS, Picture
+from imagestudy.figures.style import FAMILY_COLORS, VERDICT_COLORS, Picture, drawable
 from imagestudy.figures.training import draw_confusion, draw_curves, draw_recall
 from imagestudy.figures.variation import draw_decided, draw_looks, draw_optimism, draw_peeks, draw_sources
 from imagestudy.figures.views import draw_view, draw_views
@@ -45,6 +45,7 @@ __all__ = [
     "draw_view",
     "draw_views",
     "draw_winners",
+    "drawable",
     "show_errors",
     "show_images",
     "show_steps",

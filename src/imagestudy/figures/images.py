@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64, UInt8
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from imagestudy.figures.style import CYCLE, QUIET, WIDTH, Picture, draw_sentence, drawing, hide_frame, shorten
+from imagestudy.figures.style import CYCLE, QUIET, WIDTH, Picture, draw_sentence, drawable, drawing, hide_frame, shorten
 
 Images = UInt8[np.ndarray, "n height width channel"]
 
@@ -111,7 +111,8 @@ def show_errors(
     shown = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
     if not len(shown):
         return draw_sentence(f"None of the {len(labels)} images is named wrongly.", title=title)
-    captions = [f"{classes[labels[i]]}\nsaid {classes[predicted[i]]}\n{100 * sure[i]:.0f} % sure" for i in shown]
+    named = drawable(classes)
+    captions = [f"{named[labels[i]]}\nsaid {named[predicted[i]]}\n{100 * sure[i]:.0f} % sure" for i in shown]
     return _tile(images[shown], captions, columns=columns, title=title)
 
 
@@ -134,6 +135,7 @@ def draw_counts(
     """
     columns = min(columns, len(counts))
     rows = -(-len(counts) // columns)
+    classes = None if classes is None else drawable(classes)
     slanted = classes is not None and max(len(str(c)) for c in classes) > 3
     with drawing((2.5 if slanted else 1.75) * rows + 0.3 + (0.3 if title else 0), title=title) as figure:
         grid = figure.subplots(rows, columns, squeeze=False, sharey=True)

@@ -3,13 +3,14 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import findfont, fontManager, get_font
 
 WIDTH = 5.2
 """Inches. On a phone of 390 px an inch is about 68 px, so that a font of 9.5 points is about 9 px high there."""
@@ -137,6 +138,18 @@ def say_score(score: str, *, lines: int = 1) -> str:
 def shorten(name: str, *, room: int) -> str:
     """The name, cut to so many characters."""
     return name if len(name) <= room else name[: max(1, room - 1)] + "…"
+
+
+def drawable(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes as figures can write them: `class 3` where the installed fonts lack a letter of a name, counted from 1."""
+    return tuple(name if _letters() >= set(name) - {" "} else f"class {place}" for place, name in enumerate(names, start=1))
+
+
+@lru_cache(maxsize=1)
+def _letters() -> frozenset[str]:
+    """All letters of the fonts that figures are drawn with."""
+    files = {findfont(name) for name in _settings()["font.family"]}
+    return frozenset(chr(code) for file in files for code in get_font(file).get_charmap())
 
 
 def add_legend(figure: Picture, named: Mapping[str, Artist]) -> None:

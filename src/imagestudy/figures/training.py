@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from imagestudy.figures.style import INK, WIDTH, Picture, add_legend, drawing, named_artists, palette, shorten
+from imagestudy.figures.style import INK, WIDTH, Picture, add_legend, drawable, drawing, named_artists, palette, shorten
 from imagestudy.models import models
 from imagestudy.store import Record
 
@@ -67,7 +67,7 @@ def draw_confusion(matrix: Shaped[np.ndarray, "class class"], classes: Sequence[
         title: above everything.
     """
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12)
-    names = [shorten(name, room=14) for name in classes]
+    names = [shorten(name, room=14) for name in drawable(classes)]
     with drawing(WIDTH * 0.92 + (0.3 if title else 0), title=title) as figure:
         axes = figure.subplots()
         axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
@@ -120,7 +120,8 @@ def draw_recall(frame: pd.DataFrame, *, by: str = "model", classes: Sequence[str
             axes.plot(rows["class"] + shift, rows["recall"], ".", color=color, alpha=0.35, markersize=4)
             mean = rows.groupby("class")["recall"].mean()
             axes.plot(mean.index + shift, mean, marker, color=color, markersize=6, label=str(group))
-        names = [str(number) if classes is None else shorten(classes[number], room=12) for number in numbers]
+        written = None if classes is None else drawable(classes)
+        names = [str(number) if written is None else shorten(written[number], room=12) for number in numbers]
         long = max(map(len, names)) > 4
         named = [_with_count(frame, number, name, " (%s)" if long else "\n%s") for number, name in zip(numbers, names, strict=True)]
         axes.set_xticks(numbers, named, rotation=60 if long else 0, ha="right" if long else "center")

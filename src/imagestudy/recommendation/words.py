@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
-from imagestudy import compare, data, runs
+from imagestudy import compare, data, figures, runs
 from imagestudy.data import sources, splits
 from imagestudy.grids import Plan
 from imagestudy.halving import PLAIN, SCORE, Candidate
@@ -102,6 +102,10 @@ def say_data(plan: Plan) -> str:
         said += f" The training set is drawn from them by the profile {profile.label}: {size:,} images."
     if dataset.groups is not None:
         said += f" They stand in {len(np.unique(dataset.groups)):,} groups, and no group is on two sides of a split."
+    unwritten = [(one, name) for one, name in zip(figures.drawable(dataset.classes), dataset.classes, strict=True) if one != name]
+    if unwritten:
+        listed = ", ".join(f"{one} is {escape(name)}" for one, name in unwritten)
+        said += f" No font here can draw some of the names, so in figures {listed}."
     if splits.is_redrawn(dataset):
         share = f"{splits.TEST_SHARE:.0%} to test and {splits.VALIDATION_SHARE:.0%} to validate"
         return f"{said} There is no official test set: each of {plan.effort.runs} runs draws another {share}, class by class."

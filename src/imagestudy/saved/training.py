@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -123,15 +124,21 @@ def _describe(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLea
 
 
 def _choose(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLearner, prepared: data.Prepared) -> dict[str, Any]:
-    """What is chosen on validation, from predictions as the store rounds them, so that it is what the run's record says."""
+    """What is chosen on validation, from predictions as the store rounds them, so that it is what the run's record says.
+
+    But for one thing: where every validation image is right, the temperature that fits best goes to 0, and a model would be called
+    surer than anything there can show. It then stays at 1 or above.
+    """
     labels, counts = prepared.validation.labels, prepared.counts
     said, found = round_log_probabilities(learner.predict_log_proba(prepared.validation.images)), remedy(spec.remedy).posthoc
     tau = None if found is None else found.choose(said, labels, counts)
     if found is not None and tau is not None:
         said = found.apply(said, counts, tau)
+    temperature = round(metrics.fit_temperature(metrics.normalize(said), labels), 4)
+    flawless = bool(np.all(said.argmax(axis=1) == labels))
     return {
         "tau": tau,
-        "temperature": round(metrics.fit_temperature(metrics.normalize(said), labels), 4),
+        "temperature": max(1.0, temperature) if flawless else temperature,
         "validation": round(metrics.balanced_accuracy(said.argmax(axis=1), labels, classes=len(counts)), 6),
     }
 
