@@ -10,7 +10,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from imagestudy import data, grids, paths, runs
+from imagestudy import compare, data, grids, paths, recommendation, runs
 from imagestudy.errors import InputError
 from imagestudy.grids import Plan
 from imagestudy.records import Records, labels_key
@@ -161,20 +161,29 @@ def readme_part(plan: Plan, records: Records) -> str:
     """The README's part about a published study, from its records and its provenance."""
     folder = paths.published_results(plan.name)
     made = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    test_images = len(records.of(grids.accuracy(plan)).test_labels())
     versions = ", ".join(f"{name} {made[name]}" for name in PACKAGES[:3])
     place = f"results/published/{plan.name}/figures"
     drawn = [name for name in PICTURES if (folder / "figures" / f"{name}.png").is_file()]
+    answer = answer_of(plan)
+    title, path = data.title(plan.study.dataset), plan.study.dataset.options.get("path")
+    title = f"{title} ({Path(str(path)).name})" if path else title
     return "\n\n".join(
         [
             "",
-            f"{data.title(plan.study.dataset)[0].upper()}{data.title(plan.study.dataset)[1:]}: balanced accuracy with its 95 % "
-            f"interval over {made['paired runs a cell']} paired runs × {test_images:,} test images (another training and another "
-            "test set):",
+            f"{title[0].upper()}{title[1:]}: balanced accuracy with its 95 % interval, {_say_n(plan, records)}:",
             headline(plan, records),
+            *([recommendation.say_answer(answer), recommendation.say_near(answer)] if answer else []),
             *(f"![{PICTURES[name]}]({place}/{name}.png)" for name in drawn),
             f"{made['runs']:,} runs on {made['cores']} cores of {' and '.join(made['processors'])}; "
             f"Python {made['python']}, {versions}; {made['date']}.",
             "",
         ]
     )
+
+
+def _say_n(plan: Plan, records: Records) -> str:
+    """How many runs and test images are behind an interval of plain training, and what is redrawn."""
+    shown = (records.of(grids.cell(plan, plan.study.crossed[0], profile=p)) for p in (ProfileSpec(), *plan.study.profiles))
+    interval = compare.level_of(next(cell for cell in shown if len(cell))).interval()
+    what = "another set of such images" if interval.redrawn else "another training and another test set"
+    return f"{compare.say_n(interval)} ({what})"
