@@ -147,7 +147,7 @@ def test_a_gain_is_longer_minus_shorter_and_the_order_is_told(tmp_path: Path) ->
     assert frame["difference"].tolist() == pytest.approx([0.2, 0.0025])
     assert frame["comparisons"].tolist() == [2, 2]
     said = recipe.say_longer(plan, frame)
-    assert said.startswith("After 30,000 images seen instead of 10,000, higher: vit; ")
+    assert said.startswith("After 30,000 images seen instead of 10,000: higher for vit; ")
     assert said.endswith(
         "The order of their means changes from mlp, vit to vit, mlp. n = 4 runs × 400 test images, 2 comparisons declared together."
     )
@@ -156,7 +156,7 @@ def test_a_gain_is_longer_minus_shorter_and_the_order_is_told(tmp_path: Path) ->
 def test_one_network_has_no_order_and_none_is_said_to_be_none(tmp_path: Path) -> None:
     plan = open_longer(tmp_path, longer="vit")
     assert recipe.say_longer(plan, lengthened(plan)) == (
-        "After 30,000 images seen instead of 10,000, higher: vit. n = 4 runs × 400 test images."
+        "After 30,000 images seen instead of 10,000: higher for vit. n = 4 runs × 400 test images."
     )
     plan = open_longer(tmp_path, effort="full")
     frame = recipe.lengthen(plan, Records((), {}), Records((), {}), score="accuracy")

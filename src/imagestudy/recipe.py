@@ -14,13 +14,6 @@ from imagestudy.records import Records
 
 MEAN = "mean of all networks"
 LENGTHENED = ["model", "budget", "longer", "difference", "verdict"]
-SAID = {
-    "higher": "higher",
-    "equivalent": "the same within the margin",
-    "undecided": "not to be told from before",
-    "lower": "lower",
-}
-"""What becomes of a network with longer training, by the verdict."""
 TITLES = {rate: f"{rate:g}" for rate in RATES}
 
 
@@ -118,9 +111,9 @@ def say_longer(plan: Plan, frame: pd.DataFrame) -> str:
     if frame.empty:
         return "This effort trains no network longer than the others."
     budget = plan.training.images_seen
-    named = {words: list(frame["model"][frame["verdict"] == verdict]) for verdict, words in SAID.items()}
-    said = "; ".join(f"{words}: {', '.join(names)}" for words, names in named.items() if names)
-    opening = f"After {LONGER * budget:,} images seen instead of {budget:,}, {said}."
+    named = {verdict: list(frame["model"][frame["verdict"] == verdict]) for verdict in compare.VERBS}
+    said = "; ".join(f"{verdict} for {', '.join(names)}" for verdict, names in named.items() if names)
+    opening = f"After {LONGER * budget:,} images seen instead of {budget:,}: {said}."
     if len(frame) == 1:
         return f"{opening} {frame['n'][0]}."
     before, after = list(frame.sort_values("budget", ascending=False, kind="stable")["model"]), list(frame["model"])
