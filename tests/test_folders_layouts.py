@@ -57,9 +57,10 @@ class TestFolders:
     def test_natural_order(self) -> None:
         assert sorted(["a10", "a9", "A1", "10", "9", "²", "a"], key=natural_key) == ["9", "10", "a", "A1", "a9", "a10", "²"]
 
-    @pytest.mark.parametrize("validation", ["val", "valid", "Validation"])
-    def test_parts_above_class_folders(self, tmp_path: Path, validation: str) -> None:
-        names = {"Train": TRAIN, validation: VALIDATION, "TEST": TEST}
+    @pytest.mark.parametrize("validation", ["val", "valid", "Validation", "dev", "eval", "evaluation"])
+    @pytest.mark.parametrize("test", ["TEST", "testing"])
+    def test_parts_above_class_folders(self, tmp_path: Path, validation: str, test: str) -> None:
+        names = {"Train": TRAIN, validation: VALIDATION, test: TEST}
         for name in names:
             fill(tmp_path / name, prefix=name)
         found = scan(tmp_path)
@@ -222,7 +223,8 @@ class TestTables:
         ("text", "sentence"),
         [
             ("path,class\na.png,x\n", "no column 'label'; its first line is"),
-            ("", "no column 'path'"),
+            ("", "labels.csv is empty; a table of images begins with the line path,label"),
+            ("\n", r"no column 'path'; its first line is \[\]"),
             ("path,label\n", "no row below its first line"),
             ("path,label\n\n,\n", "no row below its first line"),
             ('path,label\n"a.png,x\n', "not readable as a table"),
@@ -241,9 +243,9 @@ class TestTables:
             scan(tmp_path / "labels.csv")
 
     def test_two_tables_are_one_too_many(self, tmp_path: Path) -> None:
-        for name in ("a.csv", "b.csv"):
+        for name in ("b.csv", "a.csv", "c.csv"):
             (tmp_path / name).write_text(self.rows(tmp_path))
-        with pytest.raises(InputError, match=r"several tables of images, a.csv, b.csv; give the path of one"):
+        with pytest.raises(InputError, match=r"several tables of images, a.csv, b.csv, c.csv; give the path of one"):
             scan(tmp_path)
 
     def test_a_table_of_something_else_is_left_out(self, tmp_path: Path) -> None:

@@ -140,7 +140,8 @@ def test_an_archive_and_one_image_are_predicted_alike(model: Path, folder: Path,
 
 
 def test_nothing_appears_where_it_stops_halfway(model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "out.csv").write_text("earlier")
+    earlier = "path,predicted,confidence,one,two\nearlier\n"
+    (tmp_path / "out.csv").write_text(earlier)
     asked = saved.SavedModel.predict_proba
     batches = iter(range(100))
 
@@ -152,7 +153,7 @@ def test_nothing_appears_where_it_stops_halfway(model: Path, folder: Path, tmp_p
     monkeypatch.setattr(saved.SavedModel, "predict_proba", stop)
     with pytest.raises(KeyboardInterrupt):
         predict(model, folder, tmp_path / "out.csv", batch=10)
-    assert (tmp_path / "out.csv").read_text() == "earlier"
+    assert (tmp_path / "out.csv").read_text() == earlier
     assert sorted(file.name for file in tmp_path.iterdir()) == ["images", "out.csv"]
 
 
@@ -184,7 +185,71 @@ def test_the_summary_is_one_sentence() -> None:
     assert said == ("1,200 images predicted in 2.0 s (600 images a second) in out.csv; 3 unreadable, listed in out-unreadable.csv.")
 
 
+def test_earlier_outputs_are_replaced_and_nothing_stale_is_left(model: Path, folder: Path, tmp_path: Path) -> None:
+    for name in ("z.png", "left/a.png", "a.png"):
+        (folder / name).write_bytes(b"")
+    predict(model, folder, tmp_path / "out.csv", workers=1)
+    assert [row["path"] for row in read(tmp_path / "out-unreadable.csv")] == ["a.png", "left/a.png", "z.png"]
+    (folder / "y.png").symlink_to(tmp_path)
+    assert predict(model, folder, tmp_path / "out.csv").unreadable == 4
+    assert [row["path"] for row in read(tmp_path / "out-unreadable.csv")] == ["a.png", "left/a.png", "y.png", "z.png"]
+    assert predict(model, folder / "000.png", tmp_path / "out.csv").unreadable == 0
+    assert [row["path"] for row in read(tmp_path / "out.csv")] == ["000.png"]
+    assert read(tmp_path / "out-unreadable.csv") == []
+
+
 class TestRefused:
+    @pytest.mark.parametrize("name", ["out.csv", "out-unreadable.csv"])
+    @pytest.mark.parametrize(
+        "content", [b"path,label\na.png,cat\n", b"path,predicted,confidence\n", b"\xff\xfe", b"path,reason,more\n", b"\n\npath"]
+    )
+    def test_a_table_of_somebody_else_is_never_overwritten(
+        self, content: bytes, name: str, model: Path, folder: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=rf"{name} is there and is no table of .*; give another name for the output$") as error:
+            predict(model, folder, tmp_path / "out.csv")
+        assert "\n" not in str(error.value)
+        assert (tmp_path / name).read_bytes() == content
+        assert sorted(file.name for file in tmp_path.iterdir()) == sorted(["images", name])
+
+    def test_an_empty_file_may_be_overwritten(self, model: Path, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "out.csv").touch()
+        assert predict(model, folder, tmp_path / "out.csv").images == NUMBER
+
+    @pytest.mark.parametrize("form", ["folder", "archive"])
+    def test_a_folder_in_which_nothing_can_be_read(self, form: str, model: Path, tmp_path: Path) -> None:
+        given = tmp_path / "broken"
+        given.mkdir()
+        for name in ("b.png", "a.png"):
+            (given / name).write_text("no image")
+        if form == "archive":
+            with zipfile.ZipFile(tmp_path / "broken.zip", "w") as archive:
+                for file in given.iterdir():
+                    archive.write(file, file.name)
+            given = tmp_path / "broken.zip"
+        with pytest.raises(InputError) as error:
+            predict(model, given, tmp_path / "out.csv")
+        assert f"nothing in {str(given)!r} could be predicted: 2 could not be read, listed in " in str(error.value)
+        assert "out-unreadable.csv; the first is 'a.png': not an image of a format that is read here" in str(error.value)
+        assert [row["path"] for row in read(tmp_path / "out-unreadable.csv")] == ["a.png", "b.png"]
+        assert not (tmp_path / "out.csv").exists()
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("cut.png", "cut.png' could not be predicted: not an image of a format"),
+            ("cut.HEIC", "cut.HEIC' could not be predicted: not an image of a format"),
+            ("labels.csv", "labels.csv' is no image, folder or archive: not an image of a format"),
+            ("notes", "notes' is no image, folder or archive: not an image of a format"),
+        ],
+    )
+    def test_one_file_that_is_no_image(self, name: str, said: str, model: Path, tmp_path: Path) -> None:
+        (tmp_path / name).write_text("path,label\n")
+        with pytest.raises(InputError, match=said):
+            predict(model, tmp_path / name, tmp_path / "out.csv")
+        assert [file.name for file in tmp_path.iterdir()] == [name]
+
     @pytest.mark.parametrize(
         ("name", "said"),
         [
@@ -227,6 +292,12 @@ class TestCommands:
         assert f"{NUMBER} images predicted in" in said
         assert "images a second)" in said
         assert len(read(tmp_path / "out.csv")) == NUMBER
+
+    def test_nothing_predicted_ends_with_two(self, model: Path, tmp_path: Path) -> None:
+        (tmp_path / "cut.png").write_bytes(b"")
+        code, said = self.call("predict", model, tmp_path / "cut.png", "-o", tmp_path / "out.csv")
+        assert code == 2
+        assert said.endswith("cut.png' could not be predicted: empty: zero bytes")
 
     def test_onnx_writes_and_says_where(self, model: Path, tmp_path: Path) -> None:
         assert self.call("onnx", model, "-o", tmp_path / "m.onnx") == (0, str(tmp_path / "m.onnx"))

@@ -6,7 +6,7 @@ A fault of what was given ends with its sentence and exit code 2, and nothing wr
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,22 +14,38 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from imagestudy import grids, halving, outlook, paths, planning, predicting, publishing, report, results, runs, saved
+from imagestudy import (
+    grids,
+    halving,
+    outlook,
+    paths,
+    planned,
+    planning,
+    predicting,
+    publishing,
+    report,
+    results,
+    runs,
+    saved,
+    writing,
+)
 from imagestudy.data.weights import fetch_weights
 from imagestudy.errors import InputError, require_known
 from imagestudy.grids import Plan
 from imagestudy.models import models
 from imagestudy.models.pretrained import starting_weights
-from imagestudy.specs import EFFORTS, study_file
+from imagestudy.specs import EFFORTS, load_study, study_file
 from imagestudy.store import RunStore
 
 NOTEBOOK_TIMEOUT_SECONDS = 6 * 3_600
+STUDY, BUDGET = "digits", "30m"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A comparative study of deep learning in image recognition.")
 store_app = typer.Typer(no_args_is_help=True, help="What the run store of a study holds.")
 app.add_typer(store_app, name="runs")
 
-StudyOption = Annotated[str, typer.Option("--study", help="A name in notebooks/studies, or a path to a study file.")]
+STUDY_HELP = "A name in notebooks/studies, or a path to a study file."
+StudyOption = Annotated[str, typer.Option("--study", help=STUDY_HELP)]
 EffortOption = Annotated[str, typer.Option("--effort", help="How much of the study is run: smoke, default or full.")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; as many as there are cores by default.")]
 ParameterOption = Annotated[
@@ -64,35 +80,72 @@ def _says_what_was_wrong(command: Callable[..., None]) -> Callable[..., None]:
 @app.command()
 @_says_what_was_wrong
 def run(
-    study: StudyOption = "digits",
+    study: Annotated[str | None, typer.Option("--study", help=STUDY_HELP, show_default=STUDY)] = None,
     effort: EffortOption = "default",
     workers: WorkersOption = None,
     parameter: ParameterOption = None,
-    images: Annotated[Path | None, typer.Option("--data", help="Your own images: a folder, a zip or tar archive, a CSV.")] = None,
+    images: Annotated[str | None, typer.Option("--data", help="Your own images: a folder, a zip or tar archive, a CSV.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Of the study on --data; its name by default.")] = None,
-    budget: Annotated[str, typer.Option("--budget", help="Time that a study on --data may take: 90s, 30m, 2h.")] = "30m",
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Time that a study on --data may take: 90s, 30m, 2h.", show_default=BUDGET)
+    ] = None,
 ) -> None:
     """Train what is missing, execute the notebooks, build the report, and hold the numbers to the published ones."""
-    if images is not None:
-        study = str(planning.plan_study(images, name=name, budget=budget))
-        typer.echo(f"The plan: {study}")
-    elif name is not None:
-        raise InputError("--name was given without --data; it names the study of somebody's own images")
-    plan = grids.open_study(study, effort)
     parameters = _parameters(parameter)
-    report.check_parameters(_notebooks(plan, None), _for_notebooks(study, effort, parameters))
+    if images is None:
+        _refuse_of_own_images({"--name": name, "--budget": budget})
+        file = STUDY if study is None else study
+        _require_results(file)
+        plan = grids.open_study(file, effort)
+    else:
+        if study is not None:
+            raise InputError(f"--study {study!r} and --data {images!r} were given; allowed is one of them")
+        file = str(_plan_own(images, name=name, budget=BUDGET if budget is None else budget, given={"effort": effort} | parameters))
+        plan = grids.open_study(file, effort)
+        typer.echo(planned.say_images(plan))
+        if late := planned.say_late_weights(plan, Path(file)):
+            typer.echo(late)
+    report.check_parameters(_notebooks(plan, None), _for_notebooks(file, effort, parameters))
     _train(plan, workers=workers)
-    executed = _execute(plan, study, effort, names=None, parameters=parameters, workers=workers)
+    executed = _execute(plan, file, effort, names=None, parameters=parameters, workers=workers)
     _build(plan, executed)
     if "13_recommendation" in grids.notebooks(plan):
         typer.echo(f"The model: {results.keep_model(plan)}")
     typer.echo(results.say_agreement(plan.name))
 
 
+def _refuse_of_own_images(given: dict[str, str | None]) -> None:
+    for option, value in given.items():
+        if value is not None:
+            raise InputError(f"{option} {value!r} was given without --data; it is about a study of somebody's own images")
+
+
+def _require_results(study: str) -> None:
+    """Refuse a study whose results cannot be written, before its images are looked at."""
+    writing.require_writable(paths.study_results(load_study(study).name), variable=paths.RESULTS_VARIABLE)
+
+
+def _plan_own(images: str, *, name: str | None, budget: str, given: dict[str, Any]) -> Path:
+    """The study file of somebody's own images.
+
+    All else that was given is checked before it is written: it would stay, and refuse the next command with another budget.
+    """
+    if not images.strip():
+        raise InputError(f"--data {images!r} was given; allowed: a folder, a zip or tar archive, or a CSV table")
+    require_known(given["effort"], EFFORTS, what="effort")
+    file = planned.file_of(Path(images), name=name)
+    if not file.is_file():
+        report.check_parameters(_files(planning.NOTEBOOKS), {"study": str(file)} | given)
+    planning.plan_study(Path(images), name=name, budget=budget)
+    typer.echo(f"The plan: study {file.parent.name}, in {file}")
+    return file
+
+
 @app.command()
 @_says_what_was_wrong
 def train(study: StudyOption = "digits", effort: EffortOption = "default", workers: WorkersOption = None) -> None:
     """Train the runs of a study that its store does not have."""
+    _require_results(study)
     _train(grids.open_study(study, effort), workers=workers)
 
 
@@ -119,6 +172,7 @@ def notebooks(
     workers: WorkersOption = None,
 ) -> None:
     """Execute notebooks with papermill into the study's results."""
+    _require_results(study)
     plan = grids.open_study(study, effort)
     for file in _execute(plan, study, effort, names=names, parameters=_parameters(parameter), workers=workers):
         typer.echo(file)
@@ -126,8 +180,12 @@ def notebooks(
 
 def _notebooks(plan: Plan, names: list[str] | None) -> list[Path]:
     """The files of the named notebooks, or of those that the study has."""
+    return _files(names or grids.notebooks(plan))
+
+
+def _files(names: Sequence[str]) -> list[Path]:
     known = {file.stem: file for file in sorted(paths.notebooks_folder().glob("[0-9][0-9]_*.ipynb"))}
-    return [known[require_known(name, known, what="notebook")] for name in names or grids.notebooks(plan)]
+    return [known[require_known(name, known, what="notebook")] for name in names]
 
 
 def _parameters(given: list[str] | None) -> dict[str, Any]:
@@ -163,6 +221,7 @@ def _execute(
 @_says_what_was_wrong
 def make_report(study: StudyOption = "digits", effort: EffortOption = "default") -> None:
     """Write tables and figures and build the site from the notebooks that were executed last."""
+    _require_results(study)
     plan = grids.open_study(study, effort)
     executed = [paths.study_results(plan.name) / "notebooks" / file.name for file in _notebooks(plan, None)]
     lacking = [file.name for file in executed if not file.is_file()]

@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 STORE_NAME = "runs.sqlite"
+RESULTS_VARIABLE = "IMAGESTUDY_RESULTS"
 
 
 def _moved_by(variable: str, default: Path) -> Path:
@@ -25,7 +26,7 @@ def weights_folder() -> Path:
 
 def results_folder() -> Path:
     """The folder above all studies' results; the environment variable `IMAGESTUDY_RESULTS` moves it."""
-    return _moved_by("IMAGESTUDY_RESULTS", ROOT / "results")
+    return _moved_by(RESULTS_VARIABLE, ROOT / "results")
 
 
 def study_results(study: str) -> Path:

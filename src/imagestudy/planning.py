@@ -4,7 +4,6 @@ The plan is a study file like any other, in the study's results: it can be read,
 """
 
 import math
-import re
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from imagestudy import halving, paths
-from imagestudy.data import sources, splits
+from imagestudy import halving, paths, planned, writing
+from imagestudy.data import folders, sources, splits
 from imagestudy.data.download import NotFetchedError
 from imagestudy.data.sources import Dataset
 from imagestudy.data.weights import fetch_weights
@@ -22,10 +21,10 @@ from imagestudy.executors import available_cores
 from imagestudy.learners import make_learner
 from imagestudy.models import at_budget, check_size
 from imagestudy.models.pretrained import WEIGHTS
+from imagestudy.planned import LACKING, PRETRAINED
 from imagestudy.specs import Choice, RunSpec, TrainingSpec
 
 NETWORKS = ("mlp", "resnet", "bilstm", "vit")
-PRETRAINED = "resnet18"
 LEAST_PRETRAINED = 10_000
 """Images seen by a training, below which the pretrained network is left out: it is slow, and all networks see as many images; what
 it takes of a small budget is lost to those that start from nothing, and they would be compared before they have learned."""
@@ -44,7 +43,9 @@ PROBED_IMAGES = 1_280
 PROBED_PRETRAINED = 256
 RESERVE = 0.8
 """The share of a budget that is planned: the rest is for scores, notebooks and the report."""
-UNITS = {"s": 1, "m": 60, "h": 3_600}
+SLACK = 1.2
+"""Times the least budget that fits, which a refusal names: the speed is measured anew for that budget, and may be lower then."""
+NOTEBOOKS = ("13_recommendation",)
 
 
 @dataclass(frozen=True)
@@ -64,61 +65,32 @@ class Offer:
     networks: tuple[str, ...]
 
 
-def seconds_of(budget: str) -> float:
-    """`90s`, `30m`, `2h` in seconds.
-
-    Raises:
-        InputError: it is no such text, or nothing.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", budget.strip())
-    if not found or float(found[1]) <= 0:
-        raise InputError(f"budget {budget!r} was given; allowed: a number with s, m or h, such as 90s, 30m or 2h")
-    return float(found[1]) * UNITS[found[2]]
-
-
-def name_of(path: Path) -> str:
-    """A study's name from that of a folder or archive: letters, digits, `_` and `-`."""
-    stem = path.resolve().name.split(".")[0]
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-") or "images"
-
-
 def plan_study(path: Path, *, name: str | None, budget: str) -> Path:
     """Scan the images, measure how fast the models train on them, and write the study file that fits the budget.
 
-    A file that was planned before for the same images and budget is kept as it is.
+    A file that was planned before for the same images and budget is kept as it is, but for where the images lie now.
 
     Raises:
-        InputError: as `folders.scan`; a name or budget that is not allowed; a plan of that name for other images or another budget.
+        InputError: as `folders.scan`; a name or budget that is not allowed; results that cannot be written; a plan of that name for
+            other images or another budget.
     """
-    allowed_s, name = seconds_of(budget), name or name_of(path)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise InputError(f"name {name!r} was given; allowed: letters, digits, _ and -, the first a letter or digit")
-    settled = sources.settle(Choice(name="folder", options={"path": str(path)}))
-    file = paths.study_results(name) / "study.yaml"
-    head = f"# Planned for {settled.options['content']} in {budget}."
+    allowed_s, file = planned.seconds_of(budget), planned.file_of(path, name=name)
+    writing.require_writable(file.parent, variable=paths.RESULTS_VARIABLE)
+    place = folders.find(str(path))
+    settled = sources.settle(Choice(name="folder", options={"path": str(place)}))
+    content = str(settled.options["content"])
     if file.is_file():
-        _require_same(file, head)
+        planned.require_same(file, content=content, budget=budget)
+        planned.renew_path(file, place)
         return file
     dataset = sources.load(settled)
     params = fitting_params(dataset)
     own = {model: measure(model, dataset, params=params) for model in NETWORKS}
     speeds, left_out = invite_pretrained(own, dataset, allowed_s=allowed_s, cores=available_cores())
     offer = fit(speeds, allowed_s=allowed_s, cores=available_cores())
-    text = write_study(path, name=name, head=head, offer=offer, dataset=dataset, params=params, left_out=left_out)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(file)
+    study = write_study(place, name=file.parent.name, offer=offer, dataset=dataset, params=params, left_out=left_out)
+    writing.put(file, f"{planned.head_of(content, budget)}\n{study}")
     return file
-
-
-def _require_same(file: Path, head: str) -> None:
-    first = file.read_text(encoding="utf-8").splitlines()[0]
-    if first != head:
-        raise InputError(
-            f"{file} is there already and was planned for other images or another budget; give another --name, "
-            f"or run it as it is with --study {file}, or remove it"
-        )
 
 
 def fitting_params(dataset: Dataset) -> int:
@@ -152,7 +124,7 @@ def invite_pretrained(
         fetch_weights(WEIGHTS)
     except InputError as error:
         why = error.reason if isinstance(error, NotFetchedError) else str(error)
-        return speeds, {PRETRAINED: f"its weights were not in the data folder and could not be fetched ({why})"}
+        return speeds, {PRETRAINED: f"{LACKING} ({why})"}
     speed = measure(PRETRAINED, dataset, params=PARAMS[0], images=PROBED_PRETRAINED)
     together = speeds | {PRETRAINED: speed}
     needed = estimate(together, images_seen=LEAST_PRETRAINED, runs=min(RUNS), cores=cores) / RESERVE
@@ -204,22 +176,23 @@ def fit(speeds: dict[str, float], *, allowed_s: float, cores: int) -> Offer:
     ]
     within = [offer for offer in offers if offer.seconds <= RESERVE * allowed_s]
     if not within:
-        least = min(offer.seconds for offer in offers) / RESERVE
-        raise InputError(f"a budget of {allowed_s:.0f} s is too small; these images need about {least / 60:.0f} minutes or more")
+        least = math.ceil(SLACK * min(offer.seconds for offer in offers) / RESERVE / 60)
+        minutes = "1 minute" if least == 1 else f"{least} minutes"
+        raise InputError(f"a budget of {allowed_s:.0f} s is too small; these images need about {minutes} or more")
     longest = max(offer.images_seen for offer in within)
     return max((offer for offer in within if offer.images_seen == longest), key=lambda offer: offer.runs)
 
 
-def write_study(path: Path, *, name: str, head: str, offer: Offer, dataset: Dataset, params: int, left_out: dict[str, str]) -> str:
-    """The study file, with what it costs at its head."""
+def write_study(place: Path, *, name: str, offer: Offer, dataset: Dataset, params: int, left_out: dict[str, str]) -> str:
+    """The study file below its first line, opening with what it costs."""
     pool = len(splits.split(dataset).train)
     crossed = [*offer.networks, CLASSICAL] if pool <= MOST_FOR_CLASSICAL else list(offer.networks)
     baselines = [one for one in ("majority", "logistic") if one == "majority" or pool <= MOST_FOR_CLASSICAL]
     effort = {"runs": offer.runs, "rungs": RUNGS, "finalists": FINALISTS}
     study = {
         "name": name,
-        "dataset": {"name": "folder", "options": {"path": str(path.resolve())}},
-        "notebooks": ["13_recommendation"],
+        "dataset": {"name": "folder", "options": {"path": str(place)}},
+        "notebooks": list(NOTEBOOKS),
         "models": [*baselines, *crossed],
         "params": params,
         "margin": 0.01,
@@ -239,6 +212,5 @@ def write_study(path: Path, *, name: str, head: str, offer: Offer, dataset: Data
         f"{available_cores()} cores, by the speed that was measured when this was written. Change it as you like: "
         f"`imagestudy run --study` runs it."
     )
-    return "\n".join(
-        [head, *(f"# {line}" for line in textwrap.wrap(note, 100)), yaml.safe_dump(study, sort_keys=False, allow_unicode=True)]
-    )
+    said = [f"# {line}" for line in textwrap.wrap(note, 100)]
+    return "\n".join([*said, yaml.safe_dump(study, sort_keys=False, allow_unicode=True)])

@@ -19,14 +19,17 @@ from tqdm import tqdm
 
 from imagestudy import saved
 from imagestudy.data.folders.archives import is_archive, unpack
+from imagestudy.data.folders.decoding import SUFFIXES
 from imagestudy.data.folders.inspecting import ALONE_BYTES, ALONE_FILES, CHUNK_BYTES, LARGEST_CHUNK, Look, inspect_chunk
 from imagestudy.data.folders.scans import Quarantined
-from imagestudy.data.folders.walking import printable, walk
+from imagestudy.data.folders.walking import UNREAD_SUFFIXES, printable, walk
 from imagestudy.errors import InputError
 from imagestudy.executors import available_cores
 from imagestudy.saved import SavedModel, require_output, writing
+from imagestudy.saved.writing import require_own
 
 COLUMNS = ("path", "predicted", "confidence")
+FAULT_COLUMNS = ("path", "reason")
 MOST_BATCH = 4_096
 
 Squares = UInt8[np.ndarray, "n side side channel"]
@@ -72,7 +75,8 @@ def predict(model: Path, images: Path, output: Path, *, batch: int = 256, worker
     """Write `path,predicted,confidence` and one column a class with its probability, a row an image, sorted by path.
 
     Probabilities are `SavedModel.predict_proba`, in six digits. Beside the table, `<its name>-unreadable.csv` lists `path,reason`
-    of the files that could not be read; it has no row where there is none. Neither is seen before all is done.
+    of the files that could not be read, sorted; it has no row where there is none. Neither is seen before all is done. Both replace
+    those of an earlier prediction, and no other table. Where not one image of a folder can be read, that list alone is written.
 
     Args:
         model: folder of a saved model.
@@ -82,19 +86,45 @@ def predict(model: Path, images: Path, output: Path, *, batch: int = 256, worker
         workers: processes that decode; None for this one alone if there is little to do, else one a core.
 
     Raises:
-        InputError: wrong or damaged input, an output that cannot be written.
+        InputError: wrong or damaged input, not one image that can be read, an output that cannot be written or is another table.
     """
     if not 1 <= batch <= MOST_BATCH:
         raise InputError(f"batch {batch} was given; allowed: 1 to {MOST_BATCH}")
-    require_output(output, suffix=".csv")
+    companion = output.with_name(f"{output.stem}-unreadable.csv")
+    _require_outputs(output, companion)
     opened, found = saved.load(model), find_images(images)
-    companion, started = output.with_name(f"{output.stem}-unreadable.csv"), time.perf_counter()
-    with writing(output) as table, writing(companion) as faults:
+    started = time.perf_counter()
+    faults = [(one.path, one.reason) for one in found.refused]
+    with writing(output) as table:
         csv.writer(table).writerow([*COLUMNS, *_columns(opened.classes)])
-        csv.writer(faults).writerows([("path", "reason"), *((one.path, one.reason) for one in found.refused)])
         done = _write_rows(opened, found, table, faults, batch=batch, workers=workers)
-    failed = len(found.files) - done + len(found.refused)
-    return Summary(done, failed, found.left_out, time.perf_counter() - started, output, companion)
+        faults.sort()
+        if images.is_dir() or is_archive(images) or done:
+            with writing(companion) as listed:
+                csv.writer(listed).writerows([FAULT_COLUMNS, *faults])
+        if not done:
+            raise InputError(_say_nothing(images, faults, companion))
+    return Summary(done, len(faults), found.left_out, time.perf_counter() - started, output, companion)
+
+
+def _require_outputs(output: Path, companion: Path) -> None:
+    """Both can be written, and are not there unless from an earlier prediction."""
+    require_output(output, suffix=".csv")
+    require_own(output, lambda first: tuple(first[: len(COLUMNS)]) == COLUMNS and len(first) > len(COLUMNS), what="predictions")
+    require_own(companion, lambda first: tuple(first) == FAULT_COLUMNS, what="unreadable files")
+
+
+def _say_nothing(images: Path, faults: list[tuple[str, str]], companion: Path) -> str:
+    """Why there is nothing to predict: no file could be read."""
+    path, reason = faults[0]
+    if images.is_dir() or is_archive(images):
+        return (
+            f"nothing in {str(images)!r} could be predicted: {len(faults)} could not be read, listed in {companion}; "
+            f"the first is {path!r}: {reason}"
+        )
+    if images.suffix.lower() in SUFFIXES | UNREAD_SUFFIXES:
+        return f"{str(images)!r} could not be predicted: {reason}"
+    return f"{str(images)!r} is no image, folder or archive: {reason}"
 
 
 def _columns(classes: Sequence[str]) -> list[str]:
@@ -122,8 +152,10 @@ def find_images(images: Path) -> Found:
     return Found(walked.root, tuple(file.path for file in walked.images), refused, left_out, size)
 
 
-def _write_rows(opened: SavedModel, found: Found, table: TextIO, faults: TextIO, *, batch: int, workers: int | None) -> int:
-    """Decode, predict and write; the number of images that were predicted."""
+def _write_rows(
+    opened: SavedModel, found: Found, table: TextIO, faults: list[tuple[str, str]], *, batch: int, workers: int | None
+) -> int:
+    """Decode, predict and write; the number of images that were predicted. What cannot be read is added to `faults`."""
     done, writer = 0, csv.writer(table)
     with tqdm(total=len(found.files), desc="predict", unit="image", mininterval=1, file=sys.stdout, disable=None) as bar:
         for names, squares in regroup(_decode(opened, found, faults, bar, workers=workers), batch):
@@ -138,9 +170,9 @@ def _rows(names: Sequence[str], probabilities: Float[np.ndarray, "n class"], cla
 
 
 def _decode(
-    opened: SavedModel, found: Found, faults: TextIO, bar: tqdm, *, workers: int | None
+    opened: SavedModel, found: Found, faults: list[tuple[str, str]], bar: tqdm, *, workers: int | None
 ) -> Iterator[tuple[list[str], Squares]]:
-    """Names and squares of what can be read, chunk by chunk in order; what cannot is written down."""
+    """Names and squares of what can be read, chunk by chunk in order; what cannot is added to `faults`: path and reason."""
     form = opened.description.images
     look = Look(form.side, form.fit, form.colours)
     size = max(1, min(LARGEST_CHUNK, CHUNK_BYTES // look.row_bytes))
@@ -148,10 +180,9 @@ def _decode(
     if workers is None:
         little = len(found.files) <= ALONE_FILES and found.size <= ALONE_BYTES
         workers = 1 if little else available_cores()
-    writer = csv.writer(faults)
     tasks = ([str(found.root / name) for name in chunk] for chunk in chunks)
     for chunk, (seen, squares) in zip(chunks, _inspect(tasks, look, min(workers, max(1, len(chunks)))), strict=True):
-        writer.writerows((printable(name), one.reason) for name, one in zip(chunk, seen, strict=True) if one.reason)
+        faults += [(printable(name), one.reason) for name, one in zip(chunk, seen, strict=True) if one.reason]
         bar.update(len(chunk))
         yield [name for name, one in zip(chunk, seen, strict=True) if not one.reason], squares
 

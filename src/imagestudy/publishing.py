@@ -14,10 +14,11 @@ from imagestudy import compare, data, grids, paths, recommendation, runs
 from imagestudy.errors import InputError
 from imagestudy.grids import Plan
 from imagestudy.records import Records, labels_key
-from imagestudy.results import answer_of, headline, put
+from imagestudy.results import answer_of, headline
 from imagestudy.runs.lineage import is_derived, parents
 from imagestudy.specs import PreprocessingSpec, ProfileSpec, RunSpec
 from imagestudy.store import RunStore
+from imagestudy.writing import put
 
 MOST_STORE_BYTES = 10_000_000
 PACKAGES = ("torch", "scikit-learn", "numpy", "imagestudy")

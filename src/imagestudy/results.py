@@ -5,7 +5,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from imagestudy import claims, compare, data, figures, grids, imbalance, overview, paths, recommendation, runs, saved
+from imagestudy import (
+    claims,
+    compare,
+    data,
+    figures,
+    grids,
+    imbalance,
+    overview,
+    paths,
+    planned,
+    recommendation,
+    runs,
+    saved,
+    writing,
+)
 from imagestudy.claims import Finding
 from imagestudy.grids import Plan
 from imagestudy.recommendation import Answer
@@ -23,9 +37,7 @@ def tabulate(records: Records, findings: Sequence[Finding], answer: Answer | Non
     scored = Records(tuple(record for record in every.values() if record.scores and not record.spec.is_moved), labels)
     cells, grouped = compare.summarize(scored).drop(columns="seconds"), scored.cells()
     cells.insert(0, "cell", list(grouped))
-    cells.insert(
-        list(cells).index("runs"), "images_seen", [cell.records[0].spec.training.images_seen for cell in grouped.values()]
-    )
+    cells.insert(list(cells).index("runs"), "images_seen", [cell.records[0].spec.training.images_seen for cell in grouped.values()])
     tables = {"cells": cells, "verdicts": pd.DataFrame(_verdict_rows(findings)) if findings else None}
     if answer is not None:
         tables |= {"panel": answer.panel.drop(columns="seconds"), "trials": answer.selection.trials}
@@ -47,7 +59,7 @@ def write(plan: Plan, folder: Path) -> str:
     for part in ("tables", "figures"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for name, table in tabulate(records, findings, answer).items():
-        put(folder / "tables" / f"{name}.csv", table.to_csv(index=False))
+        writing.put(folder / "tables" / f"{name}.csv", table.to_csv(index=False))
     for name, figure in _drawn(plan, records, findings, answer).items():
         figure.savefig(folder / "figures" / f"{name}.png", metadata={"Software": None})
     return _front(plan, records, findings, answer)
@@ -76,13 +88,6 @@ def keep_model(plan: Plan) -> str:
     return str(saved.save(record.spec, paths.study_results(plan.name) / "model", scores=scores, provenance=made))
 
 
-def put(file: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    fresh = file.with_name(f".{file.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(file)
-
-
 def _drawn(plan: Plan, records: Records, findings: Sequence[Finding], answer: Answer | None) -> dict[str, figures.Picture]:
     shown, drawn = grids.notebooks(plan), {}
     if "07_accuracy" in shown:
@@ -107,7 +112,8 @@ def _front(plan: Plan, records: Records, findings: Sequence[Finding], answer: An
         f"{plan.training.images_seen:,} images seen by every network, a margin of {100 * plan.study.margin:g} points."
     ]
     if answer is not None:
-        said = [recommendation.say_answer(answer), recommendation.say_near(answer), *said]
+        images = f"{recommendation.say_data(plan)} {planned.say_set_aside(plan, where='13_recommendation')}".rstrip()
+        said = [recommendation.say_answer(answer), recommendation.say_near(answer), images, *said]
     if findings:
         counted = pd.Series([finding.verdict for finding in findings]).value_counts()
         verdicts = ", ".join(f"{number} {verdict}" for verdict, number in counted.items())

@@ -1,13 +1,17 @@
 """Files and folders that appear whole or not at all."""
 
+import csv
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from imagestudy.errors import InputError
+
+MOST_SHOWN = 80
+"""Characters of a first line."""
 
 
 def require_output(file: Path, *, suffix: str) -> Path:
@@ -23,6 +27,29 @@ def require_output(file: Path, *, suffix: str) -> Path:
     if not file.parent.is_dir():
         raise InputError(f"output {str(file)!r} was given; there is no folder {str(file.parent)!r}")
     return file
+
+
+def require_own(file: Path, is_own: Callable[[list[str]], bool], *, what: str) -> None:
+    """See that no table of somebody else is overwritten: one that is there has a first line that is written here, or nothing in it.
+
+    Args:
+        file: of the table.
+        is_own: whether a first line, cut into columns, is one of a table that is written here.
+        what: that table is, for the sentence.
+
+    Raises:
+        InputError: otherwise.
+    """
+    if not file.exists() or not file.stat().st_size:
+        return
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            first = next(csv.reader(stream), [])
+        own, begin = is_own(first), f"it begins with {','.join(first)[:MOST_SHOWN]!r}"
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        own, begin = False, f"it is not readable as a table: {error}"
+    if not own:
+        raise InputError(f"{file} is there and is no table of {what}, {begin}; give another name for the output")
 
 
 @contextmanager

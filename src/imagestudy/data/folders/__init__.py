@@ -67,20 +67,23 @@ def _list_images(path: Path) -> Listing:
         return _list_folder(walk(path), path.name)
     if is_archive(path):
         folder, refused = unpack(path)
-        listing = _list_folder(walk(folder), title_of(path))
-        return Listing(listing.root, listing.title, listing.images, (*refused, *listing.quarantined), listing.notes)
+        return _list_folder(walk(folder, shown=path), title_of(path), refused)
     if path.suffix.lower() == ".csv":
         return read_table(path, path.stem)
     raise InputError(f"{path} is neither a folder nor a file of a kind that is read: .zip, .tar (.gz, .xz, .bz2), .csv")
 
 
-def _list_folder(walked: Walked, title: str) -> Listing:
-    walked = unwrap(walked)
+def _list_folder(walked: Walked, title: str, refused: tuple[Quarantined, ...] = ()) -> Listing:
+    """The listing of a folder; `refused` are members of its archive that were left out."""
+    walked = unwrap(replace(walked, quarantined=(*refused, *walked.quarantined)))
     tables = image_tables(walked)
     if len(tables) > 1:
         names = ", ".join(table.name for table in tables)
-        raise InputError(f"{walked.root} holds several tables of images, {names}; give the path of one of them")
-    return read_table(tables[0], title) if tables else read_layout(walked, title)
+        raise InputError(f"{walked.place} holds several tables of images, {names}; give the path of one of them")
+    if not tables:
+        return read_layout(walked, title)
+    listing = read_table(tables[0], title, shown=walked.place / tables[0].name)
+    return replace(listing, quarantined=(*refused, *listing.quarantined))
 
 
 def find(path: str) -> Path:
@@ -89,11 +92,11 @@ def find(path: str) -> Path:
     Raises:
         InputError: nothing is there.
     """
-    places = [Path(path).expanduser(), paths.data_folder() / path]
+    places = dict.fromkeys(place.absolute() for place in (Path(path).expanduser(), paths.data_folder() / path))
     for place in places:
         if path and place.exists():
             return place.resolve()
-    raise InputError(f"path: {path!r} was given; there is nothing at {' or '.join(str(place.absolute()) for place in places)}")
+    raise InputError(f"path: {path!r} was given; there is nothing at {' or '.join(map(str, places))}")
 
 
 def settle_folder(

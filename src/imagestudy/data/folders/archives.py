@@ -13,13 +13,13 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from io import BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
 
-from imagestudy.data.folders.making import cache_folder, making
+from imagestudy.data.folders.making import cache_folder, making, naming_the_folder
 from imagestudy.data.folders.scans import Quarantined, digest_of
 from imagestudy.data.folders.walking import printable
 from imagestudy.errors import InputError
@@ -42,11 +42,12 @@ BROKEN = (
 
 
 class Member(NamedTuple):
-    """What an archive holds, folders apart: name, size as promised, and a function that reads; None for a link or device."""
+    """What an archive holds: name, size as promised, and a function that reads; None for a folder, a link or a device."""
 
     name: str
     size: int
     read: Callable[[int], bytes] | None
+    is_folder: bool = False
 
 
 def is_archive(file: Path) -> bool:
@@ -65,12 +66,14 @@ def unpack(archive: Path) -> tuple[Path, tuple[Quarantined, ...]]:
     Raises:
         InputError: no archive, a broken or encrypted one, or one that unpacks to far more than its size.
     """
-    folder = cache_folder() / "unpacked" / _key(archive)
-    if not folder.exists():
-        with making(folder) as fresh:
-            refused = _unpack(archive, fresh / "files")
-            (fresh / "refused.json").write_text(json.dumps([asdict(one) for one in refused]), encoding="utf-8")
-    refused = [Quarantined(**one) for one in json.loads((folder / "refused.json").read_text(encoding="utf-8"))]
+    with _saying_why(archive):
+        folder = cache_folder() / "unpacked" / _key(archive)
+    with naming_the_folder():
+        if not folder.exists():
+            with making(folder) as fresh:
+                refused = _unpack(archive, fresh / "files")
+                (fresh / "refused.json").write_text(json.dumps([asdict(one) for one in refused]), encoding="utf-8")
+        refused = [Quarantined(**one) for one in json.loads((folder / "refused.json").read_text(encoding="utf-8"))]
     return folder / "files", tuple(refused)
 
 
@@ -90,7 +93,12 @@ def _unpack(archive: Path, target: Path) -> list[Quarantined]:
     with _saying_why(archive):
         for member in _members(archive):
             inside = member.name.replace("\\", "/")
-            fault = _fault(inside) if member.read else "a link or device inside the archive"
+            unsafe = _fault(inside)
+            if not member.read and not unsafe:
+                _make_folder(target / inside if member.is_folder else (target / inside).parent)
+            if member.is_folder:
+                continue
+            fault = unsafe if member.read else "a link or device inside the archive"
             if member.read and not fault:
                 _refuse_bomb(archive, written + member.size, allowed)
                 fault, grown = _write(member.read, target / inside, allowed - written)
@@ -103,14 +111,14 @@ def _unpack(archive: Path, target: Path) -> list[Quarantined]:
 
 @contextmanager
 def _saying_why(archive: Path) -> Iterator[None]:
+    """One sentence of what went wrong; after a colon and a new line, `tarfile` tells of each compression that it tried."""
     try:
         yield
     except InputError:
         raise
     except BROKEN as error:
-        raise InputError(
-            f"{archive} cannot be unpacked: {error}; allowed is a whole zip or tar archive without a password"
-        ) from None
+        why = " ".join(str(error).partition(":\n")[0].split()) or type(error).__name__
+        raise InputError(f"{archive} cannot be unpacked: {why}; allowed is a whole zip or tar archive without a password") from None
 
 
 def _members(archive: Path) -> Iterator[Member]:
@@ -122,7 +130,9 @@ def _zip_members(archive: Path) -> Iterator[Member]:
         for member in opened.infolist():
             if stat.S_ISLNK(member.external_attr >> 16):
                 yield Member(member.filename, 0, None)
-            elif not member.is_dir():
+            elif member.is_dir():
+                yield Member(member.filename, 0, None, is_folder=True)
+            else:
                 with opened.open(member) as stream:
                     yield Member(member.filename, member.file_size, stream.read)
 
@@ -132,8 +142,14 @@ def _tar_members(archive: Path) -> Iterator[Member]:
         for member in opened:
             if (stream := opened.extractfile(member) if member.isfile() else None) is not None:
                 yield Member(member.name, member.size, stream.read)
-            elif not member.isdir():
-                yield Member(member.name, 0, None)
+            else:
+                yield Member(member.name, 0, None, is_folder=member.isdir())
+
+
+def _make_folder(folder: Path) -> None:
+    """A class stays known by its folder, also if that is empty or holds nothing but what is left out."""
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _fault(inside: str) -> str:

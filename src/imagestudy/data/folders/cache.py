@@ -19,7 +19,7 @@ from imagestudy.data.folders.grouping import number_groups
 from imagestudy.data.folders.inspecting import Look, Seen, inspect_all
 from imagestudy.data.folders.judging import judge
 from imagestudy.data.folders.listing import Listing
-from imagestudy.data.folders.making import cache_folder, making, write_whole
+from imagestudy.data.folders.making import cache_folder, making, naming_the_folder, write_whole
 from imagestudy.data.folders.scans import Scan, digest_of, from_json, to_json
 from imagestudy.data.sources import Dataset
 from imagestudy.errors import InputError
@@ -39,8 +39,13 @@ def settle_listing(listing: Listing, look: Look, *, workers: int | None) -> tupl
     Files are read unless the same names, sizes and times were settled before.
 
     Raises:
-        InputError: see `judging.check`; or the disk is too full.
+        InputError: see `judging.check`; or the disk is too full, or the cache cannot be written.
     """
+    with naming_the_folder():
+        return _settle(listing, look, workers)
+
+
+def _settle(listing: Listing, look: Look, workers: int | None) -> tuple[str, Look]:
     note = cache_folder() / "settled" / digest_of([listing.signature(), DECODING_VERSION, *asdict(look).values()])
     settled = _recall_settled(note)
     if settled is None:

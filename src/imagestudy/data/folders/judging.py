@@ -2,13 +2,13 @@
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from imagestudy.data.folders.inspecting import Seen
 from imagestudy.data.folders.listing import Listing
 from imagestudy.data.folders.natural import natural_key
-from imagestudy.data.folders.scans import Duplicate, Quarantined, Scan, ScannedImage, digest_of
+from imagestudy.data.folders.scans import Duplicate, Quarantined, Scan, ScannedImage, digest_of, say_quarantined
 from imagestudy.data.sources import TEST, TRAIN, VALIDATION
 from imagestudy.errors import InputError
 
@@ -39,13 +39,13 @@ def judge(listing: Listing, seen: Sequence[Seen]) -> Judged:
     """
     usable, broken = _readable(listing, seen)
     duplicates = _duplicates(usable)
-    contradictions = [_contradiction(pair, path) for pair in duplicates if pair.crosses_classes for path in pair.paths]
+    contradictions = [one for pair in duplicates if pair.crosses_classes for one in _contradictions(pair)]
     dropped = {path for pair in duplicates for path in pair.paths if path != pair.kept}
     rows = [row for row, image in enumerate(usable) if image.path not in dropped]
     kept = tuple(usable[row] for row in rows)
     quarantined = sorted((*listing.quarantined, *broken, *contradictions), key=lambda one: one.path)
-    labels = {image.label for image in listing.images}
-    check(labels, kept, quarantined, where=str(listing.root))
+    labels = {image.label for image in listing.images} | set(listing.imageless)
+    check(labels, kept, quarantined, where=str(listing.place), imageless=listing.imageless)
     notes = listing.notes + _notes(seen, duplicates, kept)
     content = digest_of(value for i in kept for value in (i.path, i.label, i.part, i.group, i.digest))
     classes = tuple(sorted(labels, key=natural_key))
@@ -77,11 +77,11 @@ def _duplicate(images: list[ScannedImage]) -> Duplicate:
     return Duplicate(paths, labels, parts, kept.path if len(set(labels)) == 1 else "")
 
 
-def _contradiction(pair: Duplicate, path: str) -> Quarantined:
-    label = pair.labels[pair.paths.index(path)]
-    other = next(i for i, found in enumerate(pair.labels) if found != label)
-    reason = f"the same image is said to be of another class, {pair.labels[other]!r}: {pair.paths[other]}"
-    return Quarantined(path, label, reason)
+def _contradictions(pair: Duplicate) -> Iterator[Quarantined]:
+    for path, label in zip(pair.paths, pair.labels, strict=True):
+        other = next(i for i, found in enumerate(pair.labels) if found != label)
+        reason = f"the same image is said to be of another class, {pair.labels[other]!r}: {pair.paths[other]}"
+        yield Quarantined(path, label, reason)
 
 
 def _notes(seen: Sequence[Seen], duplicates: Sequence[Duplicate], kept: Sequence[ScannedImage]) -> Counter[str]:
@@ -98,17 +98,29 @@ def _notes(seen: Sequence[Seen], duplicates: Sequence[Duplicate], kept: Sequence
     return notes
 
 
-def check(labels: set[str], images: Sequence[ScannedImage], quarantined: Sequence[Quarantined], *, where: str) -> None:
-    """Raise `InputError` unless there are two classes or more, told apart by more than case, each with enough images."""
-    tail = _say_quarantined(quarantined)
+def check(
+    labels: set[str],
+    images: Sequence[ScannedImage],
+    quarantined: Sequence[Quarantined],
+    *,
+    where: str,
+    imageless: Mapping[str, str],
+) -> None:
+    """Raise `InputError` unless there are two classes or more, told apart by more than case, each with enough images.
+
+    `imageless` says of classes without any image why that is so.
+    """
+    tail = say_quarantined(quarantined)
     _refuse_alike(labels, where)
     if len(labels) < 2:
         raise InputError(f"{where} holds one class, {min(labels, default='')!r}; needed are two or more class folders{tail}")
     counts = Counter(image.label for image in images)
     if poor := [f"{label!r} ({counts[label]})" for label in sorted(labels, key=natural_key) if counts[label] < LEAST_IMAGES]:
+        reasons = [f"{label!r}: {imageless[label]}" for label in sorted(imageless, key=natural_key)]
+        why = f" ({_some(reasons, between='; ')})" if reasons else ""
         raise InputError(
-            f"{where}: classes with fewer than {LEAST_IMAGES} usable images: {_some(poor)}; needed are {LEAST_IMAGES} or more, "
-            f"to train, validate and test; add images to them, or take these classes out{tail}"
+            f"{where}: classes with fewer than {LEAST_IMAGES} usable images: {_some(poor)}{why}; needed are {LEAST_IMAGES} or "
+            f"more, to train, validate and test; add images to them, or take these classes out{tail}"
         )
     if any(image.part is not None for image in images):
         _check_split(labels, images, where=where, tail=tail)
@@ -137,12 +149,5 @@ def _check_split(labels: set[str], images: Sequence[ScannedImage], *, where: str
             )
 
 
-def _say_quarantined(quarantined: Sequence[Quarantined]) -> str:
-    if not quarantined:
-        return ""
-    first = quarantined[0]
-    return f". Files that could not be used: {len(quarantined)}; the first is {first.path!r}: {first.reason}"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+def _some(names: Sequence[str], *, between: str = ", ") -> str:
+    return between.join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,7 +1,7 @@
 """The images of a folder with class, part and group, as its layout or its table says; no image is opened."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagestudy.data.folders.scans import Quarantined, digest_of
@@ -21,16 +21,28 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """All images that a layout or a table names, sorted by path, what is known to be unusable, and notes."""
+    """All images that a layout or a table names, sorted by path, what is known to be unusable, and notes.
+
+    `imageless` are classes that are named without an image, and why; `shown` is what stands for the root in sentences.
+    """
 
     root: Path
     title: str
     images: tuple[Listed, ...]
     quarantined: tuple[Quarantined, ...]
     notes: Counter[str]
+    imageless: dict[str, str] = field(default_factory=dict)
+    shown: Path | None = None
+
+    @property
+    def place(self) -> Path:
+        """The root as the user knows it."""
+        return self.shown or self.root
 
     def signature(self) -> str:
         """A digest of names, sizes and times, which stands for the content as long as nobody sets times by hand."""
         files = [value for i in self.images for value in (i.path, i.label, i.part, i.group, i.size, i.changed)]
         others = [value for q in self.quarantined for value in (q.path, q.reason)]
-        return digest_of([self.root, self.title, len(self.images), *files, *others, *sorted(self.notes.items())])
+        return digest_of(
+            [self.root, self.title, len(self.images), *files, *others, *sorted(self.notes.items()), *sorted(self.imageless.items())]
+        )

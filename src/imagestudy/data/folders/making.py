@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imagestudy import paths
+from imagestudy.errors import InputError
 
 
 def cache_folder() -> Path:
@@ -16,10 +17,27 @@ def cache_folder() -> Path:
 
 
 @contextmanager
+def naming_the_folder() -> Iterator[None]:
+    """Where the cache cannot be written, say so in one sentence.
+
+    Raises:
+        InputError: no permission there, no folder, no room.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{cache_folder()} cannot be written: {error.strerror or error}; what is made of images is kept there; name another "
+            "data folder with IMAGESTUDY_DATA"
+        ) from None
+
+
+@contextmanager
 def making(folder: Path) -> Iterator[Path]:
     """A temporary folder that takes the name of `folder` when the block ends well. Whoever comes second to a name gives way."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    with naming_the_folder():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
         yield fresh
         try:

@@ -6,7 +6,11 @@ from dataclasses import replace
 from imagestudy.data.folders.listing import Listed
 from imagestudy.data.sources import TEST, TRAIN, VALIDATION
 
-PARTS = {"train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
+PARTS = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "eval", "evaluation"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
 VALIDATION_AS_TEST_NOTE = "images of the validation part: they are the test part, since there is no other"
 ONLY_TRAIN_NOTE = "images said to be for training: parts are drawn, since there are no others"
 

@@ -1,6 +1,7 @@
 """What a scan of somebody's images found, and its record as JSON."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -46,6 +47,14 @@ class Quarantined:
     reason: str
 
 
+def say_quarantined(quarantined: Sequence[Quarantined]) -> str:
+    """The tail of a sentence: how many files could not be used, and what is wrong with the first; empty if there are none."""
+    if not quarantined:
+        return ""
+    first = quarantined[0]
+    return f". Files that could not be used: {len(quarantined)}; the first is {first.path!r}: {first.reason}"
+
+
 @dataclass(frozen=True)
 class Duplicate:
     """Files with the same bytes: their paths, their classes and parts in that order, and the one that is kept ("" for none)."""
@@ -89,6 +98,11 @@ class Scan:
     duplicates: tuple[Duplicate, ...]
     classes: tuple[str, ...]
     content: str
+
+    @property
+    def formats(self) -> dict[str, int]:
+        """How many of the images are of which format, as Pillow names them, the most frequent first."""
+        return dict(Counter(image.format for image in sorted(self.images, key=lambda image: image.format)).most_common())
 
 
 _scans: TypeAdapter[Scan] = TypeAdapter(Scan)

@@ -35,28 +35,42 @@ def is_table(file: Path) -> bool:
         return False
 
 
-def read_table(file: Path, title: str) -> Listing:
-    """The listing that a table gives.
+def read_table(file: Path, title: str, *, shown: Path | None = None) -> Listing:
+    """The listing that a table gives; `shown` is what stands for the file in sentences, where it was unpacked.
 
     Files that are missing, lie outside the table's folder or are named twice are quarantined, so are rows without a label.
 
     Raises:
         InputError: no such columns, no rows, an unknown split, or none of the files is there.
     """
-    rows = _read_rows(file)
-    found = _entries(file, rows)
+    shown = shown or file
+    rows = _read_rows(file, shown)
+    found = _entries(file, rows, shown)
     listed = [entry for entry in found if isinstance(entry, Listed)]
     quarantined = [entry for entry in found if isinstance(entry, Quarantined)]
     notes = Counter[str]()
     if missing := [entry.path for entry in quarantined if entry.reason == MISSING]:
-        shown = ", ".join(map(repr, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
-        notes[f"files named by the table that are not there: {shown}"] = len(missing)
+        some = ", ".join(map(repr, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
+        notes[f"files named by the table that are not there: {some}"] = len(missing)
         if not listed:
-            raise InputError(f"{file} names {len(missing)} files that are not there: {shown}; paths are relative to {file.parent}")
+            raise InputError(f"{shown} names {len(missing)} files that are not there: {some}; paths are relative to {shown.parent}")
     if not listed:
-        raise InputError(f"{file} names no image that can be used; of {quarantined[0].path!r}: {quarantined[0].reason}")
+        raise InputError(f"{shown} names no image that can be used; of {quarantined[0].path!r}: {quarantined[0].reason}")
     listed = settle_parts(sorted(listed, key=lambda image: image.path), notes)
-    return Listing(file.parent.resolve(), title, tuple(listed), tuple(quarantined), notes)
+    imageless = _imageless(quarantined, {image.label for image in listed})
+    place = None if shown == file else shown.parent
+    return Listing(file.parent.resolve(), title, tuple(listed), tuple(quarantined), notes, imageless, place)
+
+
+def _imageless(quarantined: list[Quarantined], labels: set[str]) -> dict[str, str]:
+    """Classes of which no row can be used, and why: what is wrong with the first, and how many there are."""
+    barren: dict[str, list[Quarantined]] = {}
+    for one in quarantined:
+        if one.label and one.label not in labels:
+            barren.setdefault(one.label, []).append(one)
+    return {
+        label: f"none of its {len(rows)} rows can be used; of {rows[0].path!r}: {rows[0].reason}" for label, rows in barren.items()
+    }
 
 
 def _separator(file: Path) -> str:
@@ -69,21 +83,23 @@ def _columns(header: list[str]) -> list[str]:
     return [name.strip().lower() for name in header]
 
 
-def _read_rows(file: Path) -> list[Row]:
+def _read_rows(file: Path, shown: Path) -> list[Row]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             given = list(csv.reader(lines, delimiter=_separator(file), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file} is not readable as a table in UTF-8: {error}") from None
-    columns = _columns(given[0]) if given else []
+        raise InputError(f"{shown} is not readable as a table in UTF-8: {error}") from None
+    if not given:
+        raise InputError(f"{shown} is empty; a table of images begins with the line path,label")
+    columns = _columns(given[0])
     if missing := [name for name in NEEDED if name not in columns]:
         raise InputError(
-            f"{file} has no column {missing[0]!r}; its first line is {columns}; needed: path, label; allowed: split, group"
+            f"{shown} has no column {missing[0]!r}; its first line is {columns}; needed: path, label; allowed: split, group"
         )
     at = {name: columns.index(name) for name in ALLOWED if name in columns}
     rows = [Row(*(_value(line, at.get(name)) for name in ALLOWED)) for line in given[1:] if any(line)]
     if not rows:
-        raise InputError(f"{file} has no row below its first line; a row is a path and a label")
+        raise InputError(f"{shown} has no row below its first line; a row is a path and a label")
     return _strip(rows)
 
 
@@ -98,16 +114,17 @@ def _strip(rows: list[Row]) -> list[Row]:
     return [Row(row.path.strip(), row.label if alike else row.label.strip(), row.split.strip(), row.group.strip()) for row in rows]
 
 
-def _entries(file: Path, rows: list[Row]) -> list[Listed | Quarantined]:
+def _entries(file: Path, rows: list[Row], shown: Path) -> list[Listed | Quarantined]:
+    """One entry a row. A file that is named under two labels is listed under both: `judging` finds the contradiction."""
     folder, has_split = file.parent.resolve(), any(row.split for row in rows)
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     entries: list[Listed | Quarantined] = []
     for number, row in enumerate(rows, start=2):
         path = _inside(folder, row.path)
-        entry = Quarantined(path, row.label, "named twice") if path in seen else _entry(folder, path, row)
+        entry = Quarantined(path, row.label, "named twice") if (path, row.label) in seen else _entry(folder, path, row)
         if has_split and isinstance(entry, Listed):
-            entry = _with_part(entry, row.split, f"{file}, row {number}")
-        seen.add(path)
+            entry = _with_part(entry, row.split, f"{shown}, row {number}")
+        seen.add((path, row.label))
         entries.append(entry)
     return entries
 

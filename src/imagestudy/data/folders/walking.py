@@ -27,17 +27,42 @@ class File:
 
 @dataclass(frozen=True)
 class Walked:
-    """What lies below `root`: images and tables by the endings of names, notes of the rest, and what cannot be looked at."""
+    """What lies below `root`: images and tables by the endings of names, notes of the rest, and what cannot be looked at.
+
+    `directories` are all folders in it that are not hidden; `shown` stands for the root in sentences where it was unpacked.
+    """
 
     root: Path
     images: tuple[File, ...]
     tables: tuple[File, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     notes: Counter[str] = field(default_factory=Counter)
+    directories: tuple[str, ...] = ()
+    shown: Path | None = None
+
+    @property
+    def place(self) -> Path:
+        """The root as the user knows it: a path inside the archive that was given, or else the root."""
+        return self.shown or self.root
 
     def folders(self) -> list[str]:
         """Folders at the top that hold images at any depth."""
         return sorted({first for first, inside, _ in (image.path.partition("/") for image in self.images) if inside})
+
+    def bare(self, depth: int = 0) -> list[str]:
+        """Folders that lie so deep and hold no images at any depth."""
+        filled = {tuple(image.path.split("/")[: depth + 1]) for image in self.images if image.path.count("/") > depth}
+        deep = [folder for folder in self.directories if folder.count("/") == depth]
+        return [folder for folder in deep if tuple(folder.split("/")) not in filled]
+
+    def why_bare(self, folder: str) -> str:
+        """Why a folder holds no images: what was set aside is a reason."""
+        for one in self.quarantined:
+            if one.path == folder:
+                return one.reason
+            if one.path.startswith(f"{folder}/"):
+                return f"{one.path!r}: {one.reason}"
+        return "no file in its folder is called as images are"
 
     def loose(self) -> list[File]:
         """Images at the top."""
@@ -51,18 +76,21 @@ class Walked:
             for files in (self.images, self.tables)
         )
         quarantined = tuple(replace(one, path=one.path.removeprefix(start)) for one in self.quarantined)
-        return Walked(self.root / folder, images, tables, quarantined, self.notes)
+        directories = tuple(one.removeprefix(start) for one in self.directories if one.startswith(start))
+        shown = self.shown / folder if self.shown else None
+        return Walked(self.root / folder, images, tables, quarantined, self.notes, directories, shown)
 
 
-def walk(root: Path) -> Walked:
-    """Everything below a folder, sorted by path.
+def walk(root: Path, *, shown: Path | None = None) -> Walked:
+    """Everything below a folder, sorted by path; `shown` is what it was unpacked from.
 
     A link to a file inside the folder is a file. Any other link, a file without permission or with a name that is not Unicode, and
     what is no regular file go to the quarantine. Linked folders are never followed, so that no circle can be.
     """
     root = root.resolve()
     images, tables, quarantined, notes = [], [], [], Counter[str]()
-    for path, found in _entries(root, notes):
+    directories: list[str] = []
+    for path, found in _entries(root, notes, directories):
         suffix = Path(path).suffix.lower()
         if isinstance(found, str):
             quarantined.append(Quarantined(printable(path), "", found))
@@ -74,8 +102,10 @@ def walk(root: Path) -> Walked:
             tables.append(File(path, found.st_size, found.st_mtime_ns))
         else:
             notes[f"files that are no images ({suffix or 'without an ending'}): left out"] += 1
-    images.sort(key=lambda file: file.path)
-    return Walked(root, tuple(images), tuple(tables), tuple(quarantined), notes)
+    for files in (images, tables):
+        files.sort(key=lambda file: file.path)
+    folders = tuple(sorted(map(printable, directories)))
+    return Walked(root, tuple(images), tuple(tables), tuple(quarantined), notes, folders, shown)
 
 
 def printable(path: str) -> str:
@@ -83,8 +113,8 @@ def printable(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _entries(root: Path, notes: Counter[str]) -> Iterator[tuple[str, os.stat_result | str]]:
-    """Path inside and status of every file, or the reason why there is none."""
+def _entries(root: Path, notes: Counter[str], directories: list[str]) -> Iterator[tuple[str, os.stat_result | str]]:
+    """Path inside and status of every file, or the reason why there is none; folders are added to `directories`."""
     waiting = [""]
     while waiting:
         inside = waiting.pop()
@@ -99,6 +129,7 @@ def _entries(root: Path, notes: Counter[str]) -> Iterator[tuple[str, os.stat_res
                 notes[HIDDEN_NOTE] += 1
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append(path)
+                directories.append(path)
             else:
                 yield path, status(root, path) if entry.is_symlink() else _checked(entry.stat())
 

@@ -1,0 +1,90 @@
+"""A plan that is there already: its name is nobody else's, its first line says for what it was made, its path can be renewed."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from imagestudy import grids, paths, planned
+from imagestudy.errors import InputError
+
+
+@pytest.mark.parametrize(("budget", "seconds"), [("90s", 90), ("30m", 1_800), ("1.5h", 5_400)])
+def test_a_budget_is_a_number_with_a_unit(budget, seconds):
+    assert planned.seconds_of(budget) == seconds
+
+
+@pytest.mark.parametrize("budget", ["30", "m", "0m", "-5m", "30 days", ""])
+def test_any_other_budget_is_refused(budget):
+    with pytest.raises(InputError, match="allowed: a number with s, m or h"):
+        planned.seconds_of(budget)
+
+
+def test_a_name_follows_from_the_path_and_is_none_of_the_project_s_own():
+    assert planned.name_of(Path("/somewhere/my <photos>.tar.gz")) == "my_photos"
+    for study in [*(file.stem for file in paths.studies_folder().glob("*.yaml")), "published", "DIGITS"]:
+        assert planned.name_of(Path(f"/somewhere/{study}")) == f"{study}_images"
+        with pytest.raises(InputError, match="give another --name"):
+            planned.choose_name(Path("/somewhere/photos"), name=study)
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("# Planned for abc in 40m.", ""),
+        ("# Planned for abc in 2400s.", ""),
+        ("# Planned for abc in 0.5h.", "a budget of 0.5h, and 40m is given;"),
+        ("# Planned for xyz in 40m.", "and it was planned for other images than those that are given; give"),
+        ("# Planned for xyz in 1h.", "than those that are given and it was planned for a budget of 1h, and 40m is given;"),
+        ("name: mine", "its first line does not say for what it was planned"),
+        ("", "its first line does not say for what it was planned"),
+    ],
+)
+def test_a_plan_for_something_else_is_refused_with_what_it_was_for(head, said, tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text(f"{head}\nname: abc", encoding="utf-8")
+    if not said:
+        planned.require_same(file, content="abc", budget="40m")
+        return
+    with pytest.raises(InputError) as caught:
+        planned.require_same(file, content="abc", budget="40m")
+    assert said in str(caught.value)
+
+
+def test_what_is_written_at_the_head_is_read_again(tmp_path):
+    (tmp_path / "study.yaml").write_text(planned.head_of("abc", " 1.5 h "), encoding="utf-8")
+    planned.require_same(tmp_path / "study.yaml", content="abc", budget="90m")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dataset:\n  name: folder\n  options:\n    path: /old  # here\n    side: 32\nmargin: 0.02\n",
+        "dataset: {name: folder, options: {path: /old, side: 32}}\nmargin: 0.02\n",
+        "dataset:\n  name: folder\n  options:\n    path: '/old place that\n      goes on'\n    side: 32\nmargin: 0.02\n",
+    ],
+)
+@pytest.mark.parametrize(
+    "place", ["/new", "/new: {with}, #all 'kinds' \"of\" \\ signs", "/" + "long words " * 20 + "end", "/фото/写真"]
+)
+def test_a_path_is_renewed_and_nothing_else(text, place, tmp_path):
+    file, before = tmp_path / "study.yaml", yaml.safe_load(text)
+    file.write_text(text, encoding="utf-8")
+    planned.renew_path(file, Path(place))
+    before["dataset"]["options"]["path"] = place
+    assert yaml.safe_load(file.read_text(encoding="utf-8")) == before
+    assert ("# here" in text) == ("# here" in file.read_text(encoding="utf-8"))
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("text", ["", "dataset: digits", "dataset: {options: [path]}", "dataset: [", "path: /old"])
+def test_what_names_no_path_stays_as_it_is(text, tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text(text, encoding="utf-8")
+    planned.renew_path(file, Path("/new"))
+    assert file.read_text(encoding="utf-8") == text
+
+
+def test_a_plan_that_was_turned_to_a_known_set_sets_nothing_aside():
+    said = planned.say_images(grids.open_study("digits", "smoke"))
+    assert said == "The images: 1,797 of 10 classes, the largest 1.1 times the smallest."

@@ -1,0 +1,42 @@
+"""A file appears whole or not at all, and a folder that cannot be had is refused before there is anything to write."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from imagestudy import writing
+from imagestudy.errors import InputError
+
+
+def test_a_file_and_its_folder_are_made_and_a_write_that_fails_leaves_the_old_one(tmp_path):
+    file = tmp_path / "a" / "b.txt"
+    writing.put(file, "one")
+    with pytest.raises(UnicodeEncodeError):
+        writing.put(file, "two \ud800")
+    assert file.read_text(encoding="utf-8") == "one"
+    writing.put(file, "three")
+    assert file.read_text(encoding="utf-8") == "three"
+    assert not list(tmp_path.rglob("*two*"))
+
+
+def test_a_folder_that_can_be_made_is_not_made(tmp_path):
+    writing.require_writable(tmp_path / "a" / "b", variable="THERE")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_way_or_no_permission_is_a_sentence_that_names_the_variable(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(InputError, match=r"^\S+ cannot be written to \(\S+/file is no folder\); .* THERE moves it$"):
+            writing.require_writable(folder, variable="THERE")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="no permission to write in"):
+        writing.require_writable(tmp_path / "a", variable="THERE")
+
+    def deny(place: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(place))
+
+    monkeypatch.setattr(Path, "exists", deny)
+    with pytest.raises(InputError, match=r"Permission denied.*THERE moves it$"):
+        writing.require_writable(tmp_path / "a", variable="THERE")
