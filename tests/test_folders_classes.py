@@ -174,13 +174,20 @@ class TestDeepFolders:
         for part in ("train", "holdout"):
             fill(tmp_path / part, prefix=part)
         said = say_refusal(tmp_path)
-        assert "the folders 'holdout', 'train' all hold the same folders, 'cat', 'dog', which are either" in said
+        assert "the folders 'holdout', 'train' all hold the same folders, 'cat', 'dog', as the parts of a split do" in said
         assert "allowed above class folders are the names train or training, val, valid," in said
 
     def test_parts_below_classes_are_refused(self, tmp_path: Path) -> None:
         for label in CLASSES:
             fill(tmp_path / label, ("train", "test"), prefix=label)
         assert "'cat', 'dog' all hold the same folders, 'test', 'train'" in say_refusal(tmp_path)
+
+    def test_the_same_folders_below_every_class_are_noted_where_no_name_is_that_of_a_part(self, tmp_path: Path) -> None:
+        for label in CLASSES:
+            fill(tmp_path / label, ("2023", "2024"), prefix=label)
+        found = scan(tmp_path)
+        assert found.classes == CLASSES
+        assert [note.endswith("'cat' holds '2023', '2024'; 'dog' holds '2023', '2024'") for note in found.notes] == [True]
 
     def test_other_folders_below_classes_are_noted(self, tmp_path: Path) -> None:
         fill(tmp_path / "animals", ("cat", "owl")), fill(tmp_path / "plants", ("oak",))
@@ -218,7 +225,7 @@ class TestArchives:
             (("cat/0.png", "dog/0.png"), "{}: classes with fewer than 3 usable images"),
             (("deep/cat/0.png", "deep/dog/0.png"), "{}/deep: classes with fewer than 3 usable images"),
             (("images/0.png", "masks/0.png"), "{} holds images and masks"),
-            (("a/cat/0.png", "a/dog/0.png", "b/cat/0.png", "b/dog/0.png"), "{}: the folders 'a', 'b'"),
+            (("test/cat/0.png", "test/dog/0.png", "b/cat/0.png", "b/dog/0.png"), "{}: the folders 'b', 'test'"),
         ],
     )
     def test_every_fault_names_it(self, names: tuple[str, ...], start: str, tmp_path: Path) -> None:

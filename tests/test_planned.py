@@ -87,4 +87,4 @@ def test_what_names_no_path_stays_as_it_is(text, tmp_path):
 
 def test_a_plan_that_was_turned_to_a_known_set_sets_nothing_aside():
     said = planned.say_images(grids.open_study("digits", "smoke"))
-    assert said == "The images: 1,797 of 10 classes, the largest 1.1 times the smallest."
+    assert said == "The images: 1,797 of 10 classes (0, 1, 2, 3, 4, 5, 6, 7, …), the largest 1.1 times the smallest."

@@ -43,7 +43,7 @@ def page(photos: Path, tmp_path: Path) -> list[str]:
 def test_planted_duplicates_are_counted_by_kind_and_named_with_what_became_of_them(photos, tmp_path):
     lines = page(photos, tmp_path)
     head = lines.index(
-        "* 3 images lie in several files of the same bytes, 1 under contradicting classes, 1 on more than one side of the split, "
+        "* 3 images lie there more than once, by their bytes, 1 under contradicting classes, 1 on more than one side of the split, "
         "1 within one class:"
     )
     contradiction, leak, copy = lines[head + 1 : head + 4]

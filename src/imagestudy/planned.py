@@ -5,6 +5,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -23,6 +24,8 @@ LACKING = "its weights were not in the data folder and could not be fetched"
 """How the reason begins for which a plan leaves the pretrained network out; with the weights there, it is no reason any more."""
 PUBLISHED = "published"
 """The folder of the results that come with the project lies beside those of the studies."""
+SHOWN = 8
+"""Classes that are named on the terminal."""
 UNITS = {"s": 1, "m": 60, "h": 3_600}
 BUDGET = r"(\d+(?:\.\d+)?)\s*([smh])"
 HEAD = re.compile(rf"# Planned for (\S+) in\s+({BUDGET})\s*\.")
@@ -137,12 +140,17 @@ def say_images(plan: Plan) -> str:
     dataset, options = sources.load(plan.study.dataset), plan.study.dataset.options
     found = splits.describe(dataset.labels, dataset.classes)
     said = (
-        f"The images: {len(dataset.labels):,} of {len(dataset.classes)} classes, the largest {found.ratio:.1f} times the smallest."
+        f"The images: {len(dataset.labels):,} of {len(dataset.classes)} classes ({_say_some(dataset.classes)}), the largest "
+        f"{found.ratio:.1f} times the smallest."
     )
     if plan.study.dataset.name != "folder":
         return said
     look = Look(int(options["side"]), str(options["fit"]), str(options["colours"]))
     return f"{said} {say_set_aside(plan, where=str(folder_of(str(options['content']), look) / 'scan.json'))}"
+
+
+def _say_some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def say_set_aside(plan: Plan, *, where: str) -> str:

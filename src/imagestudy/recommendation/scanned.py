@@ -23,11 +23,12 @@ def list_scan(scan: Scan) -> str:
     """A scan as a Markdown list, the names of files escaped."""
     sizes = sorted(((image.width, image.height) for image in scan.images), key=lambda size: (size[0] * size[1], size))
     smallest, largest = sizes[0], sizes[-1]
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in scan.formats.items())
     aside = len(scan.quarantined)
     return "\n".join(
         [
             f"* {len(scan.images):,} images of *{escape(scan.title)}* can be used, from {smallest[0]}×{smallest[1]} to "
-            f"{largest[0]}×{largest[1]} pixels, by area.",
+            f"{largest[0]}×{largest[1]} pixels by area; {kinds}.",
             f"* {aside:,} {'file was' if aside == 1 else 'files were'} set aside"
             + (":" if aside else "; every file could be read and has one label."),
             *_list_some([f"{escape(one.path)}: {escape(one.reason)}" for one in scan.quarantined]),
@@ -38,7 +39,7 @@ def list_scan(scan: Scan) -> str:
 
 
 def _list_duplicates(duplicates: Sequence[Duplicate]) -> list[str]:
-    """How many images lie in several files, and which files those are: contradicting classes first, then sides of a split."""
+    """How many images lie there more than once, and in which files: contradicting classes first, then sides of a split."""
     if not duplicates:
         return ["* No two of them have the same bytes."]
     ranked = sorted(duplicates, key=lambda one: (not one.crosses_classes, not one.crosses_parts))
@@ -51,11 +52,11 @@ def _list_duplicates(duplicates: Sequence[Duplicate]) -> list[str]:
     }
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number)
     images = "1 image lies" if len(ranked) == 1 else f"{len(ranked):,} images lie"
-    return [f"* {images} in several files of the same bytes, {kinds}:", *_list_some(list(map(_say_duplicate, ranked)))]
+    return [f"* {images} there more than once, by their bytes, {kinds}:", *_list_some(list(map(_say_duplicate, ranked)))]
 
 
 def _say_duplicate(one: Duplicate) -> str:
-    files = " = ".join(map(escape, one.paths))
+    files = " = ".join(map(escape, dict.fromkeys(one.paths)))
     if one.crosses_classes:
         return f"{files}: said to be of {' and '.join(map(escape, dict.fromkeys(one.labels)))}; none is used."
     return f"{files}: only {escape(one.kept)} is used."

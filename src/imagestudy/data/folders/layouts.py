@@ -104,10 +104,10 @@ def _is_split(folders: list[str]) -> bool:
 
 
 def _settle_deep(walked: Walked, notes: Counter[str]) -> None:
-    """Look at folders that hold images in further folders alone: alike inside, they are no classes; otherwise that is noted.
+    """Look at folders that hold images in further folders alone: that is noted, and refused where it looks like a split.
 
     Raises:
-        InputError: all hold two or more folders of the same names, as the parts of a split do.
+        InputError: all hold two or more folders of the same names, and some of all these names are those of a split's parts.
     """
     inside: dict[str, set[str]] = {}
     for image in walked.images:
@@ -119,13 +119,14 @@ def _settle_deep(walked: Walked, notes: Counter[str]) -> None:
     if len(inside) < 2:
         return
     held = next(iter(inside.values()))
-    if len(held) > 1 and all(names == held for names in inside.values()):
+    alike = len(held) > 1 and all(names == held for names in inside.values())
+    if alike and any(name.lower() in PARTS for name in (*inside, *held)):
         raise InputError(
-            f"{walked.place}: the folders {_some(inside)} all hold the same folders, {_some(held)}, which are either classes below "
-            "the parts of a split or no classes; allowed above class folders are the names train or training, "
-            "val, valid, validation, dev, eval or evaluation, and test or testing; else put images straight into their class folder"
+            f"{walked.place}: the folders {_some(inside)} all hold the same folders, {_some(held)}, as the parts of a split do; "
+            "allowed above class folders are the names train or training, val, valid, validation, dev, eval or evaluation, and "
+            "test or testing; else put images straight into their class folder"
         )
-    if len(set(map(frozenset, inside.values()))) > 1:
+    if alike or len(set(map(frozenset, inside.values()))) > 1:
         said = "; ".join(f"{name!r} holds {_some(inside[name])}" for name in sorted(inside)[:SHOWN])
         notes[f"images in folders below the classes, which are the folders at the top: {said}"] += len(walked.images)
 
