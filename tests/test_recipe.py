@@ -83,12 +83,12 @@ def test_a_study_may_give_each_network_its_own_rate_and_the_sentence_holds_it_to
     own = {"vit": 0.001, "resnet": 0.03}
     plan = open_plan(tmp_path, rates=own)
     frame = recipe.rates(plan, trials(plan))
-    assert recipe.say(plan, frame) == (
-        "Each network trains at the learning rate at which validation was highest after 40,000 images seen. "
-        "So it is for every one of them."
-    )
+    opening = "Networks have learning rates of their own. After 40,000 images seen validation is highest there for "
+    assert recipe.say(plan, frame) == f"{opening}every one of them."
     plan = open_plan(tmp_path, rates=own | {"mlp": 0.003})
-    assert recipe.say(plan, frame).endswith("Not so: mlp has 0.003 where validation is highest at 0.01.")
+    assert recipe.say(plan, frame) == (
+        f"{opening}resnet, vit, but not for mlp, which has 0.003 (highest at 0.01, 40.0 points higher)."
+    )
 
 
 def test_trials_have_their_own_budget_where_the_effort_names_one(tmp_path: Path) -> None:

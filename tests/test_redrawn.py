@@ -136,3 +136,20 @@ def test_more_splits_have_seen_more_images():
     few, many = (compare.level_of(scored(runs, errors=1)) for runs in (2, 10))
     assert 1 < few.depth < many.depth < 4
     assert few.depth * few.jump == pytest.approx(many.depth * many.jump)
+
+
+def test_cells_tested_on_other_images_are_compared_by_run_and_what_neither_shows_adds_up():
+    a, b = scored(4), scored(4, errors=2)
+    elsewhere = Choice(name="digits", options={"other": 1})
+    moved = tuple(
+        Record(record.spec.with_(dataset=elsewhere), record.scores, {}, record.cost, record.facts, record.arrays) for record in b
+    )
+    other = Records(
+        moved, {labels_key(elsewhere, seed): {"test": np.arange(12) % 3, "validation": np.arange(6) % 3} for seed in range(4)}
+    )
+    short = tuple(Record(r.spec, r.scores, {}, r.cost, r.facts, {"missed": r.arrays["missed"][:12]}) for r in other)
+    other = Records(short, other.labels)
+    found, ours, theirs = compare.difference(a, other), compare.level_of(a), compare.level_of(other)
+    assert found.by_run.tolist() == pytest.approx([2 / 24] * 4)
+    assert found.jump == pytest.approx(ours.jump + theirs.jump)
+    assert found.depth == min(ours.depth, theirs.depth)

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 
 from imagestudy import metrics, stats
 from imagestudy.models import models
-from imagestudy.records import Records, decided
+from imagestudy.records import Records, decided, labels_key
 from imagestudy.remedies import remedies
 from imagestudy.specs import RunSpec
 from imagestudy.store import Record
@@ -90,6 +90,11 @@ class Redrawn:
             level=level,
             limits=limits,
         )
+
+    def minus(self, other: "Redrawn") -> "Redrawn":
+        """The difference of two statistics of the same runs, whatever images they were tested on; what neither shows adds up."""
+        by_run, jump = self.by_run - other.by_run, self.jump + other.jump
+        return Redrawn(by_run, self.test_share, self.images, jump, min(self.depth, other.depth))
 
     def needed(self, *, margin: float, level: float) -> stats.Needed:
         """See `stats.what_would_decide_redrawn`."""
@@ -197,11 +202,23 @@ def difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effect | Red
     """The score of cell a minus that of cell b, paired over runs and test images."""
     a, b = paired(a, b)
     if a.is_redrawn:
-        pairs = list(zip(a, b, strict=True))
-        labels = [a.labels_of(one)["test"] for one in a]
-        apart = [_correct(one, own) - _correct(other, own) for (one, other), own in zip(pairs, labels, strict=True)]
-        return _redrawn(a, np.array([one.scores[score] - other.scores[score] for one, other in pairs]), apart, score=score)
+        return _redrawn_difference(a, b, score=score)
     return shared_difference(a, b, score=score)
+
+
+def _redrawn_difference(a: Records, b: Records, *, score: str) -> Redrawn:
+    """Image by image where both cells of a run were tested on the same images, else as of two levels."""
+    pairs = list(zip(a, b, strict=True))
+    if any(
+        labels_key(one.spec.dataset, one.spec.split) != labels_key(other.spec.dataset, other.spec.split) for one, other in pairs
+    ):
+        ours, theirs = level_of(a, score=score), level_of(b, score=score)
+        assert isinstance(ours, Redrawn)
+        assert isinstance(theirs, Redrawn)
+        return ours.minus(theirs)
+    labels = [a.labels_of(one)["test"] for one in a]
+    apart = [_correct(one, own) - _correct(other, own) for (one, other), own in zip(pairs, labels, strict=True)]
+    return _redrawn(a, np.array([one.scores[score] - other.scores[score] for one, other in pairs]), apart, score=score)
 
 
 def shared_difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effect:

@@ -70,13 +70,17 @@ def _say_shared(frame: pd.DataFrame, shared: float) -> str:
 
 def _say_own(plan: Plan, frame: pd.DataFrame) -> str:
     seen = grids.recipes(plan)[0].training.images_seen
-    apart = []
-    for name in frame["network"][frame["network"] != MEAN]:
-        rate = grids.training_of(plan, name).learning_rate or LEARNING_RATE
-        if not np.isclose(rate, preferred := prefer(frame, network=name) or rate):
-            apart.append(f"{name} has {rate:g} where validation is highest at {preferred:g}")
-    rest = f"Not so: {'; '.join(apart)}." if apart else "So it is for every one of them."
-    return f"Each network trains at the learning rate at which validation was highest after {seen:,} images seen. {rest}"
+    best, apart = [], []
+    for row in frame[frame["network"].isin(plan.study.learning_rates)].to_dict("records"):
+        name, rate = row["network"], plan.study.learning_rates[row["network"]]
+        if np.isclose(rate, float(row["highest at"])):
+            best.append(name)
+            continue
+        lead = f", {100 * (row[row['highest at']] - row[TITLES[rate]]):.1f} points higher" if rate in TITLES else ""
+        apart.append(f"{name}, which has {rate:g} (highest at {row['highest at']}{lead})")
+    of = "every one of them" if not apart else ", ".join(best) or "none of them"
+    rest = f", but not for {'; '.join(apart)}" if apart else ""
+    return f"Networks have learning rates of their own. After {seen:,} images seen validation is highest there for {of}{rest}."
 
 
 def lengthen(plan: Plan, records: Records, lengthened: Records, *, score: str) -> pd.DataFrame:

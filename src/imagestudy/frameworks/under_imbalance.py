@@ -81,7 +81,7 @@ def _minus(a: Effect | Redrawn, b: Effect | Redrawn) -> Effect | Redrawn:
         return Effect(a.values - b.values, a.weights, a.strata)
     assert isinstance(a, Redrawn)
     assert isinstance(b, Redrawn)
-    return Redrawn(a.by_run - b.by_run, a.test_share, a.images, max(a.jump, b.jump), min(a.depth, b.depth))
+    return a.minus(b)
 
 
 def say_levels(frame: pd.DataFrame) -> str:
