@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from imagestudy import compare, data, grids, paths, recommendation, runs
+from imagestudy.data import folders
 from imagestudy.errors import InputError
 from imagestudy.grids import Plan
 from imagestudy.records import Records, labels_key
@@ -166,8 +167,8 @@ def readme_part(plan: Plan, records: Records) -> str:
     place = f"results/published/{plan.name}/figures"
     drawn = [name for name in PICTURES if (folder / "figures" / f"{name}.png").is_file()]
     answer = answer_of(plan)
-    title, path = data.title(plan.study.dataset), plan.study.dataset.options.get("path")
-    title = f"{title} ({Path(str(path)).name})" if path else title
+    title, content = data.title(plan.study.dataset), plan.study.dataset.options.get("content")
+    title = f"{title}, {folders.recall(str(content)).title}" if content else title
     return "\n\n".join(
         [
             "",
