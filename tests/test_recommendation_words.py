@@ -52,6 +52,16 @@ def test_a_panel_of_higher_ones_alone_is_never_said_to_be_lower() -> None:
     assert words.conclude(told).endswith("1 of 1 others is higher on the test images, and 0 cannot be told from it.")
 
 
+def test_what_a_remedy_costs_in_accuracy_is_said_and_plain_training_has_no_price() -> None:
+    told = answer_of(mlp="lower")
+    told.panel["accuracy"] = [0.144, 0.742]
+    assert words.say_price(told) == (
+        " Of all images alike, it names 14.4% rightly, where plain training of the same model names 74.2%."
+    )
+    object.__setattr__(told, "best", Candidate("mlp", "none"))
+    assert words.say_price(told) == ""
+
+
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch) -> Answer:
     monkeypatch.setattr(by_class, "class_names", lambda _: ("cat", "dog", "owl"))
