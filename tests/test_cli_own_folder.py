@@ -48,7 +48,7 @@ def test_a_folder_becomes_a_plan_a_report_and_a_model_and_its_name_stands_for_it
     assert "trainings are missing" in output
     assert "The report:" in output
     found = re.search(
-        r"The images: 24 of 2 classes \((.+), .+\), the largest 1.0 times the smallest. 1 file was set aside; (\S+) lists it",
+        r"The images: 24 of 2 classes \(cat, dog\), the largest 1.0 times the smallest. 1 file was set aside; (\S+) lists it",
         output,
     )
     assert found is not None

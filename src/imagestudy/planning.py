@@ -213,4 +213,4 @@ def write_study(place: Path, *, name: str, offer: Offer, dataset: Dataset, param
         f"`imagestudy run --study` runs it."
     )
     said = [f"# {line}" for line in textwrap.wrap(note, 100)]
-    return "\n".join([*said, yaml.safe_dump(study, sort_keys=False, allow_unicode=True)])
+    return "\n".join([*said, yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=math.inf)])
