@@ -117,13 +117,15 @@ def _named(one: Candidate) -> dict[str, object]:
 
 
 def _judged(judged: Judged, *, same: bool) -> dict[str, object]:
+    if same:  # nothing is unsure about the difference of a candidate from itself
+        return dict.fromkeys(("difference", "difference_low", "difference_high"), 0.0) | {"verdict": "", "needed": ""}
     interval = judged.interval
     return {
         "difference": interval.estimate,
         "difference_low": interval.low,
         "difference_high": interval.high,
-        "verdict": "" if same else judged.verdict,
-        "needed": compare.say_needed(judged.needed) if judged.verdict == "undecided" and not same else "",
+        "verdict": judged.verdict,
+        "needed": compare.say_needed(judged.needed) if judged.verdict == "undecided" else "",
     }
 
 

@@ -1,30 +1,19 @@
-"""Records → tidy tables, paired comparisons with their verdicts, and the sentences that state them.
+"""Records → effects: scores of cells and their paired differences, with what their intervals need.
 
 Every comparison is paired: run i of one cell is set against run i of another, on the same test images.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isinf
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int64
 
 from imagestudy import metrics, stats
-from imagestudy.models import models
 from imagestudy.records import Records, decided, labels_key
-from imagestudy.remedies import remedies
-from imagestudy.specs import RunSpec
 from imagestudy.store import Record
 
 HEADLINE = "balanced_accuracy"
-VERBS = {
-    "higher": "is higher than",
-    "lower": "is lower than",
-    "equivalent": "is equivalent to",
-    "undecided": "is undecided against",
-}
 
 
 @dataclass(frozen=True)
@@ -107,37 +96,6 @@ class Redrawn:
             margin=margin,
             level=level,
         )
-
-
-@dataclass(frozen=True)
-class Judged:
-    """An effect and its verdict as one of `comparisons` declared together.
-
-    Args:
-        interval: at the level that the number of comparisons asks for.
-        verdict: equivalent, higher, lower or undecided.
-        comparisons: how many were declared together.
-        p: of the sign-flip test over runs; decides nothing.
-        improvement: P(A > B) over runs; decides nothing.
-        needed: what would decide it, if it is undecided.
-    """
-
-    interval: stats.Interval
-    verdict: stats.Verdict
-    comparisons: int
-    p: float
-    improvement: float
-    needed: stats.Needed
-
-
-def judge(effect: Effect | Redrawn, *, margin: float, comparisons: int) -> Judged:
-    """Apply the verdict rule to an effect that is one of so many declared together."""
-    level = stats.corrected_level(comparisons)
-    interval = effect.interval(level=level, limits=(-1.0, 1.0))
-    verdict = stats.decide(interval, margin=margin)
-    by_run, needed = effect.by_run, effect.needed(margin=margin, level=level)
-    p = stats.sign_flip_p(by_run, rng=np.random.default_rng(0))
-    return Judged(interval, verdict, comparisons, p, stats.probability_of_improvement(by_run, np.zeros_like(by_run)), needed)
 
 
 def weights_of(labels: Int64[np.ndarray, " image"], *, score: str = HEADLINE) -> Float[np.ndarray, " image"]:
@@ -228,119 +186,6 @@ def shared_difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effec
     return Effect(a.correct() - b.correct(), weights_of(labels, score=score), labels)
 
 
-def tidy(records: Records) -> pd.DataFrame:
-    """One row a run: what was run, all scores, seconds."""
-    return pd.DataFrame([_described(record.spec) | record.scores | {"seconds": record.cost["seconds"]} for record in records])
-
-
-def _described(spec: RunSpec) -> dict[str, object]:
-    facts = models.entry(spec.model.name).facts
-    preprocessing = [step.label for step in (*spec.preprocessing.steps, *spec.preprocessing.augment)]
-    return {
-        "dataset": spec.dataset.label,
-        "family": facts["family"],
-        "era": facts["era"],
-        "model": spec.model.label,
-        "profile": spec.profile.label,
-        "ratio": spec.profile.ratio,
-        "remedy": remedies.entry(spec.remedy.name).facts["title"],
-        "noise": "clean" if spec.preprocessing.noise is None else "noisy",
-        "preprocessing": ", ".join(preprocessing) or "off",
-        "seed": spec.seed,
-    }
-
-
-OTHER_SCORES = (
-    "accuracy",
-    "macro_f1",
-    "g_mean",
-    "worst_class",
-    "head",
-    "middle",
-    "tail",
-    "average_precision_rare",
-    "ece",
-    "brier",
-    "nll",
-)
-
-
-def summarize(records: Records, *, score: str = HEADLINE) -> pd.DataFrame:
-    """One row a cell: the score with its 95 % interval, the means of all other scores, n, and the mean seconds of a run.
-
-    Returns:
-        Columns as in `tidy` but for the seed, then `estimate`, `low`, `high`, `runs`, `images`, the other scores, `seconds`.
-    """
-    rows = []
-    for cell in records.cells().values():
-        interval = level_of(cell, score=score).interval(limits=(0.0, 1.0))
-        described = {k: v for k, v in _described(cell.records[0].spec).items() if k != "seed"}
-        bounds = {k: getattr(interval, k) for k in ("estimate", "low", "high", "runs", "images")}
-        frame = pd.DataFrame([record.scores for record in cell])
-        means = {name: float(frame[name].mean()) for name in OTHER_SCORES if name in frame}
-        rows.append(described | bounds | means | {"seconds": float(np.mean([r.cost["seconds"] for r in cell]))})
-    return pd.DataFrame(rows)
-
-
-def against(
-    records: Records, baseline: Records, *, margin: float, comparisons: int | None = None, score: str = HEADLINE
-) -> pd.DataFrame:
-    """Each cell against one baseline cell: the difference with its interval and verdict.
-
-    Args:
-        records: the cells, without the baseline.
-        baseline: one cell.
-        margin: of equivalence.
-        comparisons: how many are declared together; as many as there are cells by default.
-        score: `balanced_accuracy` or `accuracy`.
-    """
-    cells = list(records.cells().values())
-    declared = comparisons or len(cells)
-    rows = []
-    for cell in cells:
-        judged = judge(difference(cell, baseline, score=score), margin=margin, comparisons=declared)
-        described = {k: v for k, v in _described(cell.records[0].spec).items() if k != "seed"}
-        rows.append(described | as_row(judged))
-    return pd.DataFrame(rows)
-
-
-def as_row(judged: Judged) -> dict[str, object]:
-    """A judged effect as columns of a table."""
-    interval = judged.interval
-    return {
-        "difference": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
-        "verdict": judged.verdict,
-        "runs": interval.runs,
-        "images": interval.images,
-        "comparisons": judged.comparisons,
-        "p": judged.p,
-        "P(A > B)": judged.improvement,
-        "needed": say_needed(judged.needed) if judged.verdict == "undecided" else "",
-    }
-
-
-def near_best(records: Records, *, score: str = HEADLINE) -> list[bool]:
-    """For each cell, in the order of `summarize`: whether it cannot be told from the cell with the highest score.
-
-    The best is compared with each other cell at the level of that many comparisons; the best is near itself.
-    """
-    cells = list(records.cells().values())
-    means = [float(level_of(cell, score=score).by_run.mean()) for cell in cells]
-    best = int(np.argmax(means))
-    level = stats.corrected_level(max(1, len(cells) - 1))
-    return [i == best or difference(cells[best], cell, score=score).interval(level=level).low <= 0 for i, cell in enumerate(cells)]
-
-
-def choose_by_validation(cells: Sequence[Records], *, score: str = HEADLINE) -> Records:
-    """In every run anew, the record of that cell which is best on validation: a choice that no test image has helped to make."""
-    by_seed = [{record.spec.seed: record for record in cell} for cell in cells]
-    shared = sorted(set.intersection(*(set(seeds) for seeds in by_seed)))
-    chosen = tuple(max((seeds[seed] for seeds in by_seed), key=lambda record: record.validation[score]) for seed in shared)
-    return Records(chosen, {key: value for cell in cells for key, value in cell.labels.items()})
-
-
 def log_odds_interval(
     parts: Sequence[tuple[float, Records]], *, level: float = 0.95, draws: int = 1_000, rng: np.random.Generator
 ) -> stats.Interval:
@@ -371,54 +216,3 @@ def log_odds_interval(
     mean = float(np.mean([values.mean() for _, values in correct]))
     unit = 1 / max(mean * (1 - mean), 1e-3)
     return stats.bootstrap_interval(statistic, runs=runs, strata=labels, level=level, draws=draws, rng=rng, unit=unit)
-
-
-def say(judged: Judged, a: str, b: str, *, of: str = "balanced accuracy") -> str:
-    """A judged difference in one sentence whose verb comes from the interval."""
-    interval = judged.interval
-    sentence = f"{a} {VERBS[judged.verdict]} {b} in {of}: {say_points(interval)}, {say_n(interval)}"
-    if judged.verdict == "undecided" and (needed := say_needed(judged.needed)):
-        sentence += f"; {needed} would decide it"
-    return sentence + "."
-
-
-def say_points(interval: stats.Interval) -> str:
-    """`+1.2 points [0.4, 2.0]`."""
-    return f"{_signed(interval.estimate)} points [{_points(interval.low)}, {_points(interval.high)}]"
-
-
-def say_share(interval: stats.Interval) -> str:
-    """`0.812 [0.798, 0.825]`."""
-    return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def say_n(interval: stats.Interval) -> str:
-    """`n = 10 runs × 500 test images`, or `n = 5 redrawn splits of 336 test images`."""
-    if interval.redrawn:
-        return f"n = {interval.runs} redrawn {_plural('split', interval.runs)} of {interval.images} test images"
-    return f"n = {interval.runs} {_plural('run', interval.runs)} × {interval.images} test images"
-
-
-def say_needed(needed: stats.Needed) -> str:
-    """`about 12 more runs and 300 more test images`; empty if it cannot be told."""
-    runs = f"{needed.more_runs} more {_plural('run', needed.more_runs)}" if needed.more_runs else ""
-    images = f"{_round_up(needed.more_images)} more test images" if needed.more_images else ""
-    both = " and ".join(part for part in (runs, images) if part)
-    return f"about {both}" if both else ""
-
-
-def _plural(word: str, number: int) -> str:
-    return word if number == 1 else f"{word}s"
-
-
-def _round_up(number: int) -> str:
-    step = 10 ** max(0, len(str(number)) - 2)
-    return f"{-(-number // step) * step:,}"
-
-
-def _signed(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
-
-
-def _points(share: float) -> str:
-    return ("−∞" if share < 0 else "∞") if isinf(share) else f"{100 * share:.1f}".replace("-", "−")

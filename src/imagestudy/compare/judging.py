@@ -1,0 +1,61 @@
+"""Effects → verdicts, by the rule that was fixed beforehand and the number of comparisons declared together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imagestudy import stats
+from imagestudy.compare.effects import HEADLINE, Effect, Redrawn, difference, level_of
+from imagestudy.records import Records
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An effect and its verdict as one of `comparisons` declared together.
+
+    Args:
+        interval: at the level that the number of comparisons asks for.
+        verdict: equivalent, higher, lower or undecided.
+        comparisons: how many were declared together.
+        p: of the sign-flip test over runs; decides nothing.
+        improvement: P(A > B) over runs; decides nothing.
+        needed: what would decide it, if it is undecided.
+    """
+
+    interval: stats.Interval
+    verdict: stats.Verdict
+    comparisons: int
+    p: float
+    improvement: float
+    needed: stats.Needed
+
+
+def judge(effect: Effect | Redrawn, *, margin: float, comparisons: int) -> Judged:
+    """Apply the verdict rule to an effect that is one of so many declared together."""
+    level = stats.corrected_level(comparisons)
+    interval = effect.interval(level=level, limits=(-1.0, 1.0))
+    verdict = stats.decide(interval, margin=margin)
+    by_run, needed = effect.by_run, effect.needed(margin=margin, level=level)
+    p = stats.sign_flip_p(by_run, rng=np.random.default_rng(0))
+    return Judged(interval, verdict, comparisons, p, stats.probability_of_improvement(by_run, np.zeros_like(by_run)), needed)
+
+
+def near_best(records: Records, *, score: str = HEADLINE) -> list[bool]:
+    """For each cell, in the order of `summarize`: whether it cannot be told from the cell with the highest score.
+
+    The best is compared with each other cell at the level of that many comparisons; the best is near itself.
+    """
+    cells = list(records.cells().values())
+    means = [float(level_of(cell, score=score).by_run.mean()) for cell in cells]
+    best = int(np.argmax(means))
+    level = stats.corrected_level(max(1, len(cells) - 1))
+    return [i == best or difference(cells[best], cell, score=score).interval(level=level).low <= 0 for i, cell in enumerate(cells)]
+
+
+def choose_by_validation(cells: Sequence[Records], *, score: str = HEADLINE) -> Records:
+    """In every run anew, the record of that cell which is best on validation: a choice that no test image has helped to make."""
+    by_seed = [{record.spec.seed: record for record in cell} for cell in cells]
+    shared = sorted(set.intersection(*(set(seeds) for seeds in by_seed)))
+    chosen = tuple(max((seeds[seed] for seeds in by_seed), key=lambda record: record.validation[score]) for seed in shared)
+    return Records(chosen, {key: value for cell in cells for key, value in cell.labels.items()})

@@ -1,0 +1,105 @@
+"""Records → tidy tables: a row a run, a row a cell, a row a comparison."""
+
+import numpy as np
+import pandas as pd
+
+from imagestudy.compare.effects import HEADLINE, difference, level_of
+from imagestudy.compare.judging import Judged, judge
+from imagestudy.compare.words import say_needed
+from imagestudy.models import models
+from imagestudy.records import Records
+from imagestudy.remedies import remedies
+from imagestudy.specs import RunSpec
+
+
+def tidy(records: Records) -> pd.DataFrame:
+    """One row a run: what was run, all scores, seconds."""
+    return pd.DataFrame([_described(record.spec) | record.scores | {"seconds": record.cost["seconds"]} for record in records])
+
+
+def _described(spec: RunSpec) -> dict[str, object]:
+    facts = models.entry(spec.model.name).facts
+    preprocessing = [step.label for step in (*spec.preprocessing.steps, *spec.preprocessing.augment)]
+    return {
+        "dataset": spec.dataset.label,
+        "family": facts["family"],
+        "era": facts["era"],
+        "model": spec.model.label,
+        "profile": spec.profile.label,
+        "ratio": spec.profile.ratio,
+        "remedy": remedies.entry(spec.remedy.name).facts["title"],
+        "noise": "clean" if spec.preprocessing.noise is None else "noisy",
+        "preprocessing": ", ".join(preprocessing) or "off",
+        "seed": spec.seed,
+    }
+
+
+OTHER_SCORES = (
+    "accuracy",
+    "macro_f1",
+    "g_mean",
+    "worst_class",
+    "head",
+    "middle",
+    "tail",
+    "average_precision_rare",
+    "ece",
+    "brier",
+    "nll",
+)
+
+
+def summarize(records: Records, *, score: str = HEADLINE) -> pd.DataFrame:
+    """One row a cell: the score with its 95 % interval, the means of all other scores, n, and the mean seconds of a run.
+
+    Returns:
+        Columns as in `tidy` but for the seed, then `estimate`, `low`, `high`, `runs`, `images`, the other scores, `seconds`.
+    """
+    rows = []
+    for cell in records.cells().values():
+        interval = level_of(cell, score=score).interval(limits=(0.0, 1.0))
+        described = {k: v for k, v in _described(cell.records[0].spec).items() if k != "seed"}
+        bounds = {k: getattr(interval, k) for k in ("estimate", "low", "high", "runs", "images")}
+        frame = pd.DataFrame([record.scores for record in cell])
+        means = {name: float(frame[name].mean()) for name in OTHER_SCORES if name in frame}
+        rows.append(described | bounds | means | {"seconds": float(np.mean([r.cost["seconds"] for r in cell]))})
+    return pd.DataFrame(rows)
+
+
+def against(
+    records: Records, baseline: Records, *, margin: float, comparisons: int | None = None, score: str = HEADLINE
+) -> pd.DataFrame:
+    """Each cell against one baseline cell: the difference with its interval and verdict.
+
+    Args:
+        records: the cells, without the baseline.
+        baseline: one cell.
+        margin: of equivalence.
+        comparisons: how many are declared together; as many as there are cells by default.
+        score: `balanced_accuracy` or `accuracy`.
+    """
+    cells = list(records.cells().values())
+    declared = comparisons or len(cells)
+    rows = []
+    for cell in cells:
+        judged = judge(difference(cell, baseline, score=score), margin=margin, comparisons=declared)
+        described = {k: v for k, v in _described(cell.records[0].spec).items() if k != "seed"}
+        rows.append(described | as_row(judged))
+    return pd.DataFrame(rows)
+
+
+def as_row(judged: Judged) -> dict[str, object]:
+    """A judged effect as columns of a table."""
+    interval = judged.interval
+    return {
+        "difference": interval.estimate,
+        "low": interval.low,
+        "high": interval.high,
+        "verdict": judged.verdict,
+        "runs": interval.runs,
+        "images": interval.images,
+        "comparisons": judged.comparisons,
+        "p": judged.p,
+        "P(A > B)": judged.improvement,
+        "needed": say_needed(judged.needed) if judged.verdict == "undecided" else "",
+    }
