@@ -1,5 +1,6 @@
 """Images that are too many for memory stay on the disk, and what is learned from them is the same to the last bit."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from imagestudy import data
 from imagestudy.data import gathering, sources
 from imagestudy.data.gathering import gather
 from imagestudy.data.sources import Dataset
+from imagestudy.errors import InputError
 from imagestudy.learners import make_learner
 from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
 
@@ -94,6 +96,63 @@ def test_rows_on_the_disk_are_the_rows_in_memory_and_leave_no_file_behind(monkey
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
     monkeypatch.setattr(gathering, "MOST_IN_MEMORY", in_memory.nbytes)
     assert not isinstance(gather(images, rows), np.memmap)
+
+
+def test_all_rows_in_their_order_are_no_copy():
+    images = np.zeros((5, 2, 2, 1), dtype=np.uint8)
+    assert gather(images, np.arange(5)) is images
+    assert gather(images, np.arange(4)).base is not images
+    assert gather(images, np.arange(5)[::-1]) is not images
+
+
+def test_where_the_disk_may_not_be_written_to_a_sentence_says_so(monkeypatch, tmp_path):
+    (tmp_path / "cache").write_text("no folder")
+    monkeypatch.setenv("IMAGESTUDY_DATA", str(tmp_path))
+    monkeypatch.setattr(gathering, "MOST_IN_MEMORY", 1)
+    with pytest.raises(InputError, match=r"cannot be written.*IMAGESTUDY_DATA"):
+        gather(np.zeros((5, 2, 2, 1), dtype=np.uint8), np.array([1]))
+
+
+@pytest.mark.usefixtures("small_set")
+@pytest.mark.parametrize(
+    "given",
+    [
+        PreprocessingSpec(noise=Choice(name="gaussian")),
+        PreprocessingSpec(noise=Choice(name="shot")),
+        PreprocessingSpec(noise=Choice(name="impulse"), steps=(Choice(name="median"), Choice(name="total_variation"))),
+        PreprocessingSpec(steps=(Choice(name="clahe"), Choice(name="non_local_means"))),
+    ],
+    ids=["gaussian", "shot", "impulse, filtered", "steps"],
+)
+def test_what_is_changed_block_by_block_is_what_is_changed_at_once(monkeypatch, given):
+    whole = data._processed(LARGE.key(), given.key())
+    data._processed.cache_clear()
+    monkeypatch.setattr(gathering, "MOST_IN_MEMORY", 1)
+    monkeypatch.setattr(gathering, "BLOCK", 7)
+    blocks = data._processed(LARGE.key(), given.key())
+    assert isinstance(blocks, np.memmap)
+    np.testing.assert_array_equal(blocks, whole)
+    assert not np.array_equal(whole, sources.load(LARGE).images)
+
+
+def test_the_majority_class_is_found_without_reading_images_that_no_memory_holds(tmp_path):
+    images = np.memmap(tmp_path / "sparse", dtype=np.uint8, mode="w+", shape=(2_000_000, 256, 256, 3))
+    labels = np.arange(len(images)) % 3 // 2
+    learner = make_learner(RunSpec(dataset=LARGE, model=ModelSpec(name="majority")), classes=2)
+    said = learner.fit(images, labels).predict_proba(images[:2])
+    np.testing.assert_allclose(said, [[2 / 3, 1 / 3]] * 2, atol=1e-6)
+    assert images.nbytes > 390e9
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
+@pytest.mark.usefixtures("small_set")
+def test_keras_learns_the_same_from_the_disk_to_the_last_bit(tmp_path):
+    images, labels = sources.load(LARGE).images, sources.load(LARGE).labels
+    mapped = np.memmap(tmp_path / "mapped", dtype=np.uint8, mode="w+", shape=images.shape)
+    mapped[...] = images
+    spec = RunSpec(dataset=LARGE, model=ModelSpec(name="keras_lenet"), training=TrainingSpec(images_seen=640))
+    said = [make_learner(spec, classes=3, points=0).fit(one, labels).predict_proba(images) for one in (np.array(images), mapped)]
+    np.testing.assert_array_equal(*said)
 
 
 @pytest.mark.usefixtures("small_set")

@@ -12,7 +12,7 @@ from jaxtyping import Int64, UInt8
 
 from imagestudy.data import augment, folders, preprocess, public, sources, splits  # noqa: F401  (each registers its sources)
 from imagestudy.data.catalogue import catalogue as catalogue
-from imagestudy.data.gathering import gather
+from imagestudy.data.gathering import change, gather
 from imagestudy.seeding import generator
 from imagestudy.specs import Choice, PreprocessingSpec, ProfileSpec, RunSpec
 
@@ -50,9 +50,14 @@ def _processed(dataset_key: str, preprocessing_key: str) -> UInt8[np.ndarray, "n
     """All images of a dataset after noise and steps. The noise belongs to the dataset: every run meets the same noisy images."""
     images = sources.load(Choice.model_validate_json(dataset_key)).images
     preprocessing = PreprocessingSpec.model_validate_json(preprocessing_key)
-    if preprocessing.noise is not None:
-        images = preprocess.add_noise(images, preprocessing.noise, generator(NOISE_SEED, "noise"))
-    images = preprocess.apply(images, preprocessing.steps)
+    noise, draws = preprocessing.noise, generator(NOISE_SEED, "noise")
+
+    def process(block: UInt8[np.ndarray, "n height width channel"]) -> UInt8[np.ndarray, "n height width channel"]:
+        noisy = block if noise is None else preprocess.add_noise(block, noise, draws)
+        return preprocess.apply(noisy, preprocessing.steps)
+
+    if noise is not None or preprocessing.steps:
+        images = change(images, process)
     images.setflags(write=False)
     return images
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64, UInt8
 from threadpoolctl import ThreadpoolController
 
 from imagestudy import metrics
+from imagestudy.data.gathering import gather
 from imagestudy.models import Classical, build
 from imagestudy.remedies import require_classical
 from imagestudy.seeding import generator
@@ -65,7 +66,7 @@ class ClassicalLearner:
         self.model = cast(Classical, build(self.spec.model, shape=(channel, height, width), classes=self.classes))
         taken = chosen.resample(labels, rng=order)
         weights = chosen.sample_weights(np.bincount(labels, minlength=self.classes).astype(np.int64))
-        self.model.fit(images[taken], labels[taken], sample_weight=None if weights is None else weights[labels[taken]])
+        self.model.fit(gather(images, taken), labels[taken], sample_weight=None if weights is None else weights[labels[taken]])
         if self.watch is not None:
             self.temperature = metrics.fit_temperature(log_softmax(self.model.decision(self.watch[0])), self.watch[1])
         self.seconds = time.perf_counter() - started

@@ -17,7 +17,7 @@ from imagestudy.learners.classical import Beside, Images, Labels, log_softmax
 from imagestudy.learners.descent import LEARNING_RATE, WEIGHT_DECAY
 from imagestudy.learners.keras_descent import KerasDescent
 from imagestudy.learners.keras_losses import KERAS_COSTS, keras_loss
-from imagestudy.learners.network import PREDICT_BATCH, measure_channels
+from imagestudy.learners.network import PREDICT_BATCH, channels_first, measure_channels
 from imagestudy.learners.tracker import CURVE_POINTS, Tracker
 from imagestudy.models import KerasNetwork, build
 from imagestudy.models.keras import start
@@ -136,22 +136,35 @@ class KerasLearner:
     def _steps(
         self, descent: KerasDescent, images: Images, labels: Labels, plan: Int64[np.ndarray, "step batch"]
     ) -> Iterator[tuple[Any, Any]]:
-        """Mean loss and logits of every step; images are drawn by index from one array of bytes, inside the compiled step."""
+        """Mean loss and logits of every step; images in memory that are not augmented are drawn inside the compiled step."""
         import tensorflow as tf
 
-        pixels, targets = tf.constant(images), tf.constant(labels)
+        targets = tf.constant(labels)
+        if (see := self._outside(images)) is not None:
+
+            @tf.function(autograph=False)
+            def by_image(batch: Any, taken: Any) -> tuple[Any, Any]:
+                return descent.take(self._normalised(batch), tf.gather(targets, taken))
+
+            for taken in plan:
+                yield by_image(see(taken), tf.constant(taken))
+            return
+        pixels = tf.constant(images)
 
         @tf.function(autograph=False)
         def by_index(taken: Any) -> tuple[Any, Any]:
             return descent.take(self._normalised(tf.gather(pixels, taken)), tf.gather(targets, taken))
 
-        @tf.function(autograph=False)
-        def by_image(batch: Any, taken: Any) -> tuple[Any, Any]:
-            return descent.take(self._normalised(batch), tf.gather(targets, taken))
-
-        augmented = self._augmented(images) if self.spec.preprocessing.augment else None
         for taken in plan:
-            yield by_index(tf.constant(taken)) if augmented is None else by_image(augmented(taken), tf.constant(taken))
+            yield by_index(tf.constant(taken))
+
+    def _outside(self, images: Images) -> Callable[[Int64[np.ndarray, " batch"]], Any] | None:
+        """Indices → their images, where TensorFlow cannot draw them itself: torch augments them, or they lie on the disk."""
+        import tensorflow as tf
+
+        if self.spec.preprocessing.augment:
+            return self._augmented(images)
+        return (lambda taken: tf.constant(images[taken])) if isinstance(images, np.memmap) else None
 
     def _augmented(self, images: Images) -> Callable[[Int64[np.ndarray, " batch"]], Any]:
         """Indices → their images, augmented by torch with the same draws as for the PyTorch twin."""
@@ -159,7 +172,7 @@ class KerasLearner:
 
         changed = augment.bind(self.spec.preprocessing.augment, flips=self.flips)
         draws = torch_generator(self.spec.seed_of("batches"), "augment", "cpu")
-        pixels = torch.from_numpy(np.require(images.transpose(0, 3, 1, 2), requirements=["C", "W"]))
+        pixels = channels_first(images)
 
         def see(taken: Int64[np.ndarray, " batch"]) -> Any:
             return tf.constant(changed(pixels.index_select(0, torch.from_numpy(taken)), draws).permute(0, 2, 3, 1).numpy())

@@ -60,6 +60,14 @@ def measure_channels(images: Images) -> tuple[Float[np.ndarray, " channel"], Flo
     return mean, np.sqrt(shares @ values**2 - mean**2).clip(1e-3)
 
 
+def channels_first(images: Images) -> UInt8[Tensor, "n channel height width"]:
+    """A copy with the channels first, from which batches are drawn fast; what lies on the disk stays there, seen that way."""
+    pixels = images.transpose(0, 3, 1, 2)
+    if not (isinstance(images, np.memmap) and images.flags.writeable):
+        pixels = np.require(pixels, requirements=["C", "W"])
+    return torch.from_numpy(pixels)
+
+
 def _layout(network: nn.Module) -> torch.memory_format:
     """Convolutions run faster with the channels last; a network without any has no use for a reordered batch."""
     convolves = any(isinstance(part, nn.Conv2d) for part in network.modules())
@@ -127,11 +135,7 @@ class TorchLearner:
         return network
 
     def _to_device(self, images: Images) -> UInt8[Tensor, "n channel height width"]:
-        """A copy with the channels first, from which batches are drawn fast; what lies on the disk stays there, seen that way."""
-        pixels = images.transpose(0, 3, 1, 2)
-        if not (isinstance(images, np.memmap) and images.flags.writeable):
-            pixels = np.require(pixels, requirements=["C", "W"])
-        return torch.from_numpy(pixels).to(self.spec.training.device)
+        return channels_first(images).to(self.spec.training.device)
 
     def _measure(self, images: Images) -> None:
         """Mean and standard deviation a channel, of the training images only."""
