@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagestudy import grids, paths, planning
+from imagestudy import data, grids, paths, planning
+from imagestudy.data import folders
+from imagestudy.data.folders.scans import ScannedImage
 from imagestudy.errors import InputError
 from imagestudy.models import models
 
+SIZES = planning.Sizes(700, 150, 250)
 SPEEDS = {"mlp": 20_000.0, "resnet": 2_000.0, "bilstm": 5_000.0, "vit": 3_000.0}
 
 
@@ -36,20 +39,41 @@ def own(tmp_path, monkeypatch):
     return tmp_path / "my own"
 
 
-def test_twice_the_length_takes_twice_the_time_and_twice_the_cores_half():
-    once = planning.estimate(SPEEDS, images_seen=10_000, runs=5, cores=2)
-    assert planning.estimate(SPEEDS, images_seen=20_000, runs=5, cores=2) == pytest.approx(2 * once)
-    assert planning.estimate(SPEEDS, images_seen=10_000, runs=10, cores=2) == pytest.approx(2 * once)
-    assert planning.estimate(SPEEDS, images_seen=10_000, runs=5, cores=4) == pytest.approx(once / 2)
+def test_a_plan_takes_time_for_what_is_learned_from_and_a_third_of_it_for_what_is_looked_at():
+    one, none = {"mlp": 100.0}, planning.Sizes(0, 1, 0)
+
+    def seconds(sizes: planning.Sizes = none, *, seen: int = 90_000, runs: int = 2, cores: int = 1) -> float:
+        return planning.estimate(one, sizes, images_seen=seen, runs=runs, cores=cores)
+
+    # Of five candidates, one of three goes on; a plain run and four finalists see everything; so do a costed and a kept model.
+    learned = 2 * (5 * 10_000 + 5 / 3 * 30_000 + (1 + 4) * 90_000) + 2 * 90_000
+    assert seconds() == pytest.approx(learned / 100, rel=1e-3)
+    more = seconds(planning.Sizes(30_000, 1, 6_000)) - seconds()
+    assert more == pytest.approx(2 * (1 + 4) * 36_000 / 3 / 100)
+    points, timed = 90_000 // (2 * 9_000), 21 * 2_048
+    watched = seconds(planning.Sizes(0, 9_000, 0)) * 100 - learned
+    assert watched == pytest.approx((2 * ((5 + 5 / 3) + 5 * (points + 1)) * 9_000 + timed) / 3)
+    assert seconds(runs=4) - seconds() == pytest.approx(seconds() - 2 * 90_000 / 100, rel=1e-3)
+    assert seconds() - seconds(cores=2) == pytest.approx((seconds() - 2 * 90_000 / 100) / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "side"),
+    [([(4, 5)], 8), ([(16, 16)] * 3, 16), ([(8, 20), (45, 30), (900, 700)], 45), ([(20, 20), (65, 10), (70, 70)], 64)],
+)
+def test_images_are_brought_to_the_median_of_their_longer_edges_within_bounds(sizes, side):
+    images = [ScannedImage("a.png", "a", None, "", "PNG", "L", width, height, 1, "") for width, height in sizes]
+    scan = folders.Scan(Path(), "few", tuple(images), (), {}, (), ("a",), "")
+    assert planning.fitting_side(scan) == side
 
 
 @pytest.mark.parametrize("allowed_s", [300.0, 1_800.0, 7_200.0, 86_400.0])
 def test_what_is_offered_fits_and_the_next_longer_training_would_not(allowed_s):
-    offer = planning.fit(SPEEDS, allowed_s=allowed_s, cores=2)
+    offer = planning.fit(SPEEDS, SIZES, allowed_s=allowed_s, cores=2)
     assert offer.seconds <= planning.RESERVE * allowed_s
     longer = [seen for seen in planning.LADDER if seen > offer.images_seen]
     if longer:
-        least = planning.estimate(SPEEDS, images_seen=longer[0], runs=min(planning.RUNS), cores=2)
+        least = planning.estimate(SPEEDS, SIZES, images_seen=longer[0], runs=min(planning.RUNS), cores=2)
         assert least > planning.RESERVE * allowed_s
 
 
@@ -57,11 +81,11 @@ def test_what_is_offered_fits_and_the_next_longer_training_would_not(allowed_s):
 def test_a_budget_that_is_too_small_says_what_would_do_though_the_speed_falls_a_little(times):
     speeds = {name: times * speed for name, speed in SPEEDS.items()}
     with pytest.raises(InputError, match="a budget of 1 s is too small; these images need about") as caught:
-        planning.fit(speeds, allowed_s=1.0, cores=2)
+        planning.fit(speeds, SIZES, allowed_s=1.0, cores=2)
     named = re.search(r"about (\d+) minutes? or more$", str(caught.value))
     assert named is not None
     slower = {name: 0.85 * speed for name, speed in speeds.items()}
-    assert planning.fit(slower, allowed_s=60.0 * int(named[1]), cores=2).runs == min(planning.RUNS)
+    assert planning.fit(slower, SIZES, allowed_s=60.0 * int(named[1]), cores=2).runs == min(planning.RUNS)
 
 
 def test_the_plan_opens_as_a_study_and_is_kept_for_the_same_images(own):
@@ -71,6 +95,7 @@ def test_the_plan_opens_as_a_study_and_is_kept_for_the_same_images(own):
     assert plan.is_redrawn
     assert [profile.name for profile in plan.study.profiles] == ["natural"]
     assert plan.study.crossed == (*planning.NETWORKS, planning.CLASSICAL)
+    assert data.image_shape(plan.study.dataset) == (3, 16, 16)
     assert plan.study.left_out["resnet18"].endswith("could not be fetched (a test fetches nothing)")
     before = file.read_bytes()
     assert planning.plan_study(own, name=None, budget="120m").read_bytes() == before

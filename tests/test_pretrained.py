@@ -403,7 +403,7 @@ class TestPlanningAndReport:
         speeds, left_out = planning.invite_pretrained(SPEEDS, dataset, allowed_s=enough, cores=2)
         assert speeds == SPEEDS | {"resnet18": 100.0}
         assert left_out == {}
-        assert planning.fit(speeds, allowed_s=enough, cores=2).images_seen >= planning.LEAST_PRETRAINED
+        assert planning.fit(speeds, planning.Sizes.of(dataset), allowed_s=enough, cores=2).images_seen >= planning.LEAST_PRETRAINED
         assert planning.invite_pretrained(SPEEDS, dataset, allowed_s=short, cores=2)[1]
 
     @pytest.mark.usefixtures("away")

@@ -73,6 +73,18 @@ def test_the_first_are_named_and_the_others_counted(tmp_path):
     for number in range(MOST_LISTED + 2):
         for copy in "ab":
             save(folder / "cat" / f"twin{number}{copy}.png", name=f"twin{number}")
-    said = list_scan(folders.scan(folder)).splitlines()
+    said = list_scan(folders.scan(folder), side=8).splitlines()
     assert sum(line.endswith("is used.") for line in said) == MOST_LISTED
     assert "    * and 2 more, listed in the cache's scan.json." in said
+
+
+@pytest.mark.parametrize(
+    ("side", "said"),
+    [
+        (12, []),
+        (13, ["* 6 of them are smaller than 13×13 pixels and were enlarged to that; a study file's `side` says to what size."]),
+    ],
+)
+def test_images_with_less_to_show_than_the_pixels_they_are_given_are_counted(tmp_path, side, said):
+    folder = fill(tmp_path / "plain", number=3)
+    assert [line for line in list_scan(folders.scan(folder), side=side).splitlines() if "enlarged" in line] == said

@@ -15,6 +15,7 @@ import torch
 from imagestudy import data, metrics, paths, runs
 from imagestudy.errors import InputError
 from imagestudy.executors import InProcess
+from imagestudy.learners import TorchLearner
 from imagestudy.records import Records
 from imagestudy.remedies.posthoc import adjust, pick_tau
 from imagestudy.runs import lineage, recording
@@ -222,6 +223,28 @@ class TestRecord:
         assert (record.scores, set(record.arrays)) == ({}, {"validation"})
         assert record.validation["balanced_accuracy"] > 0
         assert recording.record(lineage.Task(run(), run())) == Failure(run(), "ZeroDivisionError: division by zero")
+
+    @pytest.mark.parametrize(
+        ("kind", "seen", "looks"), [("trial", 6_400, 0), ("run", 640, 5), ("run", 6_400, 10), ("run", 64_000, 20)]
+    )
+    def test_a_run_does_not_look_longer_than_it_learns(
+        self, monkeypatch: pytest.MonkeyPatch, kind: str, seen: int, looks: int
+    ) -> None:
+        """On the way it predicts half as many images as it learns from, or validation `LEAST_POINTS` times; then each part once."""
+        predicted: list[int] = []
+
+        def predict(self: TorchLearner, images: np.ndarray) -> np.ndarray:
+            predicted.append(len(images))
+            return np.log(np.full((len(images), self.classes), 1 / self.classes))
+
+        monkeypatch.setattr(TorchLearner, "predict_log_proba", predict)
+        spec = run("perceptron", kind=kind, training=TrainingSpec(images_seen=seen))
+        prepared = data.prepare(spec)
+        validation, test = len(prepared.validation.labels), len(data.test_part(spec).labels)
+        assert isinstance(recording.record(lineage.Task(spec, spec)), Record)
+        once = [validation] if kind == "trial" else [len(prepared.train.labels), validation, test]
+        assert sorted(predicted) == sorted([validation] * looks + once)
+        assert looks == recording.LEAST_POINTS or looks * validation <= seen / 2
 
     @pytest.mark.parametrize("model", ["mlp", "logistic"])
     def test_a_cost_is_measured_without_a_score(self, model: str, monkeypatch: pytest.MonkeyPatch) -> None:

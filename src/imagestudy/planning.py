@@ -7,6 +7,7 @@ import math
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -14,6 +15,7 @@ import yaml
 from imagestudy import halving, paths, planned, writing
 from imagestudy.data import folders, sources, splits
 from imagestudy.data.download import NotFetchedError
+from imagestudy.data.folders import Scan
 from imagestudy.data.sources import Dataset
 from imagestudy.data.weights import fetch_weights
 from imagestudy.errors import InputError
@@ -22,6 +24,8 @@ from imagestudy.learners import make_learner
 from imagestudy.models import at_budget, check_size
 from imagestudy.models.pretrained import WEIGHTS
 from imagestudy.planned import LACKING, PRETRAINED
+from imagestudy.runs.durations import BOTH_WAYS
+from imagestudy.runs.recording import MOST_TIMED, TIMINGS, curve_points
 from imagestudy.specs import Choice, RunSpec, TrainingSpec
 
 NETWORKS = ("mlp", "resnet", "bilstm", "vit")
@@ -35,6 +39,7 @@ REMEDIES = ("none", "balanced_sampler", "class_weights", "balanced_softmax", "mi
 DERIVED = ("logit_adjustment",)
 PARAMS = (40_000, 60_000, 100_000, 200_000, 400_000)
 """Parameter budgets, of which the smallest that all networks can meet is taken: on large colour images a narrow ANN is large."""
+LEAST_SIDE, MOST_SIDE = 8, 64
 RATE, RUNGS, FINALISTS = 0.003, 2, 4
 LADDER = (5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000)
 """Images seen by one training: the whole budgets that a plan may have."""
@@ -65,6 +70,24 @@ class Offer:
     networks: tuple[str, ...]
 
 
+class Sizes(NamedTuple):
+    """Images of each part."""
+
+    train: int
+    validation: int
+    test: int
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Sizes":
+        """Those of a dataset's split, or of the first that is drawn."""
+        parts = splits.split(dataset)
+        return cls(len(parts.train), len(parts.validation), len(parts.test))
+
+    def looked_at(self, images_seen: int) -> int:
+        """Images that a run predicts: on the way, and all parts at its end."""
+        return self.validation * curve_points(images_seen, watched=self.validation) + sum(self)
+
+
 def plan_study(path: Path, *, name: str | None, budget: str) -> Path:
     """Scan the images, measure how fast the models train on them, and write the study file that fits the budget.
 
@@ -83,14 +106,20 @@ def plan_study(path: Path, *, name: str | None, budget: str) -> Path:
         planned.require_same(file, content=content, budget=budget)
         planned.renew_path(file, place)
         return file
-    dataset = sources.load(settled)
+    side = fitting_side(folders.recall(content))
+    dataset = sources.load(sources.settle(Choice(name="folder", options={"path": str(place), "side": side})))
     params = fitting_params(dataset)
     own = {model: measure(model, dataset, params=params) for model in NETWORKS}
     speeds, left_out = invite_pretrained(own, dataset, allowed_s=allowed_s, cores=available_cores())
-    offer = fit(speeds, allowed_s=allowed_s, cores=available_cores())
+    offer = fit(speeds, Sizes.of(dataset), allowed_s=allowed_s, cores=available_cores())
     study = write_study(place, name=file.parent.name, offer=offer, dataset=dataset, params=params, left_out=left_out)
     writing.put(file, f"{planned.head_of(content, budget)}\n{study}")
     return file
+
+
+def fitting_side(scan: Scan) -> int:
+    """Pixels a side that the images are brought to: the median of their longer edges, 8 to `MOST_SIDE`."""
+    return int(np.clip(np.median([max(image.width, image.height) for image in scan.images]), LEAST_SIDE, MOST_SIDE))
 
 
 def fitting_params(dataset: Dataset) -> int:
@@ -127,7 +156,7 @@ def invite_pretrained(
         return speeds, {PRETRAINED: f"{LACKING} ({why})"}
     speed = measure(PRETRAINED, dataset, params=PARAMS[0], images=PROBED_PRETRAINED)
     together = speeds | {PRETRAINED: speed}
-    needed = estimate(together, images_seen=LEAST_PRETRAINED, runs=min(RUNS), cores=cores) / RESERVE
+    needed = estimate(together, Sizes.of(dataset), images_seen=LEAST_PRETRAINED, runs=min(RUNS), cores=cores) / RESERVE
     if needed <= allowed_s:
         return together, {}
     return speeds, {
@@ -149,28 +178,32 @@ def measure(model: str, dataset: Dataset, *, params: int, images: int = PROBED_I
     return images / learner.seconds
 
 
-def estimate(speeds: dict[str, float], *, images_seen: int, runs: int, cores: int) -> float:
+def estimate(speeds: dict[str, float], sizes: Sizes, *, images_seen: int, runs: int, cores: int) -> float:
     """About how many seconds a plan takes: every trained candidate in the first rung, a third of them in the second, and so on.
 
-    Who goes on is not known beforehand; those that do are taken to be like the mean, the finalists like the slowest.
+    Who goes on is not known beforehand; those that do are taken to be like the mean, the finalists like the slowest. What is only
+    looked at is counted too: with many images, that is more than what is learned from. Costs are measured on one core, and the
+    model that is kept is trained there.
     """
     trained = len(REMEDIES) - len(DERIVED)
-    once = {model: images_seen / speed for model, speed in speeds.items()}
-    mean = sum(once.values()) / len(once)
-    number = trained * len(once)
-    rungs = sum(number / halving.ETA**rung * mean / halving.ETA ** (RUNGS - rung) for rung in range(RUNGS))
-    plain = sum(once.values())
-    return runs * (rungs + plain + FINALISTS * max(once.values())) / cores
+    each = {model: 1 / speed for model, speed in speeds.items()}
+    mean, slowest, together = sum(each.values()) / len(each), max(each.values()), sum(each.values())
+    number = trained * len(each)
+    run = images_seen + sizes.looked_at(images_seen) / BOTH_WAYS
+    parts = [images_seen / halving.ETA ** (RUNGS - rung) + sizes.validation / BOTH_WAYS for rung in range(RUNGS)]
+    rungs = sum(number / halving.ETA**rung * mean * seen for rung, seen in enumerate(parts))
+    alone = together * (images_seen + TIMINGS * min(sizes.validation, MOST_TIMED) / BOTH_WAYS) + slowest * images_seen
+    return runs * (rungs + together * run + FINALISTS * slowest * run) / cores + alone
 
 
-def fit(speeds: dict[str, float], *, allowed_s: float, cores: int) -> Offer:
+def fit(speeds: dict[str, float], sizes: Sizes, *, allowed_s: float, cores: int) -> Offer:
     """The longest trainings that fit with the fewest runs; where those are as long as they may be, more runs.
 
     Raises:
         InputError: not even the shortest fit.
     """
     offers = [
-        Offer(runs, seen, estimate(speeds, images_seen=seen, runs=runs, cores=cores), tuple(speeds))
+        Offer(runs, seen, estimate(speeds, sizes, images_seen=seen, runs=runs, cores=cores), tuple(speeds))
         for runs in RUNS
         for seen in LADDER
     ]
@@ -191,7 +224,7 @@ def write_study(place: Path, *, name: str, offer: Offer, dataset: Dataset, param
     effort = {"runs": offer.runs, "rungs": RUNGS, "finalists": FINALISTS}
     study = {
         "name": name,
-        "dataset": {"name": "folder", "options": {"path": str(place)}},
+        "dataset": {"name": "folder", "options": {"path": str(place), "side": dataset.images.shape[1]}},
         "notebooks": list(NOTEBOOKS),
         "models": [*baselines, *crossed],
         "params": params,

@@ -16,11 +16,12 @@ def say_scan(plan: Plan) -> str:
     """What the scan of a folder found and left out, as a Markdown list; a public set is taken as it is."""
     if plan.study.dataset.name != "folder":
         return f"These images come as a known set ({data.title(plan.study.dataset)}); there was nothing to check or leave out."
-    return list_scan(folders.recall(str(plan.study.dataset.options["content"])))
+    options = plan.study.dataset.options
+    return list_scan(folders.recall(str(options["content"])), side=int(options["side"]))
 
 
-def list_scan(scan: Scan) -> str:
-    """A scan as a Markdown list, the names of files escaped."""
+def list_scan(scan: Scan, *, side: int) -> str:
+    """A scan as a Markdown list, the names of files escaped; `side` in pixels is what the images were brought to."""
     sizes = sorted(((image.width, image.height) for image in scan.images), key=lambda size: (size[0] * size[1], size))
     smallest, largest = sizes[0], sizes[-1]
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in scan.formats.items())
@@ -29,6 +30,7 @@ def list_scan(scan: Scan) -> str:
         [
             f"* {len(scan.images):,} images of *{escape(scan.title)}* can be used, from {smallest[0]}×{smallest[1]} to "
             f"{largest[0]}×{largest[1]} pixels by area; {kinds}.",
+            *_list_enlarged(scan, side),
             f"* {aside:,} {'file was' if aside == 1 else 'files were'} set aside"
             + (":" if aside else "; every file could be read and has one label."),
             *_list_some([f"{escape(one.path)}: {escape(one.reason)}" for one in scan.quarantined]),
@@ -36,6 +38,14 @@ def list_scan(scan: Scan) -> str:
             *(f"* {escape(note)}: {number:,}" for note, number in scan.notes.items()),
         ]
     )
+
+
+def _list_enlarged(scan: Scan, side: int) -> list[str]:
+    """How many images have less to show than the pixels that they are given."""
+    small = sum(max(image.width, image.height) < side for image in scan.images)
+    few = f"1 of them is smaller than {side}×{side} pixels and was"
+    many = f"{small:,} of them are smaller than {side}×{side} pixels and were"
+    return [f"* {few if small == 1 else many} enlarged to that; a study file's `side` says to what size."] if small else []
 
 
 def _list_duplicates(duplicates: Sequence[Duplicate]) -> list[str]:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 
 from imagestudy import data, metrics
-from imagestudy.learners import ClassicalLearner, KerasLearner, TorchLearner, make_learner
+from imagestudy.learners import CURVE_POINTS, ClassicalLearner, KerasLearner, TorchLearner, make_learner
 from imagestudy.models import cost, models
 from imagestudy.remedies import remedy
 from imagestudy.remedies.stages import ClassMeans, Normalization
@@ -23,8 +23,14 @@ from imagestudy.runs.lineage import Task
 from imagestudy.specs import RunSpec
 from imagestudy.store import Failure, Record, round_log_probabilities
 
+LEAST_POINTS = 5
+"""Of a run's curve, where the validation images are many beside those that it learns from."""
 DIAGNOSTIC_POINTS = 100
 """Looks at the test images during a diagnostic run."""
+MOST_TIMED = 2_048
+"""Images that are predicted at once to see how many that are a second."""
+TIMINGS = 21
+"""Times that something is done to time it, the first of which does not count."""
 SELECTING = ("balanced_accuracy", "accuracy", "macro_f1", "nll")
 """Scores that are kept of the validation images, by which something may be chosen."""
 
@@ -41,14 +47,17 @@ def _train_and_score(task: Task) -> Record:
     spec = task.effective
     prepared = data.prepare(spec)
     watch = (prepared.validation.images, prepared.validation.labels)
-    learner = make_learner(spec, classes=len(prepared.classes), flips=prepared.flips, watch=watch)
+    # A trial is judged by its end.
+    points = 0 if spec.kind == "trial" else curve_points(spec.training.images_seen, watched=len(prepared.validation.labels))
+    learner = make_learner(spec, classes=len(prepared.classes), flips=prepared.flips, watch=watch, points=points)
     learner.fit(prepared.train.images, prepared.train.labels)
     arrays, scores = {}, {}
     parts = {"validation": prepared.validation} | ({"test": data.test_part(spec)} if spec.kind == "run" else {})
     for name, part in parts.items():
         arrays[name] = round_log_probabilities(learner.predict_log_proba(part.images))
         scores[name] = _score(arrays[name], part.labels, prepared.counts)
-    facts = {"counts": prepared.counts.tolist(), "train_accuracy": _accuracy(learner, prepared.train)} | _settings(spec)
+    learned = {"train_accuracy": _accuracy(learner, prepared.train)} if spec.kind == "run" else {}
+    facts = {"counts": prepared.counts.tolist()} | learned | _settings(spec)
     facts |= {name: round(value, 6) for name, value in learner.chosen.items()}
     if spec.kind == "run":
         arrays["missed"] = _missed(arrays["test"], part.labels)
@@ -57,6 +66,11 @@ def _train_and_score(task: Task) -> Record:
         arrays["curve"] = learner.curve.astype(np.float32)
     cost_of_run = {"seconds": round(learner.seconds, 3), "images_seen": _images_seen(learner, prepared.train)}
     return Record(task.spec, scores.get("test", {}), _selecting(scores["validation"]), cost_of_run, facts, arrays)
+
+
+def curve_points(images_seen: int, *, watched: int) -> int:
+    """How often a run looks at validation images: it learns from twice as many as it sees there, or looks `LEAST_POINTS` times."""
+    return int(np.clip(images_seen // (2 * watched), LEAST_POINTS, CURVE_POINTS))
 
 
 def _diagnose(task: Task) -> Record:
@@ -116,7 +130,7 @@ def _measure_cost(task: Task) -> Record:
     chooses = isinstance(remedy(spec.remedy).ending, Normalization | ClassMeans)
     watch = (prepared.validation.images, prepared.validation.labels) if chooses else None
     learner = make_learner(spec, classes=len(prepared.classes), flips=prepared.flips, watch=watch, points=0)
-    images = prepared.validation.images
+    images = prepared.validation.images[:MOST_TIMED]
     before = _peak_memory_bytes()
     learner.fit(prepared.train.images, prepared.train.labels)
     measured = {
@@ -153,10 +167,10 @@ def _peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1_024)
 
 
-def _median_seconds(call: Callable[[], object], *, repeats: int = 20) -> float:
+def _median_seconds(call: Callable[[], object]) -> float:
     call()
     marks = [time.perf_counter()]
-    for _ in range(repeats):
+    for _ in range(TIMINGS - 1):
         call()
         marks.append(time.perf_counter())
     return float(np.median(np.diff(marks)))
