@@ -1,6 +1,7 @@
 """Downloads resume, are checked before they have their name, fall back on mirrors and never fetch twice; the server is our own."""
 
 import hashlib
+import io
 import json
 import os
 import socket
@@ -11,12 +12,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from imagestudy.data import download
 from imagestudy.data.download import NotFetchedError, RemoteFile, fetch
@@ -178,6 +180,54 @@ class TestFetching:
         fetch(server.offers(), tmp_path)
         assert len(server.log["/file"]) == 1
         assert json.loads((tmp_path / download.REMEMBERED).read_text())["file.bin"][0] == MD5
+
+    def test_what_is_there_is_found_in_a_folder_that_cannot_be_written_to(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "file.bin").write_bytes(CONTENT)
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        for changing in ("mkdir", "touch", "write_bytes", "write_text", "replace"):
+            monkeypatch.setattr(Path, changing, refuse)
+        monkeypatch.setattr(download.FileLock, "acquire", refuse)
+        assert fetch(server.offers(), tmp_path) == tmp_path / "file.bin"
+        assert not server.log
+
+
+class TestProgress:
+    @pytest.fixture
+    def bars(self, monkeypatch: pytest.MonkeyPatch) -> list[tqdm]:
+        """Every bar that was shown, on a terminal that nobody sees."""
+        shown: list[tqdm] = []
+
+        class Bar(tqdm):
+            def __init__(self, *given: object, **options: object) -> None:
+                super().__init__(*given, **options | {"disable": False, "file": io.StringIO()})
+                shown.append(self)
+
+        monkeypatch.setattr(download, "tqdm", Bar)
+        return shown
+
+    def test_a_bar_goes_from_nothing_to_all_bytes(self, server: Server, tmp_path: Path, bars: list[tqdm]) -> None:
+        fetch(server.offers(), tmp_path)
+        assert [(bar.initial, bar.n, bar.total, bar.desc) for bar in bars] == [(0, 300_000, 300_000, "file.bin")]
+
+    def test_after_a_drop_a_bar_starts_where_the_last_one_stopped(self, server: Server, tmp_path: Path, bars: list[tqdm]) -> None:
+        fetch(server.offers(cuts=[100_000]), tmp_path)
+        assert [(bar.initial, bar.n, bar.total) for bar in bars] == [(0, 100_000, 300_000), (100_000, 300_000, 300_000)]
+
+    def test_a_server_that_says_no_length_is_measured_by_the_known_size(
+        self, server: Server, tmp_path: Path, bars: list[tqdm]
+    ) -> None:
+        fetch(replace(server.offers(says_length=False), size=len(CONTENT)), tmp_path)
+        assert [(bar.n, bar.total) for bar in bars] == [(300_000, 300_000)]
+
+    def test_what_is_there_shows_none(self, server: Server, tmp_path: Path, bars: list[tqdm]) -> None:
+        (tmp_path / "file.bin").write_bytes(CONTENT)
+        fetch(server.offers(), tmp_path)
+        assert not bars
 
 
 class TestResuming:

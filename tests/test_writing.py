@@ -20,6 +20,24 @@ def test_a_file_and_its_folder_are_made_and_a_write_that_fails_leaves_the_old_on
     assert not list(tmp_path.rglob("*two*"))
 
 
+def test_what_takes_a_files_place_leaves_nothing_beside_it_however_it_ends(tmp_path):
+    file = tmp_path / "a.bin"
+
+    def fail() -> None:
+        with writing.replacing(file) as fresh:
+            fresh.write_bytes(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not list(tmp_path.iterdir())
+    writing.put(file, b"whole")
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("a.bin", b"whole")]
+    with pytest.raises(InputError, match=r"b\.txt cannot be written: "):
+        writing.put(file / "b.txt", "below a file")
+    assert file.read_bytes() == b"whole"
+
+
 def test_a_folder_that_can_be_made_is_not_made(tmp_path):
     writing.require_writable(tmp_path / "a" / "b", variable="THERE")
     assert not list(tmp_path.iterdir())

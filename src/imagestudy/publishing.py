@@ -19,7 +19,7 @@ from imagestudy.results import answer_of, headline
 from imagestudy.runs.lineage import is_derived, parents
 from imagestudy.specs import PreprocessingSpec, ProfileSpec, RunSpec
 from imagestudy.store import RunStore
-from imagestudy.writing import put
+from imagestudy.writing import put, replacing
 
 MOST_STORE_BYTES = 10_000_000
 PACKAGES = ("torch", "scikit-learn", "numpy", "imagestudy")
@@ -99,9 +99,8 @@ def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:
         RunStore(paths.store_file(plan.name)).copy_to(copy, [spec.run_id for spec in specs], _published_arrays(plan, specs))
         if (size := copy.stat().st_size) > MOST_STORE_BYTES:
             return size
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(copy, target / f".{paths.STORE_NAME}.new")
-    (target / f".{paths.STORE_NAME}.new").replace(target / paths.STORE_NAME)
+        with replacing(target / paths.STORE_NAME) as fresh:
+            shutil.copyfile(copy, fresh)
     return size
 
 

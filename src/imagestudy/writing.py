@@ -1,17 +1,38 @@
 """Files that appear whole or not at all, and whether there is a place for them."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imagestudy.errors import InputError
 
 
-def put(file: Path, text: str) -> None:
-    """Write a file under another name and rename it; its folder is made."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f".{file.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(file)
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A name beside a file, for what takes the file's place when the block ends well; otherwise nothing of it stays.
+
+    Its folder is made.
+
+    Raises:
+        InputError: no permission there, or no room.
+    """
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield fresh
+        fresh.replace(file)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            fresh.unlink()
+
+
+def put(file: Path, content: str | bytes) -> None:
+    """Write a file whole, in the place of an earlier one; for the errors see `replacing`."""
+    with replacing(file) as fresh:
+        fresh.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def require_writable(folder: Path, *, variable: str) -> None:

@@ -6,10 +6,9 @@ Where one address fails, the next one is tried. Several processes may ask for th
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -21,6 +20,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from imagestudy.errors import InputError
+from imagestudy.writing import put
 
 ATTEMPTS = 5
 """Tries of one address while it answers but breaks off."""
@@ -99,13 +99,15 @@ def _unwritable(folder: Path, error: OSError) -> InputError:
 
 
 def fetch(remote: RemoteFile, folder: Path) -> Path:
-    """The file in `folder`, with the right checksum; nothing is fetched if it is there already.
+    """The file in `folder`, with the right checksum; if it is there already nothing is fetched, and the folder may be read only.
 
     Raises:
         InputError: the folder cannot be written to.
         NotFetchedError: no address gives the file, which is an `InputError` too; it says where to put the file by hand.
     """
     file = folder / remote.name
+    if _is_right(file, remote):
+        return file
     with hold(file):
         if not _is_right(file, remote):
             try:
@@ -233,7 +235,7 @@ def _remembered(folder: Path) -> dict[str, list[object]]:
 
 
 def _remember(file: Path, remote: RemoteFile) -> None:
-    """Two files that are checked at the same moment may lose one note; it is checked once more then."""
-    notes, new = file.with_name(REMEMBERED), file.with_name(f"{REMEMBERED}.{os.getpid()}")
-    new.write_text(json.dumps(_remembered(file.parent) | {file.name: _mark(file, remote)}, indent=1), encoding="utf-8")
-    new.replace(notes)
+    """Two files that are checked at the same moment may lose one note, a folder may be read only; it is checked once more then."""
+    known = _remembered(file.parent) | {file.name: _mark(file, remote)}
+    with suppress(InputError):
+        put(file.with_name(REMEMBERED), json.dumps(known, indent=1))

@@ -4,7 +4,6 @@ How it ended is left in `FOLDER/outcome.json`: done, refused (the notebook raise
 """
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from imagestudy.report.quiet import folders_of_this_machine, quieten
+from imagestudy.writing import replacing
 
 KERNEL_START_S = 120
 
@@ -85,10 +85,8 @@ def _put_in_place(executed: Path, target: Path) -> None:
         return
     notebook = nbformat.read(executed, as_version=4)
     quieten(notebook, folders=folders_of_this_machine())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    nbformat.write(notebook, partial)
-    partial.replace(target)
+    with replacing(target) as partial:
+        nbformat.write(notebook, partial)
 
 
 if __name__ == "__main__":

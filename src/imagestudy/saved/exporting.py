@@ -18,7 +18,8 @@ from imagestudy.remedies.counts import relative_log_prior
 from imagestudy.saved.description import WEIGHTS_NAME, Description
 from imagestudy.saved.networks import BytesNetwork, restore
 from imagestudy.saved.opening import read
-from imagestudy.saved.writing import put, require_output
+from imagestudy.saved.writing import require_output
+from imagestudy.writing import put
 
 INPUT, OUTPUT = "images", "probabilities"
 

@@ -1,7 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
 import csv
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from imagestudy.errors import InputError
+from imagestudy.writing import replacing
 
 MOST_SHOWN = 80
 """Characters of a first line."""
@@ -59,31 +59,8 @@ def writing(file: Path) -> Iterator[TextIO]:
     Raises:
         InputError: no permission there, or no room.
     """
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with fresh.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        fresh.replace(file)
-    except OSError as error:
-        raise InputError(f"{file} cannot be written: {error.strerror or error}") from None
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def put(file: Path, content: bytes) -> None:
-    """Write a file under another name and rename it.
-
-    Raises:
-        InputError: no permission there, or no room.
-    """
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        fresh.write_bytes(content)
-        fresh.replace(file)
-    except OSError as error:
-        raise InputError(f"{file} cannot be written: {error.strerror or error}") from None
-    finally:
-        fresh.unlink(missing_ok=True)
+    with replacing(file) as fresh, fresh.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
 
 
 def put_folder(folder: Path, files: dict[str, bytes]) -> None:

@@ -19,10 +19,11 @@ from imagestudy.data.folders.grouping import number_groups
 from imagestudy.data.folders.inspecting import Look, Seen, inspect_all
 from imagestudy.data.folders.judging import judge
 from imagestudy.data.folders.listing import Listing
-from imagestudy.data.folders.making import cache_folder, making, naming_the_folder, write_whole
+from imagestudy.data.folders.making import cache_folder, making, naming_the_folder
 from imagestudy.data.folders.scans import Scan, digest_of, from_json, to_json
 from imagestudy.data.sources import Dataset
 from imagestudy.errors import InputError
+from imagestudy.writing import put
 
 DECODING_VERSION = 1
 """Raised when a mend in `decoding` changes pixels."""
@@ -52,9 +53,9 @@ def _settle(listing: Listing, look: Look, workers: int | None) -> tuple[str, Loo
         scan, decided = _make(listing, look, workers)
         settled = scan.content, decided, to_json(scan)
         kept = json.dumps({"content": scan.content, "look": asdict(decided)}).encode()
-        write_whole(note, kept + b"\n" + settled[2])
+        put(note, kept + b"\n" + settled[2])
     content, decided, record = settled
-    write_whole(folder_of(content, decided) / "scan.json", record)
+    put(folder_of(content, decided) / "scan.json", record)
     return content, decided
 
 

@@ -1,6 +1,5 @@
 """Folders of the cache appear whole or not at all."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -47,12 +46,3 @@ def making(folder: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def write_whole(file: Path, data: bytes) -> None:
-    """Put a file in place at once, in the place of an earlier one if there is any."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    number, name = tempfile.mkstemp(prefix=".making-", dir=file.parent)
-    with os.fdopen(number, "wb") as out:
-        out.write(data)
-    Path(name).replace(file)
