@@ -105,6 +105,18 @@ def test_the_headline_holds_the_intervals_of_its_cells(plan, records):
     assert said.count("\n") == 1 + len(plan.study.models)
 
 
+def test_the_headline_shows_longer_training_beside_the_budget_and_only_where_there_was_some(plan, records):
+    assert "times the training" not in results.headline(plan, records)
+    longer = grids.Plan(plan.study, plan.effort.model_copy(update={"longer": ("mlp",)}))
+    trained = [_record(stamp(spec)) for spec in grids.longer(longer)]
+    head, _, *rows = results.headline(longer, Records((*records, *trained), records.labels)).splitlines()
+    place = head.split(" | ").index("balanced, 3 times the training")
+    interval = compare.level_of(Records(tuple(trained), records.labels)).interval(limits=(0.0, 1.0))
+    said = {row.split(" | ")[0].lstrip("| "): row.split(" | ")[place].strip() for row in rows}
+    assert said["mlp"] == compare.say_share(interval)
+    assert not any(share for name, share in said.items() if name != "mlp")
+
+
 def test_only_the_part_between_the_marks_of_the_readme_is_renewed(plan, records, tmp_path, monkeypatch):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")

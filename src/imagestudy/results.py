@@ -21,10 +21,9 @@ from imagestudy import (
     writing,
 )
 from imagestudy.claims import Finding
-from imagestudy.grids import Plan
+from imagestudy.grids import LONGER, Plan
 from imagestudy.recommendation import Answer
 from imagestudy.records import Records
-from imagestudy.specs import ProfileSpec
 
 
 def tabulate(records: Records, findings: Sequence[Finding], answer: Answer | None = None) -> dict[str, pd.DataFrame]:
@@ -124,13 +123,19 @@ def _front(plan: Plan, records: Records, findings: Sequence[Finding], answer: An
 
 def headline(plan: Plan, records: Records) -> str:
     """Plain training of every model, balanced and under each profile that was run so, as a Markdown table with intervals."""
-    profiles = {"balanced": ProfileSpec()} | {f"{p.label}, no remedy": p for p in grids.imbalanced_profiles(plan)[:2]}
     names = dict.fromkeys((*plan.study.models, *plan.study.crossed))
-    rows = {name: [_share(records.of(grids.cell(plan, name, profile=p))) for p in profiles.values()] for name in names}
-    kept = [place for place in range(len(profiles)) if any(row[place] for row in rows.values())]
-    head = [list(profiles)[place] for place in kept]
-    said = [[name, *(row[place] for place in kept)] for name, row in rows.items() if any(row)]
-    lines = [["model", *head], ["---"] * (1 + len(head)), *said]
+    longer = grids.longer(plan)
+    columns = {
+        "balanced": {name: grids.cell(plan, name) for name in names},
+        f"balanced, {LONGER} times the training": {name: [spec for spec in longer if spec.model.name == name] for name in names},
+    } | {
+        f"{profile.label}, no remedy": {name: grids.cell(plan, name, profile=profile) for name in names}
+        for profile in grids.imbalanced_profiles(plan)[:2]
+    }
+    said = {title: [_share(records.of(cells[name])) for name in names] for title, cells in columns.items()}
+    shown = {title: column for title, column in said.items() if any(column)}
+    rows = [[name, *row] for name, *row in zip(names, *shown.values(), strict=True) if any(row)]
+    lines = [["model", *shown], ["---"] * (1 + len(shown)), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
