@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -34,6 +37,22 @@ def load(path: Path, **options: object) -> sources.Dataset:
 
 def reasons(found: folders.Scan) -> dict[str, str]:
     return {one.path: one.reason for one in found.quarantined}
+
+
+@contextmanager
+def not_the_superuser(place: Path) -> Iterator[None]:
+    """As a user who owns all that lies in `place`, and whom permissions bind: this one, or the one called nobody."""
+    if os.geteuid():
+        yield
+        return
+    nobody = 65_534
+    for one in (place, *place.rglob("*")):
+        os.chown(one, nobody, nobody)
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 class TestTheDataset:
@@ -397,18 +416,21 @@ class TestBadInput:
         monkeypatch.setattr(inspecting, "open_file", locked)
         assert reasons(scan(folder)) == {"cat/1.png": "no permission to read it"}
 
-    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
-    def test_no_permission_for_real(self, tmp_path: Path) -> None:
-        folder = fill(tmp_path, ("cat", "dog", "eel"))
-        (folder / "cat" / "1.png").chmod(0)
-        save(folder / "dog" / "deep" / "x.png").parent.chmod(0)
-        try:
-            assert reasons(scan(folder)) == {
-                "cat/1.png": "no permission to read it",
-                "dog/deep": "the folder cannot be opened: Permission denied",
-            }
-        finally:
+    @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="only Unix has permissions that a test can take away")
+    def test_no_permission_for_real(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with TemporaryDirectory() as place:
+            folder = fill(Path(place) / "pets", ("cat", "dog", "eel"))
+            monkeypatch.setenv("IMAGESTUDY_DATA", str(Path(place) / "data"))
+            scan(folder)  # what is imported late
+            (folder / "cat" / "1.png").chmod(0)
+            save(folder / "dog" / "deep" / "x.png").parent.chmod(0)
+            with not_the_superuser(Path(place)):
+                found = reasons(scan(folder))
             (folder / "dog" / "deep").chmod(0o700)
+        assert found == {
+            "cat/1.png": "no permission to read it",
+            "dog/deep": "the folder cannot be opened: Permission denied",
+        }
 
     def test_a_disk_error_is_a_reason_and_not_the_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder, open_file = fill(tmp_path), inspecting.open_file
