@@ -1,5 +1,7 @@
 """The overview of all models: orders, shares and components on records that are made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,6 +148,22 @@ def test_the_hardest_are_validation_images_with_what_was_said(records: Records) 
     np.testing.assert_array_equal(found.images, validation.images[:3])
     label = int(validation.labels[0])
     assert found.captions[0] == f"{label}\nsaid {(label + 1) % 10}\n100 % miss"
+
+
+def test_of_equally_many_misses_the_least_likely_to_be_right_come_first(records: Records) -> None:
+    validation = data.prepare(records.records[0].spec).validation
+    every, surest = np.arange(len(validation.labels)), 17
+    changed = []
+    for record in records:
+        said = np.full_like(record.arrays["validation"], -2.0)
+        said[every, (validation.labels + 1) % 10] = -0.5
+        said[surest, validation.labels[surest]] = -9.0
+        said[3] = -2.0
+        said[3, validation.labels[3]] = -0.1
+        changed.append(replace(record, arrays=record.arrays | {"validation": said}))
+    found = overview.find_hardest(Records(tuple(changed), records.labels), number=len(every))
+    np.testing.assert_array_equal(found.images[0], validation.images[surest])
+    np.testing.assert_array_equal(found.images[-1], validation.images[3])
 
 
 def test_costs_join_by_model_and_leave_the_recorded_seconds(records: Records) -> None:

@@ -123,5 +123,9 @@ def test_numbers_stand_right_and_words_left() -> None:
     assert head == ["left", "right", "right"]
 
 
-def test_an_empty_table_is_its_head_alone() -> None:
-    assert rows(tables.show(SCORES.iloc[:0], ["model", "estimate"], caption="")) == [["model", "estimate"]]
+def test_an_empty_table_is_its_caption_alone() -> None:
+    none = SCORES.iloc[:0]
+    assert tables.show(none, ["model", "estimate"], caption="a < b").data == '<p class="caption">a &lt; b</p>\n'
+    assert tables.show(none, caption="").data == tables.show(none).data == ""
+    with pytest.raises(KeyError, match="not in the table"):
+        tables.show(none, ["elsewhere"])

@@ -211,18 +211,23 @@ def say_agreement(records: Records) -> str:
     right = share_right(records)
     every, few, none = int((right == 1).sum()), int(((right <= 0.5) & (right > 0)).sum()), int((right == 0).sum())
     return (
-        f"Of {len(right)} test images, {every} are named rightly by every run of every model (the majority class left out); "
-        f"{few} by half of the runs or fewer; {none} by none."
+        f"Of {len(right):,} test images, {every:,} are named rightly by every run of every model (the majority class left out); "
+        f"{few:,} by half of the runs or fewer; {none:,} by none."
     )
 
 
 def find_hardest(records: Records, *, number: int) -> Hardest:
-    """The validation images that most of the contenders' runs miss: no model was trained on them, and no test image is shown."""
+    """The validation images that most of the contenders' runs miss, of equally many the least likely to be named rightly first.
+
+    No model was trained on them, and no test image is shown.
+    """
     runs = contenders(records)
     validation = data.prepare(runs.records[0].spec).validation
     predicted = np.stack([record.arrays["validation"].argmax(axis=1) for record in runs])
     wrong = (predicted != validation.labels).mean(axis=0)
-    hardest = np.argsort(-wrong, kind="stable")[:number]
+    every = np.arange(len(wrong))
+    likely = np.mean([record.arrays["validation"][every, validation.labels] for record in runs], axis=0, dtype=np.float64)
+    hardest = np.lexsort((likely, -wrong))[:number]
     classes = data.sources.load(runs.records[0].spec.dataset).classes
     captions = [_caption(classes, int(validation.labels[i]), float(wrong[i]), predicted[:, i]) for i in hardest]
     return Hardest(validation.images[hardest], tuple(captions))

@@ -87,7 +87,7 @@ def show(
     bold: Sequence[bool] | pd.Series | None = None,
     caption: str | None = None,
 ) -> HTML:
-    """A table for a notebook.
+    """A table for a notebook; one without a row is its caption.
 
     `estimate` with `low` and `high` becomes one column `0.812 [0.798, 0.825]`, `difference` with them `+1.2 [0.4, 2.0]` in points.
 
@@ -102,12 +102,18 @@ def show(
     if len(heavy) != len(frame):
         raise ValueError(f"bold has {len(heavy)} entries for {len(frame)} rows")
     named = [name for place, name in enumerate(titles) if place == 0 or name in FOLDING]
+    if frame.empty:
+        return HTML(_foot(caption or ""))
     columns_html = [_column(frame, name, title, heavy if name in named else ()) for name, title in titles.items()]
     head, *body = ["".join(row) for row in zip(*columns_html, strict=True)]
     rows = "\n".join(f"<tr>{row}</tr>" for row in body)
     below = _caption(frame, titles, bold is not None) if caption is None else caption
-    foot = f'\n<p class="caption">{html.escape(below)}</p>' if below else ""
-    return HTML(f'<table class="dataframe">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>{foot}\n')
+    table = f'<table class="dataframe">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n'
+    return HTML(f"{table}{_foot(below)}")
+
+
+def _foot(caption: str) -> str:
+    return f'<p class="caption">{html.escape(caption)}</p>\n' if caption else ""
 
 
 def _titles(frame: pd.DataFrame, columns: dict[str, str] | Sequence[str] | None) -> dict[str, str]:

@@ -35,8 +35,8 @@ def say_share(interval: stats.Interval) -> str:
 def say_n(interval: stats.Interval) -> str:
     """`n = 10 runs × 500 test images`, or `n = 5 redrawn splits of 336 test images`."""
     if interval.redrawn:
-        return f"n = {interval.runs} redrawn {_plural('split', interval.runs)} of {interval.images} test images"
-    return f"n = {interval.runs} {_plural('run', interval.runs)} × {interval.images} test images"
+        return f"n = {interval.runs} redrawn {_plural('split', interval.runs)} of {interval.images:,} test images"
+    return f"n = {interval.runs} {_plural('run', interval.runs)} × {interval.images:,} test images"
 
 
 def say_needed(needed: stats.Needed) -> str:

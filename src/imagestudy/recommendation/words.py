@@ -62,10 +62,10 @@ def say_cheapest(answer: Answer) -> str:
     first, own = near.iloc[0], near[near["recommended"]].iloc[0]
     ratio = own["seconds"] / max(first["seconds"], 1e-3)
     if ratio < 1.05:
-        return f"Of those that cannot be told apart, none is cheaper to train than the recommended one: {about(own['seconds'])} s."
+        return "Of those that cannot be told apart, none is cheaper to train than the recommended one."
     return (
-        f"Of those that cannot be told apart, {escape(first['candidate'])} is the cheapest to train, in {about(first['seconds'])} "
-        f"s; the recommended one takes {about(ratio)} times as long."
+        f"Of those that cannot be told apart, {escape(first['candidate'])} is the cheapest to train; the recommended one takes "
+        f"{about(ratio)} times as long."
     )
 
 
