@@ -1,5 +1,6 @@
 """The training loop: bit for bit the same for the same run, within its budget, and blind to what it must not see."""
 
+import gc
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
@@ -158,6 +159,30 @@ class TestBudget:
         alone = fitted(spec, watch=True)
         assert torch.equal(weights(alone.network), weights(learner.network))
         assert learner.curve[-1, 3] == alone.curve[-1, 3]
+
+    def test_a_curve_holds_the_means_since_its_last_point(self) -> None:
+        losses, hits = torch.rand(7), torch.rand(7) < 0.5
+        tracker = Tracker(steps=7, batch=1, scores=lambda: (0.5,), points=3)
+        for loss, hit in zip(losses, hits, strict=True):
+            tracker.follow(loss, torch.tensor([[0.0, float(hit)]]), torch.tensor([1]))
+        bounds = [(0, 3), (3, 5), (5, 7)]
+        expected = [(end, losses[start:end].mean().item(), hits[start:end].float().mean().item(), 0.5) for start, end in bounds]
+        np.testing.assert_array_equal(tracker.curve(), expected)
+
+    def test_steps_that_are_followed_leave_no_tensors_behind(self) -> None:
+        """What lies between small tensors that are kept is not given back: a recurrent network's memory grew with its steps."""
+
+        def count() -> int:
+            gc.collect()
+            return sum(type(one) is torch.Tensor for one in gc.get_objects())
+
+        tracker = Tracker(steps=200, batch=2, scores=tuple, points=0)
+        logits, target = torch.rand(2, 10), torch.tensor([1, 2])
+        tracker.follow(torch.tensor(0.5), logits, target)
+        before = count()
+        for _ in range(100):
+            tracker.follow(torch.rand(()), logits, target)
+        assert count() <= before
 
     def test_without_points_there_is_no_curve(self) -> None:
         given = prepared()

@@ -32,26 +32,29 @@ class Tracker:
     scores: Callable[[], tuple[float, ...]]
     points: int = CURVE_POINTS
     rows: list[tuple[float, ...]] = field(default_factory=list)
-    losses: list[Tensor] = field(default_factory=list)
-    hits: list[Tensor] = field(default_factory=list)
     done: int = 0
+    read: int = 0
+    losses: Float[Tensor, " step"] = field(init=False)
+    hits: Float[Tensor, " step"] = field(init=False)
 
     def follow(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
-        """Note a step."""
-        self.losses.append(loss)
-        self.hits.append((logits.argmax(dim=1) == target).float().mean())
+        """Note a step. Its place was made at the first: a small tensor a step, kept, lets the memory grow by what lies between."""
+        if not self.done:
+            self.losses, self.hits = (torch.empty(self.steps, device=loss.device) for _ in range(2))
+        self.losses[self.done] = loss
+        self.hits[self.done] = (logits.argmax(dim=1) == target).float().mean()
         self.done += 1
         if self.done * self.points // self.steps > (self.done - 1) * self.points // self.steps or self.done == self.steps:
-            self._read(self.done * self.batch)
+            self._look(self.done * self.batch)
 
-    def _read(self, seen: int) -> None:
-        loss = torch.stack(self.losses).mean().item()
+    def _look(self, seen: int) -> None:
+        stretch = slice(self.read, self.done)
+        loss = self.losses[stretch].mean().item()
         if not math.isfinite(loss):
             raise DivergedError(f"the loss was {loss} after {seen} images")
         if self.points:
-            self.rows.append((seen, loss, torch.stack(self.hits).mean().item(), *self.scores()))
-        self.losses.clear()
-        self.hits.clear()
+            self.rows.append((seen, loss, self.hits[stretch].mean().item(), *self.scores()))
+        self.read = self.done
 
     def curve(self) -> Float[np.ndarray, "point column"]:
         """Images seen, mean loss, accuracy on the batches, and the scores, at every point."""
