@@ -50,7 +50,7 @@ def test_a_plan_takes_time_for_what_is_learned_from_and_a_third_of_it_for_what_i
     assert seconds() == pytest.approx(learned / 100, rel=1e-3)
     more = seconds(planning.Sizes(30_000, 1, 6_000)) - seconds()
     assert more == pytest.approx(2 * (1 + 4) * 36_000 / 3 / 100)
-    points, timed = 90_000 // (2 * 9_000), 21 * 2_048
+    points, timed = 90_000 // 9_000, 21 * 2_048
     watched = seconds(planning.Sizes(0, 9_000, 0)) * 100 - learned
     assert watched == pytest.approx((2 * ((5 + 5 / 3) + 5 * (points + 1)) * 9_000 + timed) / 3)
     assert seconds(runs=4) - seconds() == pytest.approx(seconds() - 2 * 90_000 / 100, rel=1e-3)

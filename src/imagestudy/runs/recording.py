@@ -69,8 +69,8 @@ def _train_and_score(task: Task) -> Record:
 
 
 def curve_points(images_seen: int, *, watched: int) -> int:
-    """How often a run looks at validation images: it learns from twice as many as it sees there, or looks `LEAST_POINTS` times."""
-    return int(np.clip(images_seen // (2 * watched), LEAST_POINTS, CURVE_POINTS))
+    """How often a run looks at validation images: it sees no more there than it learns from, or looks `LEAST_POINTS` times."""
+    return int(np.clip(images_seen // watched, LEAST_POINTS, CURVE_POINTS))
 
 
 def _diagnose(task: Task) -> Record:
