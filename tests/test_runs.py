@@ -230,7 +230,7 @@ class TestRecord:
     def test_a_run_does_not_look_longer_than_it_learns(
         self, monkeypatch: pytest.MonkeyPatch, kind: str, seen: int, looks: int
     ) -> None:
-        """On the way it predicts as many images as it learns from at most, or validation `LEAST_POINTS` times; then each part once."""
+        """On the way it predicts at most as many images as it learns from, or `LEAST_POINTS` times all; then each part once."""
         predicted: list[int] = []
 
         def predict(self: TorchLearner, images: np.ndarray) -> np.ndarray:
