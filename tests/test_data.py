@@ -40,7 +40,7 @@ class TestParts:
         marks[:, 0, 0, 0], marks[:, 0, 1, 0] = np.divmod(np.arange(len(marks)), 256)
         marked = sources.Dataset(marks, numbered.labels, numbered.classes, numbered.part, numbered.flips, numbered.held_out)
         monkeypatch.setattr(sources, "load", lambda *_, **__: marked)
-        monkeypatch.setattr(data, "_processed", data._processed.__wrapped__)
+        monkeypatch.setattr(data, "_kept", data._process)
         prepared, test = data.prepare(run()), data.test_part(run())
         parts = [rows(prepared.train), rows(prepared.validation), rows(test)]
         assert [len(set(part)) for part in parts] == [len(part) for part in parts]

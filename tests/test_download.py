@@ -195,6 +195,15 @@ class TestFetching:
         assert fetch(server.offers(), tmp_path) == tmp_path / "file.bin"
         assert not server.log
 
+    def test_what_may_not_be_read_is_a_sentence(self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        (tmp_path / "file.bin").write_bytes(CONTENT)
+        monkeypatch.setattr(download, "_digest", refuse)
+        with pytest.raises(InputError, match=r"file\.bin cannot be read \(Permission denied\)"):
+            fetch(server.offers(), tmp_path)
+
 
 class TestProgress:
     @pytest.fixture

@@ -432,6 +432,22 @@ class TestBadInput:
             "dog/deep": "the folder cannot be opened: Permission denied",
         }
 
+    @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="only Unix has permissions that a test can take away")
+    def test_a_complete_cache_may_be_read_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with TemporaryDirectory() as place:
+            folder = fill(Path(place) / "pets")
+            monkeypatch.setenv("IMAGESTUDY_DATA", str(Path(place) / "data"))
+            settled = settle(folder)
+            made = [Path(place) / "data", *(Path(place) / "data").rglob("*")]
+            for one in made:
+                one.chmod(0o555 if one.is_dir() else 0o444)
+            with not_the_superuser(Path(place)):
+                assert settle(folder) == settled
+                with pytest.raises(InputError, match="cannot be written"):
+                    settle(folder, side=24)
+            for one in made:
+                one.chmod(0o700)
+
     def test_a_disk_error_is_a_reason_and_not_the_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder, open_file = fill(tmp_path), inspecting.open_file
 

@@ -1,5 +1,7 @@
 """Laws of the classical learners."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -7,7 +9,7 @@ from skimage.feature import hog as reference_hog
 from sklearn.datasets import load_digits
 
 from imagestudy.errors import InputError
-from imagestudy.models import Classical, build, models
+from imagestudy.models import Classical, build, classical, models
 from imagestudy.models.hog import hog
 from imagestudy.specs import ModelSpec
 
@@ -82,6 +84,25 @@ def test_neighbours_are_counted_and_smoothed(digits):
     probability = np.exp(learner.decision(images[:50]))
     np.testing.assert_allclose(probability.sum(axis=1), 1)
     assert set(np.round(probability * 13).astype(int).ravel()) <= {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSICAL if name != "majority"])
+def test_more_pixels_than_memory_holds_as_numbers_are_refused_before_they_are_read(name: str, tmp_path: Path) -> None:
+    images = np.memmap(tmp_path / "sparse", dtype=np.uint8, mode="w+", shape=(600_000, 32, 32, 1))
+    (tmp_path / "sparse").unlink()
+    with pytest.raises(InputError, match=rf"model '{name}' holds all .* which takes 4\.9 GB; allowed are 4\.3 GB"):
+        made(name, shape=(1, 32, 32), classes=2).fit(images, np.arange(600_000) % 2)
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_what_is_decided_does_not_depend_on_how_many_are_asked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8), np.arange(60) % 3
+    model = made(name, classes=3)
+    model.fit(images, labels)
+    whole = model.decision(images)
+    monkeypatch.setattr(classical, "SLICE", 7)
+    np.testing.assert_allclose(model.decision(images), whole, rtol=1e-10)
 
 
 @pytest.mark.parametrize(

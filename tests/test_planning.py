@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagestudy import data, grids, paths, planning
+from imagestudy import data, grids, halving, learners, paths, planning, pricing, runs
 from imagestudy.data import folders
 from imagestudy.data.folders.scans import ScannedImage
 from imagestudy.errors import InputError
 from imagestudy.models import models
+from imagestudy.specs import Choice, RunSpec
 
-SIZES = planning.Sizes(700, 150, 250)
+WORK = pricing.Work(700, 150, 250)
 SPEEDS = {"mlp": 20_000.0, "resnet": 2_000.0, "bilstm": 5_000.0, "vit": 3_000.0}
 
 
@@ -39,22 +40,77 @@ def own(tmp_path, monkeypatch):
     return tmp_path / "my own"
 
 
-def test_a_plan_takes_time_for_what_is_learned_from_and_a_third_of_it_for_what_is_looked_at():
-    one, none = {"mlp": 100.0}, planning.Sizes(0, 1, 0)
+def seconds_of_all_runs(plan: grids.Plan, work: pricing.Work, *, speed: float, cores: int) -> float:
+    """By the runs that the study asks for, each with what it learns from and what it looks at, at one speed."""
+    seen, last = plan.training.images_seen, halving.budgets(plan)[1]
 
-    def seconds(sizes: planning.Sizes = none, *, seen: int = 90_000, runs: int = 2, cores: int = 1) -> float:
-        return planning.estimate(one, sizes, images_seen=seen, runs=runs, cores=cores)
+    def images(spec: RunSpec) -> float:
+        looked = {"trial": work.validation, "cost": work.timed, "run": work.looked_at(seen)}[spec.kind]
+        return spec.training.images_seen + looked / 3
 
-    # Of five candidates, one of three goes on; a plain run and four finalists see everything; so do a costed and a kept model.
-    learned = 2 * (5 * 10_000 + 5 / 3 * 30_000 + (1 + 4) * 90_000) + 2 * 90_000
-    assert seconds() == pytest.approx(learned / 100, rel=1e-3)
-    more = seconds(planning.Sizes(30_000, 1, 6_000)) - seconds()
-    assert more == pytest.approx(2 * (1 + 4) * 36_000 / 3 / 100)
-    points, timed = 90_000 // 9_000, 21 * 2_048
-    watched = seconds(planning.Sizes(0, 9_000, 0)) * 100 - learned
-    assert watched == pytest.approx((2 * ((5 + 5 / 3) + 5 * (points + 1)) * 9_000 + timed) / 3)
-    assert seconds(runs=4) - seconds() == pytest.approx(seconds() - 2 * 90_000 / 100, rel=1e-3)
-    assert seconds() - seconds(cores=2) == pytest.approx((seconds() - 2 * 90_000 / 100) / 2, rel=1e-3)
+    first = [
+        halving.trial(spec, halving.budgets(plan)[0]) for one in halving.candidates(plan) for spec in halving.runs_of(plan, one)
+    ]
+    tried = [spec for spec in runs.with_parents(first) if spec.remedy.name not in pricing.DERIVED]
+    fixed = [spec for spec in grids.everything(plan) if spec.model.name != "majority"]
+    alone = [spec for spec in fixed if spec.kind == "cost"]
+    going_on = halving.kept_after(0, rungs=pricing.RUNGS, candidates=len(halving.candidates(plan)), finalists=pricing.FINALISTS)
+    a_run = going_on * (last + work.validation / 3) + pricing.FINALISTS * (seen + work.looked_at(seen) / 3)
+    together = sum(images(spec) for spec in (*tried, *fixed) if spec.kind != "cost") + plan.effort.runs * a_run
+    kept = seen + work.validation / 3
+    return (together / cores + sum(map(images, alone)) + kept) / speed
+
+
+@pytest.mark.usefixtures("quickly")
+@pytest.mark.parametrize("grouped", [False, True])
+def test_an_estimate_is_the_sum_over_the_runs_of_the_plan(own, monkeypatch, grouped):
+    monkeypatch.setattr(
+        planning, "invite_classical", lambda dataset, **_: (pricing.Work.of(dataset), dict.fromkeys(planning.CLASSICAL, ""))
+    )
+    lines = [f"{file.relative_to(own)},{file.parent.name},{file.stem[-1]}{file.parent.name}" for file in sorted(own.rglob("*.png"))]
+    (own / "all.csv").write_text("\n".join(["path,label,group" if grouped else "path,label,kind", *lines]), encoding="utf-8")
+    plan = grids.open_study(str(planning.plan_study(own / "all.csv", name=None, budget="2h")), "default")
+    work = pricing.Work.of(data.sources.load(plan.study.dataset))
+    assert work.plain == 1 + grouped
+    speeds = dict.fromkeys(planning.NETWORKS, 1_000.0)
+    for cores in (1, 2):
+        found = pricing.estimate(speeds, work, images_seen=plan.training.images_seen, runs=plan.effort.runs, cores=cores)
+        assert found == pytest.approx(seconds_of_all_runs(plan, work, speed=1_000.0, cores=cores), rel=1e-4)
+
+
+def test_a_classical_model_takes_part_if_its_share_of_the_budget_is_enough(monkeypatch):
+    monkeypatch.setattr(pricing, "measure_classical", lambda *_, images: (0.1 * images, 0.0))
+    dataset = data.sources.load(Choice(name="digits"))
+    bare, pool = pricing.Work.of(dataset), pricing.Work.of(dataset).train
+    fits = {"logistic": 5 + 1, "svm": 5 * (3 * pricing.RUNGS + 1 + 2) + 1}
+    for allowed_s, kept in ((1e9, ["logistic", "svm"]), (fits["logistic"] * 0.1 * pool / 0.2 + 1, ["logistic"]), (60.0, [])):
+        work, left_out = planning.invite_classical(dataset, allowed_s=allowed_s, cores=1)
+        assert [name for name in planning.CLASSICAL if name not in left_out] == kept
+        added_s = 5 * (work.every_run_s - bare.every_run_s) + work.once_s
+        assert added_s == pytest.approx(sum(fits[name] for name in kept) * 0.1 * pool)
+        assert all(re.match(r"it would have taken about \d+ minutes of the", why) for why in left_out.values())
+    monkeypatch.setattr(planning, "MOST_FOR_CLASSICAL", pool - 1)
+    work, left_out = planning.invite_classical(dataset, allowed_s=1e9, cores=1)
+    assert (work, set(left_out)) == (bare, set(planning.CLASSICAL))
+
+
+@pytest.mark.parametrize("model", planning.CLASSICAL)
+def test_a_fit_to_all_images_is_guessed_from_a_fit_to_a_few(model, monkeypatch):
+    dataset = data.sources.load(Choice(name="digits"))
+    seen = []
+    fit = learners.ClassicalLearner.fit
+
+    def note(self, images, labels):
+        seen.append((len(images), len(set(labels.tolist()))))
+        fit(self, images, labels)
+        self.seconds = 2.0
+        return self
+
+    monkeypatch.setattr(learners.ClassicalLearner, "fit", note)
+    guessed = [pricing.measure_classical(model, dataset, images=images)[0] for images in (3_000, 6_000)]
+    assert guessed[1] == pytest.approx(guessed[0] * 2 ** pricing.POWERS[model])
+    assert seen == [(seen[0][0], 10)] * 2
+    assert pricing.PROBED_CLASSICAL <= seen[0][0] <= pricing.PROBED_CLASSICAL + 10
 
 
 @pytest.mark.parametrize(
@@ -69,11 +125,11 @@ def test_images_are_brought_to_the_median_of_their_longer_edges_within_bounds(si
 
 @pytest.mark.parametrize("allowed_s", [300.0, 1_800.0, 7_200.0, 86_400.0])
 def test_what_is_offered_fits_and_the_next_longer_training_would_not(allowed_s):
-    offer = planning.fit(SPEEDS, SIZES, allowed_s=allowed_s, cores=2)
+    offer = planning.fit(SPEEDS, WORK, allowed_s=allowed_s, cores=2)
     assert offer.seconds <= planning.RESERVE * allowed_s
     longer = [seen for seen in planning.LADDER if seen > offer.images_seen]
     if longer:
-        least = planning.estimate(SPEEDS, SIZES, images_seen=longer[0], runs=min(planning.RUNS), cores=2)
+        least = pricing.estimate(SPEEDS, WORK, images_seen=longer[0], runs=min(planning.RUNS), cores=2)
         assert least > planning.RESERVE * allowed_s
 
 
@@ -81,11 +137,11 @@ def test_what_is_offered_fits_and_the_next_longer_training_would_not(allowed_s):
 def test_a_budget_that_is_too_small_says_what_would_do_though_the_speed_falls_a_little(times):
     speeds = {name: times * speed for name, speed in SPEEDS.items()}
     with pytest.raises(InputError, match="a budget of 1 s is too small; these images need about") as caught:
-        planning.fit(speeds, SIZES, allowed_s=1.0, cores=2)
+        planning.fit(speeds, WORK, allowed_s=1.0, cores=2)
     named = re.search(r"about (\d+) minutes? or more$", str(caught.value))
     assert named is not None
     slower = {name: 0.85 * speed for name, speed in speeds.items()}
-    assert planning.fit(slower, SIZES, allowed_s=60.0 * int(named[1]), cores=2).runs == min(planning.RUNS)
+    assert planning.fit(slower, WORK, allowed_s=60.0 * int(named[1]), cores=2).runs == min(planning.RUNS)
 
 
 def test_the_plan_opens_as_a_study_and_is_kept_for_the_same_images(own):
@@ -94,7 +150,7 @@ def test_the_plan_opens_as_a_study_and_is_kept_for_the_same_images(own):
     plan = grids.open_study(str(file), "default")
     assert plan.is_redrawn
     assert [profile.name for profile in plan.study.profiles] == ["natural"]
-    assert plan.study.crossed == (*planning.NETWORKS, planning.CLASSICAL)
+    assert plan.study.crossed == (*planning.NETWORKS, planning.CLASSICAL[1])
     assert data.image_shape(plan.study.dataset) == (3, 16, 16)
     assert plan.study.left_out["resnet18"].endswith("could not be fetched (a test fetches nothing)")
     before = file.read_bytes()
@@ -111,7 +167,7 @@ def test_a_pretrained_network_that_can_be_had_is_a_candidate_at_its_own_learning
     monkeypatch.setattr(planning, "fetch_weights", lambda _: own)
     monkeypatch.setattr(planning, "measure", lambda *_, **__: 1_000.0)
     plan = grids.open_study(str(planning.plan_study(own, name=None, budget="2h")), "default")
-    assert plan.study.crossed == (*planning.NETWORKS, "resnet18", planning.CLASSICAL)
+    assert plan.study.crossed == (*planning.NETWORKS, "resnet18", planning.CLASSICAL[1])
     assert plan.study.left_out == {}
     rates = {name: grids.cell(plan, name)[0].training.learning_rate for name in ("resnet", "resnet18")}
     assert rates == {"resnet": planning.RATE, "resnet18": models.entry("resnet18").facts["learning_rate"]}

@@ -26,7 +26,7 @@ from torch import nn
 from torch.hub import HASH_REGEX
 from typer.testing import CliRunner
 
-from imagestudy import cli, data, grids, learners, paths, planning, predicting, recommendation, runs, saved
+from imagestudy import cli, data, grids, learners, paths, planning, predicting, pricing, recommendation, runs, saved
 from imagestudy.data.weights import fetch_weights, remote_weights
 from imagestudy.errors import InputError
 from imagestudy.learners import TorchLearner, make_learner
@@ -37,6 +37,7 @@ from imagestudy.store import RunStore
 
 SMALL = Choice(name="probe", options={"n_train": 48, "n_validation": 12, "n_test": 12})
 """Few grey images of 32×32 pixels in two classes: what a run costs is mostly what is asked of it afterwards."""
+WORK = pricing.Work(950, 297, 500)
 SPEEDS = {"mlp": 20_000.0, "resnet": 2_000.0, "bilstm": 5_000.0, "vit": 3_000.0}
 
 
@@ -395,27 +396,27 @@ class TestPlanningAndReport:
 
     @pytest.mark.usefixtures("here")
     def test_it_takes_part_as_soon_as_the_budget_is_what_the_reason_says(self, dataset: data.sources.Dataset) -> None:
-        speeds, left_out = planning.invite_pretrained(SPEEDS, dataset, allowed_s=600.0, cores=2)
+        speeds, left_out = planning.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=600.0, cores=2)
         assert speeds == SPEEDS
         found = re.search(r"from 100 images a second .* takes (\d+) minutes or more; 10 were given$", left_out["resnet18"])
         assert found is not None
         enough, short = 60.0 * int(found[1]), 60.0 * (int(found[1]) - 1)
-        speeds, left_out = planning.invite_pretrained(SPEEDS, dataset, allowed_s=enough, cores=2)
+        speeds, left_out = planning.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=enough, cores=2)
         assert speeds == SPEEDS | {"resnet18": 100.0}
         assert left_out == {}
-        assert planning.fit(speeds, planning.Sizes.of(dataset), allowed_s=enough, cores=2).images_seen >= planning.LEAST_PRETRAINED
-        assert planning.invite_pretrained(SPEEDS, dataset, allowed_s=short, cores=2)[1]
+        assert planning.fit(speeds, WORK, allowed_s=enough, cores=2).images_seen >= planning.LEAST_PRETRAINED
+        assert planning.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=short, cores=2)[1]
 
     @pytest.mark.usefixtures("away")
     def test_without_its_weights_it_is_left_out_however_large_the_budget(self, dataset: data.sources.Dataset) -> None:
-        speeds, left_out = planning.invite_pretrained(SPEEDS, dataset, allowed_s=1e9, cores=2)
+        speeds, left_out = planning.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=1e9, cores=2)
         assert speeds == SPEEDS
         assert re.match(r"its weights were not in the data folder and could not be fetched \(127.0.0.1", left_out["resnet18"])
 
     @pytest.mark.usefixtures("here")
     def test_its_speed_is_measured(self) -> None:
         digits = data.sources.load(Choice(name="digits"))
-        assert 1 < planning.measure("resnet18", digits, params=planning.PARAMS[0], images=64) < 100_000
+        assert 1 < pricing.measure("resnet18", digits, params=planning.PARAMS[0], images=64) < 100_000
 
     def test_the_report_says_that_it_took_part_or_why_it_was_not_tried(self) -> None:
         note = recommendation.pretrained_note

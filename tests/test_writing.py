@@ -1,6 +1,7 @@
 """A file appears whole or not at all, and a folder that cannot be had is refused before there is anything to write."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,19 @@ def test_what_takes_a_files_place_leaves_nothing_beside_it_however_it_ends(tmp_p
     with pytest.raises(InputError, match=r"b\.txt cannot be written: "):
         writing.put(file / "b.txt", "below a file")
     assert file.read_bytes() == b"whole"
+
+
+def test_of_writers_at_the_same_moment_one_wins_and_what_is_read_is_whole(tmp_path):
+    file, contents = tmp_path / "one.bin", [bytes([letter]) * 500_000 for letter in b"abcd"]
+    writing.put(file, contents[0])
+
+    def write(content: bytes) -> bool:
+        writing.put(file, content)
+        return file.read_bytes() in contents
+
+    with ThreadPoolExecutor(4) as writers:
+        assert all(writers.map(write, contents * 20))
+    assert [one.name for one in tmp_path.iterdir()] == ["one.bin"]
 
 
 def test_a_folder_that_can_be_made_is_not_made(tmp_path):

@@ -7,44 +7,41 @@ import math
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import yaml
 
-from imagestudy import halving, paths, planned, writing
-from imagestudy.data import folders, sources, splits
+from imagestudy import paths, planned, writing
+from imagestudy.data import folders, sources
 from imagestudy.data.download import NotFetchedError
 from imagestudy.data.folders import Scan
 from imagestudy.data.sources import Dataset
 from imagestudy.data.weights import fetch_weights
 from imagestudy.errors import InputError
 from imagestudy.executors import available_cores
-from imagestudy.learners import make_learner
 from imagestudy.models import at_budget, check_size
 from imagestudy.models.pretrained import WEIGHTS
 from imagestudy.planned import LACKING, PRETRAINED
-from imagestudy.runs.durations import BOTH_WAYS
-from imagestudy.runs.recording import MOST_TIMED, TIMINGS, curve_points
-from imagestudy.specs import Choice, RunSpec, TrainingSpec
+from imagestudy.pricing import FINALISTS, REMEDIES, RUNGS, Work, estimate, measure
+from imagestudy.specs import Choice
 
 NETWORKS = ("mlp", "resnet", "bilstm", "vit")
 LEAST_PRETRAINED = 10_000
 """Images seen by a training, below which the pretrained network is left out: it is slow, and all networks see as many images; what
 it takes of a small budget is lost to those that start from nothing, and they would be compared before they have learned."""
-CLASSICAL = "svm"
+CLASSICAL = ("logistic", "svm")
+"""A baseline, and a candidate."""
 MOST_FOR_CLASSICAL = 5_000
-"""Training images up to which the kernel method takes part: its time grows with the square of their number."""
-REMEDIES = ("none", "balanced_sampler", "class_weights", "balanced_softmax", "mixup_drw", "logit_adjustment")
-DERIVED = ("logit_adjustment",)
+"""Training images up to which these are thought of: the time of the kernel method grows with the square of their number."""
+CLASSICAL_SHARE = 0.2
+"""Of a budget, that each of them may take at most."""
 PARAMS = (40_000, 60_000, 100_000, 200_000, 400_000)
 """Parameter budgets, of which the smallest that all networks can meet is taken: on large colour images a narrow ANN is large."""
 LEAST_SIDE, MOST_SIDE = 8, 64
-RATE, RUNGS, FINALISTS = 0.003, 2, 4
+RATE = 0.003
 LADDER = (5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000)
 """Images seen by one training: the whole budgets that a plan may have."""
 RUNS = (5, 10)
-PROBED_IMAGES = 1_280
 PROBED_PRETRAINED = 256
 RESERVE = 0.8
 """The share of a budget that is planned: the rest is for scores, notebooks and the report."""
@@ -70,24 +67,6 @@ class Offer:
     networks: tuple[str, ...]
 
 
-class Sizes(NamedTuple):
-    """Images of each part."""
-
-    train: int
-    validation: int
-    test: int
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> "Sizes":
-        """Those of a dataset's split, or of the first that is drawn."""
-        parts = splits.split(dataset)
-        return cls(len(parts.train), len(parts.validation), len(parts.test))
-
-    def looked_at(self, images_seen: int) -> int:
-        """Images that a run predicts: on the way, and all parts at its end."""
-        return self.validation * curve_points(images_seen, watched=self.validation) + sum(self)
-
-
 def plan_study(path: Path, *, name: str | None, budget: str) -> Path:
     """Scan the images, measure how fast the models train on them, and write the study file that fits the budget.
 
@@ -110,9 +89,10 @@ def plan_study(path: Path, *, name: str | None, budget: str) -> Path:
     dataset = sources.load(sources.settle(Choice(name="folder", options={"path": str(place), "side": side})))
     params = fitting_params(dataset)
     own = {model: measure(model, dataset, params=params) for model in NETWORKS}
-    speeds, left_out = invite_pretrained(own, dataset, allowed_s=allowed_s, cores=available_cores())
-    offer = fit(speeds, Sizes.of(dataset), allowed_s=allowed_s, cores=available_cores())
-    study = write_study(place, name=file.parent.name, offer=offer, dataset=dataset, params=params, left_out=left_out)
+    work, too_slow = invite_classical(dataset, allowed_s=allowed_s, cores=available_cores())
+    speeds, left_out = invite_pretrained(own, dataset, work, allowed_s=allowed_s, cores=available_cores())
+    offer = fit(speeds, work, allowed_s=allowed_s, cores=available_cores())
+    study = write_study(place, name=file.parent.name, offer=offer, dataset=dataset, params=params, left_out=left_out | too_slow)
     writing.put(file, f"{planned.head_of(content, budget)}\n{study}")
     return file
 
@@ -142,8 +122,27 @@ def fitting_params(dataset: Dataset) -> int:
     raise AssertionError("the loop returns or raises")
 
 
+def invite_classical(dataset: Dataset, *, allowed_s: float, cores: int) -> tuple[Work, dict[str, str]]:
+    """The work with that of the classical models which take no more than their share of the budget, and why the others do not."""
+    work, left_out = Work.of(dataset), {}
+    if work.train > MOST_FOR_CLASSICAL:
+        why = f"there are {work.train:,} training images, and classical models are tried on {MOST_FOR_CLASSICAL:,} at most"
+        return work, dict.fromkeys(CLASSICAL, why)
+    for model in CLASSICAL:
+        more = work.with_classical(model, dataset)
+        added_s = min(RUNS) * (more.every_run_s - work.every_run_s) / cores + more.once_s - work.once_s
+        if added_s <= CLASSICAL_SHARE * allowed_s:
+            work = more
+        else:
+            left_out[model] = (
+                f"it would have taken about {math.ceil(added_s / 60)} minutes of the {allowed_s / 60:.3g} that were given; "
+                f"allowed are {CLASSICAL_SHARE:.0%}"
+            )
+    return work, left_out
+
+
 def invite_pretrained(
-    speeds: dict[str, float], dataset: Dataset, *, allowed_s: float, cores: int
+    speeds: dict[str, float], dataset: Dataset, work: Work, *, allowed_s: float, cores: int
 ) -> tuple[dict[str, float], dict[str, str]]:
     """The speeds with that of the pretrained network, and nothing left out; or as they are, and the reason why it is left out.
 
@@ -156,7 +155,7 @@ def invite_pretrained(
         return speeds, {PRETRAINED: f"{LACKING} ({why})"}
     speed = measure(PRETRAINED, dataset, params=PARAMS[0], images=PROBED_PRETRAINED)
     together = speeds | {PRETRAINED: speed}
-    needed = estimate(together, Sizes.of(dataset), images_seen=LEAST_PRETRAINED, runs=min(RUNS), cores=cores) / RESERVE
+    needed = estimate(together, work, images_seen=LEAST_PRETRAINED, runs=min(RUNS), cores=cores) / RESERVE
     if needed <= allowed_s:
         return together, {}
     return speeds, {
@@ -165,45 +164,14 @@ def invite_pretrained(
     }
 
 
-def measure(model: str, dataset: Dataset, *, params: int, images: int = PROBED_IMAGES) -> float:
-    """Images a second at which a model trains on one core here, from a short training on the first images."""
-    taken = np.arange(min(len(dataset.labels), images))
-    spec = RunSpec(
-        dataset=Choice(name="digits"),
-        model=at_budget(Choice(name=model), params),
-        training=TrainingSpec(images_seen=images),
-    )
-    learner = make_learner(spec, classes=len(dataset.classes), points=0)
-    learner.fit(dataset.images[taken], dataset.labels[taken] % len(dataset.classes))
-    return images / learner.seconds
-
-
-def estimate(speeds: dict[str, float], sizes: Sizes, *, images_seen: int, runs: int, cores: int) -> float:
-    """About how many seconds a plan takes: every trained candidate in the first rung, a third of them in the second, and so on.
-
-    Who goes on is not known beforehand; those that do are taken to be like the mean, the finalists like the slowest. What is only
-    looked at is counted too: with many images, that is more than what is learned from. Costs are measured on one core, and the
-    model that is kept is trained there.
-    """
-    trained = len(REMEDIES) - len(DERIVED)
-    each = {model: 1 / speed for model, speed in speeds.items()}
-    mean, slowest, together = sum(each.values()) / len(each), max(each.values()), sum(each.values())
-    number = trained * len(each)
-    run = images_seen + sizes.looked_at(images_seen) / BOTH_WAYS
-    parts = [images_seen / halving.ETA ** (RUNGS - rung) + sizes.validation / BOTH_WAYS for rung in range(RUNGS)]
-    rungs = sum(number / halving.ETA**rung * mean * seen for rung, seen in enumerate(parts))
-    alone = together * (images_seen + TIMINGS * min(sizes.validation, MOST_TIMED) / BOTH_WAYS) + slowest * images_seen
-    return runs * (rungs + together * run + FINALISTS * slowest * run) / cores + alone
-
-
-def fit(speeds: dict[str, float], sizes: Sizes, *, allowed_s: float, cores: int) -> Offer:
+def fit(speeds: dict[str, float], work: Work, *, allowed_s: float, cores: int) -> Offer:
     """The longest trainings that fit with the fewest runs; where those are as long as they may be, more runs.
 
     Raises:
         InputError: not even the shortest fit.
     """
     offers = [
-        Offer(runs, seen, estimate(speeds, sizes, images_seen=seen, runs=runs, cores=cores), tuple(speeds))
+        Offer(runs, seen, estimate(speeds, work, images_seen=seen, runs=runs, cores=cores), tuple(speeds))
         for runs in RUNS
         for seen in LADDER
     ]
@@ -218,9 +186,8 @@ def fit(speeds: dict[str, float], sizes: Sizes, *, allowed_s: float, cores: int)
 
 def write_study(place: Path, *, name: str, offer: Offer, dataset: Dataset, params: int, left_out: dict[str, str]) -> str:
     """The study file below its first line, opening with what it costs."""
-    pool = len(splits.split(dataset).train)
-    crossed = [*offer.networks, CLASSICAL] if pool <= MOST_FOR_CLASSICAL else list(offer.networks)
-    baselines = [one for one in ("majority", "logistic") if one == "majority" or pool <= MOST_FOR_CLASSICAL]
+    baselines = ["majority", *(name for name in CLASSICAL[:1] if name not in left_out)]
+    crossed = [*offer.networks, *(name for name in CLASSICAL[1:] if name not in left_out)]
     effort = {"runs": offer.runs, "rungs": RUNGS, "finalists": FINALISTS}
     study = {
         "name": name,

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
 from imagestudy.errors import InputError
 
@@ -17,7 +18,7 @@ def replacing(file: Path) -> Iterator[Path]:
     Raises:
         InputError: no permission there, or no room.
     """
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    fresh = file.with_name(f".{file.name}.{token_hex(8)}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         yield fresh

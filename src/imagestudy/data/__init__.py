@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from imagestudy.data import augment, folders, preprocess, public, sources, splits  # noqa: F401  (each registers its sources)
+from imagestudy.data import augment, folders, gathering, preprocess, public, sources, splits  # noqa: F401  (they register sources)
 from imagestudy.data.catalogue import catalogue as catalogue
 from imagestudy.data.gathering import change, gather
 from imagestudy.seeding import generator
@@ -45,8 +45,7 @@ class Prepared:
     flips: tuple[str, ...]
 
 
-@lru_cache(maxsize=8)
-def _processed(dataset_key: str, preprocessing_key: str) -> UInt8[np.ndarray, "n height width channel"]:
+def _process(dataset_key: str, preprocessing_key: str) -> UInt8[np.ndarray, "n height width channel"]:
     """All images of a dataset after noise and steps. The noise belongs to the dataset: every run meets the same noisy images."""
     images = sources.load(Choice.model_validate_json(dataset_key)).images
     preprocessing = PreprocessingSpec.model_validate_json(preprocessing_key)
@@ -62,9 +61,19 @@ def _processed(dataset_key: str, preprocessing_key: str) -> UInt8[np.ndarray, "n
     return images
 
 
+_kept = lru_cache(maxsize=8)(_process)
+_kept_on_disk = lru_cache(maxsize=1)(_process)
+
+
+def _processed(dataset: Choice, preprocessing: PreprocessingSpec) -> UInt8[np.ndarray, "n height width channel"]:
+    """See `_process`; the last few are kept, and of those that lie on the disk only one."""
+    keep = _kept if sources.load(dataset).images.nbytes <= gathering.MOST_IN_MEMORY else _kept_on_disk
+    return keep(dataset.key(), preprocessing.key())
+
+
 def _take(spec: RunSpec, indices: Int64[np.ndarray, " n"]) -> Part:
     before_training = spec.preprocessing.model_copy(update={"augment": ()})
-    images = _processed(spec.dataset.key(), before_training.key())
+    images = _processed(spec.dataset, before_training)
     return Part(gather(images, indices), sources.load(spec.dataset).labels[indices])
 
 
@@ -140,6 +149,11 @@ def image_shape(dataset: Choice) -> tuple[int, int, int]:
     """Channels, height and width of a dataset's images."""
     _, height, width, channel = sources.load(dataset).images.shape
     return channel, height, width
+
+
+def image_count(dataset: Choice) -> int:
+    """The number of images, those of all parts."""
+    return len(sources.load(dataset).labels)
 
 
 def class_count(dataset: Choice) -> int:

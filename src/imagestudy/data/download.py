@@ -106,8 +106,11 @@ def fetch(remote: RemoteFile, folder: Path) -> Path:
         NotFetchedError: no address gives the file, which is an `InputError` too; it says where to put the file by hand.
     """
     file = folder / remote.name
-    if _is_right(file, remote):
-        return file
+    try:
+        if _is_right(file, remote):
+            return file
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror or error})") from error
     with hold(file):
         if not _is_right(file, remote):
             try:
@@ -235,7 +238,7 @@ def _remembered(folder: Path) -> dict[str, list[object]]:
 
 
 def _remember(file: Path, remote: RemoteFile) -> None:
-    """Two files that are checked at the same moment may lose one note, a folder may be read only; it is checked once more then."""
+    """Two files checked at the same moment may lose one note, and a folder may be read only: then it is checked once more."""
     known = _remembered(file.parent) | {file.name: _mark(file, remote)}
     with suppress(InputError):
         put(file.with_name(REMEMBERED), json.dumps(known, indent=1))

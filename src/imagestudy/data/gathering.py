@@ -33,18 +33,17 @@ def gather(images: UInt8[np.ndarray, "all height width channel"], rows: Int64[np
 
 
 def change(images: Images, function: Callable[[Images], Images]) -> Images:
-    """All images through a function that treats each by itself, or after the one before; above `MOST_IN_MEMORY` block by block.
+    """All images through a function, block by block: what it needs beside them is a block's; above `MOST_IN_MEMORY` on the disk.
 
     Args:
         images: they stay as they are.
-        function: images to as many of the same shape.
+        function: images to as many of the same shape; it treats each by itself, or draws for one after the other.
 
     Raises:
         InputError: as `gather`.
     """
-    if images.nbytes <= MOST_IN_MEMORY:
-        return function(images)
-    return _write((function(images[start : start + BLOCK]) for start in range(0, len(images), BLOCK)), images.shape)
+    blocks = (function(images[start : start + BLOCK]) for start in range(0, len(images), BLOCK))
+    return np.concatenate(list(blocks)) if images.nbytes <= MOST_IN_MEMORY else _write(blocks, images.shape)
 
 
 def _write(blocks: Iterable[Images], shape: tuple[int, ...]) -> Images:

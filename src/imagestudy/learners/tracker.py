@@ -38,7 +38,7 @@ class Tracker:
     hits: Float[Tensor, " step"] = field(init=False)
 
     def follow(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
-        """Note a step. Its place was made at the first: a small tensor a step, kept, lets the memory grow by what lies between."""
+        """Note a step. Both buffers are made at the first: one small tensor a step, kept, would leave the memory in fragments."""
         if not self.done:
             self.losses, self.hits = (torch.empty(self.steps, device=loss.device) for _ in range(2))
         self.losses[self.done] = loss

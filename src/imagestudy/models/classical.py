@@ -19,6 +19,10 @@ from imagestudy.errors import InputError
 from imagestudy.models.hog import hog
 from imagestudy.models.network import Shape, models
 
+MOST_BYTES = 2**32
+"""Of the pixels of all training images as numbers: a pipeline holds them, and a copy or two, in memory."""
+SLICE = 4_096
+"""Images that are decided at a time."""
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -83,14 +87,25 @@ class Pixels(Classical):
         self.pipeline = pipeline
 
     def _fit(self, images: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None) -> None:
+        if (size := np.dtype(np.float64).itemsize * images.size) > MOST_BYTES:
+            raise InputError(
+                f"model {self.name!r} holds all training images in memory as numbers, which takes {size / 1e9:.1f} GB; allowed are "
+                f"{MOST_BYTES / 1e9:.1f} GB: fewer images or a smaller side; networks have no such bound"
+            )
         takers = [name for name, step in self.pipeline.steps if has_fit_parameter(step, "sample_weight")]
         weights = {} if sample_weight is None else {f"{name}__sample_weight": sample_weight for name in takers}
         self.pipeline.fit(images, labels, **weights)
 
     def decision(self, images: UInt8[np.ndarray, "n height width channel"]) -> Float[np.ndarray, "n class"]:
         """The classifier's decision values; of two classes, the one value is set against its opposite."""
-        values = self.pipeline.decision_function(images)
+        values = _by_slices(self.pipeline.decision_function, images)
         return np.stack([-values, values], axis=1) / 2 if values.ndim == 1 else values
+
+
+def _by_slices(decide: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    """What is decided of images, so many at a time: as numbers, all test images may be too much for the memory."""
+    starts = range(0, max(len(images), 1), SLICE)
+    return np.concatenate([decide(images[start : start + SLICE]) for start in starts])
 
 
 class Neighbours(Pixels):
@@ -101,7 +116,7 @@ class Neighbours(Pixels):
     def decision(self, images: UInt8[np.ndarray, "n height width channel"]) -> Float[np.ndarray, "n class"]:
         """Log (k_c + 1) / (k + K)."""
         k = self.pipeline[-1].n_neighbors
-        return np.log((self.pipeline.predict_proba(images) * k + 1) / (k + self.classes))
+        return np.log((_by_slices(self.pipeline.predict_proba, images) * k + 1) / (k + self.classes))
 
 
 def scaled_pixels(images: UInt8[np.ndarray, "n height width channel"]) -> Float[np.ndarray, "n pixel"]:

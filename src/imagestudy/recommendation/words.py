@@ -162,12 +162,13 @@ def say_cost(answer: Answer) -> str:
 
 
 def pretrained_note(plan: Plan) -> str:
-    """Which pretrained networks were among the candidates, and why the others were not."""
+    """Which pretrained networks were among the candidates, and why they or others that were thought of were not."""
     known = [name for name in models.names() if starting_weights(name)]
     sentences = [_say_pretrained(plan, name) for name in known]
     if not set(known) & set(plan.study.crossed):
         sentences.append("All networks started from random weights.")
-    return " ".join(sentences)
+    others = [(name, why) for name, why in plan.study.left_out.items() if name not in known]
+    return " ".join([*sentences, *(f"{escape(name)} was not tried: {escape(why)}." for name, why in others)])
 
 
 def _say_pretrained(plan: Plan, name: str) -> str:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 
 from imagestudy import data, metrics
+from imagestudy.data.splits import VALIDATION_SHARE
 from imagestudy.learners import CURVE_POINTS, ClassicalLearner, KerasLearner, TorchLearner, make_learner
 from imagestudy.models import cost, models
 from imagestudy.remedies import remedy
@@ -48,7 +49,7 @@ def _train_and_score(task: Task) -> Record:
     prepared = data.prepare(spec)
     watch = (prepared.validation.images, prepared.validation.labels)
     # A trial is judged by its end.
-    points = 0 if spec.kind == "trial" else curve_points(spec.training.images_seen, watched=len(prepared.validation.labels))
+    points = 0 if spec.kind == "trial" else curve_points(spec.training.images_seen, images=data.image_count(spec.dataset))
     learner = make_learner(spec, classes=len(prepared.classes), flips=prepared.flips, watch=watch, points=points)
     learner.fit(prepared.train.images, prepared.train.labels)
     arrays, scores = {}, {}
@@ -68,9 +69,15 @@ def _train_and_score(task: Task) -> Record:
     return Record(task.spec, scores.get("test", {}), _selecting(scores["validation"]), cost_of_run, facts, arrays)
 
 
-def curve_points(images_seen: int, *, watched: int) -> int:
-    """How often a run looks at validation images: it sees no more there than it learns from, or looks `LEAST_POINTS` times."""
-    return int(np.clip(images_seen // watched, LEAST_POINTS, CURVE_POINTS))
+def curve_points(images_seen: int, *, images: int) -> int:
+    """How often a run looks at the validation images: it sees no more there than it learns from, or looks `LEAST_POINTS` times.
+
+    Args:
+        images_seen: that it learns from.
+        images: of the whole dataset, of which about `VALIDATION_SHARE` are looked at: redrawn splits differ a little, and their
+            curves have the same points.
+    """
+    return int(np.clip(images_seen // (VALIDATION_SHARE * images), LEAST_POINTS, CURVE_POINTS))
 
 
 def _diagnose(task: Task) -> Record:

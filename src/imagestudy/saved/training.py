@@ -64,6 +64,7 @@ def save(spec: RunSpec, folder: Path, *, scores: dict[str, Any], provenance: dic
         classes=len(prepared.classes),
         flips=prepared.flips,
         watch=(prepared.validation.images, prepared.validation.labels),
+        points=0,
     ).fit(prepared.train.images, prepared.train.labels)
     weights = safetensors.torch.save(_keep(learner, prepared), metadata={"format": "pt"})
     written = _describe(spec, learner, prepared) | {

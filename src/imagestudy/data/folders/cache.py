@@ -9,6 +9,7 @@ import glob
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,8 +56,16 @@ def _settle(listing: Listing, look: Look, workers: int | None) -> tuple[str, Loo
         kept = json.dumps({"content": scan.content, "look": asdict(decided)}).encode()
         put(note, kept + b"\n" + settled[2])
     content, decided, record = settled
-    put(folder_of(content, decided) / "scan.json", record)
+    _remember(folder_of(content, decided) / "scan.json", record)
     return content, decided
+
+
+def _remember(file: Path, record: bytes) -> None:
+    """Make a scan the latest of its content; a cache that may only be read stays as it is if it holds that scan."""
+    if not file.is_file() or file.read_bytes() != record:
+        put(file, record)
+    with suppress(OSError):
+        file.touch()
 
 
 def _recall_settled(note: Path) -> tuple[str, Look, bytes] | None:
