@@ -42,7 +42,7 @@ def say_n(interval: stats.Interval) -> str:
 def say_needed(needed: stats.Needed) -> str:
     """`about 12 more runs and 300 more test images`; empty if it cannot be told."""
     runs = f"{needed.more_runs:,} more {_plural('run', needed.more_runs)}" if needed.more_runs else ""
-    images = f"{_round_up(needed.more_images):,} more test images" if needed.more_images else ""
+    images = f"{_round_up(needed.more_images)} more test images" if needed.more_images else ""
     both = " and ".join(part for part in (runs, images) if part)
     return f"about {both}" if both else ""
 
