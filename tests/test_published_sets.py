@@ -7,7 +7,7 @@ from imagestudy import grids, paths
 from imagestudy.publishing import readme_marks
 from imagestudy.specs import load_study
 
-STUDIES = ("fashion_mnist", "magnetic_tile")
+STUDIES = ("fashion_mnist", "cifar10_jpeg", "magnetic_tile")
 FLOORS = {"mlp": 0.89, "bilstm": 0.89, "resnet": 0.925, "vit": 0.88}
 """Accuracy on balanced Fashion-MNIST below which a model, or its recipe, is broken; within three times the study's budget."""
 

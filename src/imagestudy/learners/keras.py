@@ -15,6 +15,7 @@ from imagestudy.data import augment
 from imagestudy.errors import InputError, place
 from imagestudy.learners.classical import Beside, Images, Labels, log_softmax
 from imagestudy.learners.descent import LEARNING_RATE, WEIGHT_DECAY
+from imagestudy.learners.heap import keep_freed_memory
 from imagestudy.learners.keras_descent import KerasDescent
 from imagestudy.learners.keras_losses import KERAS_COSTS, keras_loss
 from imagestudy.learners.network import PREDICT_BATCH, channels_first, measure_channels
@@ -103,6 +104,7 @@ class KerasLearner:
         # What TensorFlow compiled for the run before stays in memory otherwise, some megabytes a run.
         keras.utils.clear_session()
         make_torch_deterministic(self.spec.seed_of("init"), "init", threads=self.spec.training.threads)
+        keep_freed_memory()
         _, height, width, channel = images.shape
         self.network = cast(KerasNetwork, build(self.spec.model, shape=(channel, height, width), classes=self.classes))
         started = time.perf_counter()

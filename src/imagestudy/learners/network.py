@@ -18,6 +18,7 @@ from imagestudy.errors import InputError
 from imagestudy.learners.classical import Beside, Images, Labels
 from imagestudy.learners.descent import LEARNING_RATE, WEIGHT_DECAY, Descent
 from imagestudy.learners.endings import class_means, normalize_head
+from imagestudy.learners.heap import keep_freed_memory
 from imagestudy.learners.tracker import CURVE_POINTS, Tracker
 from imagestudy.models import Network, build
 from imagestudy.models.heads import CosineHead, ScaledHead
@@ -112,6 +113,7 @@ class TorchLearner:
         """
         training = self.spec.training
         make_torch_deterministic(self.spec.seed_of("init"), "init", threads=training.threads)
+        keep_freed_memory()
         device = torch.device(training.device)
         _, height, width, channel = images.shape
         self._shape = (channel, height, width)
