@@ -1,6 +1,7 @@
 """A plan fits its budget, is kept for the same images, and is a study file that opens."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,14 @@ def test_a_classical_model_takes_part_if_its_share_of_the_budget_is_enough(monke
     assert (work, set(left_out)) == (bare, set(planning.CLASSICAL))
 
 
+@pytest.mark.parametrize(("candidate", "more"), [(True, 10.0), (False, 0.0)])
+def test_only_candidates_are_trained_again_without_groups(monkeypatch, candidate, more):
+    monkeypatch.setattr(pricing, "measure_classical", lambda *_, images: (10.0, 0.0))  # noqa: ARG005
+    dataset, work = data.sources.load(Choice(name="digits")), pricing.Work(100, 20, 30)
+    once, twice = (replace(work, plain=n).with_classical("svm", dataset, candidate=candidate).every_run_s for n in (1, 2))
+    assert twice - once == pytest.approx(more)
+
+
 @pytest.mark.parametrize("model", planning.CLASSICAL)
 def test_a_fit_to_all_images_is_guessed_from_a_fit_to_a_few(model, monkeypatch):
     dataset = data.sources.load(Choice(name="digits"))
@@ -150,7 +159,7 @@ def test_the_plan_opens_as_a_study_and_is_kept_for_the_same_images(own):
     plan = grids.open_study(str(file), "default")
     assert plan.is_redrawn
     assert [profile.name for profile in plan.study.profiles] == ["natural"]
-    assert plan.study.crossed == (*planning.NETWORKS, planning.CLASSICAL[1])
+    assert plan.study.crossed == (*planning.NETWORKS, planning.CANDIDATE)
     assert data.image_shape(plan.study.dataset) == (3, 16, 16)
     assert plan.study.left_out["resnet18"].endswith("could not be fetched (a test fetches nothing)")
     before = file.read_bytes()
@@ -167,7 +176,7 @@ def test_a_pretrained_network_that_can_be_had_is_a_candidate_at_its_own_learning
     monkeypatch.setattr(planning, "fetch_weights", lambda _: own)
     monkeypatch.setattr(planning, "measure", lambda *_, **__: 1_000.0)
     plan = grids.open_study(str(planning.plan_study(own, name=None, budget="2h")), "default")
-    assert plan.study.crossed == (*planning.NETWORKS, "resnet18", planning.CLASSICAL[1])
+    assert plan.study.crossed == (*planning.NETWORKS, "resnet18", planning.CANDIDATE)
     assert plan.study.left_out == {}
     rates = {name: grids.cell(plan, name)[0].training.learning_rate for name in ("resnet", "resnet18")}
     assert rates == {"resnet": planning.RATE, "resnet18": models.entry("resnet18").facts["learning_rate"]}

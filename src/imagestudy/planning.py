@@ -29,8 +29,7 @@ NETWORKS = ("mlp", "resnet", "bilstm", "vit")
 LEAST_PRETRAINED = 10_000
 """Images seen by a training, below which the pretrained network is left out: it is slow, and all networks see as many images; what
 it takes of a small budget is lost to those that start from nothing, and they would be compared before they have learned."""
-CLASSICAL = ("logistic", "svm")
-"""A baseline, and a candidate."""
+BASELINE, CANDIDATE = CLASSICAL = ("logistic", "svm")
 MOST_FOR_CLASSICAL = 5_000
 """Training images up to which these are thought of: the time of the kernel method grows with the square of their number."""
 CLASSICAL_SHARE = 0.2
@@ -129,7 +128,7 @@ def invite_classical(dataset: Dataset, *, allowed_s: float, cores: int) -> tuple
         why = f"there are {work.train:,} training images, and classical models are tried on {MOST_FOR_CLASSICAL:,} at most"
         return work, dict.fromkeys(CLASSICAL, why)
     for model in CLASSICAL:
-        more = work.with_classical(model, dataset)
+        more = work.with_classical(model, dataset, candidate=model == CANDIDATE)
         added_s = min(RUNS) * (more.every_run_s - work.every_run_s) / cores + more.once_s - work.once_s
         if added_s <= CLASSICAL_SHARE * allowed_s:
             work = more
@@ -186,8 +185,8 @@ def fit(speeds: dict[str, float], work: Work, *, allowed_s: float, cores: int) -
 
 def write_study(place: Path, *, name: str, offer: Offer, dataset: Dataset, params: int, left_out: dict[str, str]) -> str:
     """The study file below its first line, opening with what it costs."""
-    baselines = ["majority", *(name for name in CLASSICAL[:1] if name not in left_out)]
-    crossed = [*offer.networks, *(name for name in CLASSICAL[1:] if name not in left_out)]
+    baselines = ["majority", BASELINE] if BASELINE not in left_out else ["majority"]
+    crossed = [*offer.networks, CANDIDATE] if CANDIDATE not in left_out else list(offer.networks)
     effort = {"runs": offer.runs, "rungs": RUNGS, "finalists": FINALISTS}
     study = {
         "name": name,

@@ -62,14 +62,14 @@ class Work:
         """Images that a run predicts: on the way, and all parts at its end."""
         return self.validation * curve_points(images_seen, images=self.images) + self.images
 
-    def with_classical(self, model: str, dataset: Dataset) -> "Work":
-        """The work with that of a classical model: the kernel method's as a candidate's, else a baseline's."""
+    def with_classical(self, model: str, dataset: Dataset, *, candidate: bool) -> "Work":
+        """The work with that of a classical model: a candidate is tried with remedies, a baseline is trained plainly once a run."""
         fit_s, decide_s = measure_classical(model, dataset, images=self.train)
         run_s = fit_s + decide_s * self.images
         trials = len([name for name in REMEDIES if name in followed_remedies(model) and name not in DERIVED])
-        tried_s = trials * RUNGS * (fit_s + decide_s * self.validation) + (trials - 1) * run_s if model == "svm" else 0.0
-        once_s = fit_s + decide_s * self.timed
-        return replace(self, every_run_s=self.every_run_s + self.plain * run_s + tried_s, once_s=self.once_s + once_s)
+        tried_s = trials * RUNGS * (fit_s + decide_s * self.validation) + (trials - 1 + self.plain) * run_s
+        every_run_s, once_s = tried_s if candidate else run_s, fit_s + decide_s * self.timed
+        return replace(self, every_run_s=self.every_run_s + every_run_s, once_s=self.once_s + once_s)
 
 
 def measure(model: str, dataset: Dataset, *, params: int, images: int = PROBED_IMAGES) -> float:

@@ -102,7 +102,7 @@ def fetch(remote: RemoteFile, folder: Path) -> Path:
     """The file in `folder`, with the right checksum; if it is there already nothing is fetched, and the folder may be read only.
 
     Raises:
-        InputError: the folder cannot be written to.
+        InputError: the file cannot be read, or the folder not be written to.
         NotFetchedError: no address gives the file, which is an `InputError` too; it says where to put the file by hand.
     """
     file = folder / remote.name

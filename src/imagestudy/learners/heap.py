@@ -15,7 +15,7 @@ def keep_freed_memory() -> bool:
     """Let the C library keep what is freed at the top of its heap, for this process; say whether it does.
 
     By itself glibc gives the activations of every step back to the system and asks for them in the next one, and each page is
-    cleared anew: for a recurrent network that is a third of the time. No number changes. Other C libraries stay as they are.
+    cleared anew. No number changes. Other C libraries stay as they are.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

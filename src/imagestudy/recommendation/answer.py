@@ -119,14 +119,9 @@ def _named(one: Candidate) -> dict[str, object]:
 def _judged(judged: Judged, *, same: bool) -> dict[str, object]:
     if same:  # nothing is unsure about the difference of a candidate from itself
         return dict.fromkeys(("difference", "difference_low", "difference_high"), 0.0) | {"verdict": "", "needed": ""}
-    interval = judged.interval
-    return {
-        "difference": interval.estimate,
-        "difference_low": interval.low,
-        "difference_high": interval.high,
-        "verdict": judged.verdict,
-        "needed": compare.say_needed(judged.needed) if judged.verdict == "undecided" else "",
-    }
+    row = compare.as_row(judged)
+    bounds = {"difference": row["difference"], "difference_low": row["low"], "difference_high": row["high"]}
+    return bounds | {name: row[name] for name in ("verdict", "needed")}
 
 
 def name_of(candidate: Candidate) -> str:
