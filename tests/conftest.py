@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imagestudy import paths
+from imagestudy.core import paths
 
 GUARDED = tuple(str(paths.ROOT / name) + os.sep for name in ("data", "results", "notebooks"))
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

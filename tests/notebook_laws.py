@@ -8,8 +8,8 @@ import nbformat
 from nbformat import NotebookNode
 
 from imagestudy import report
-from imagestudy.errors import InputError
-from imagestudy.report.papers import DECLARABLE
+from imagestudy.core.errors import InputError
+from imagestudy.report.notebooks import DECLARABLE
 
 CODE_CELLS = range(8, 23)
 LINES = 15

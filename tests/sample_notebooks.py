@@ -6,7 +6,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from imagestudy.report.quiet import METADATA
+from imagestudy.report.clean_outputs import METADATA
 
 PARAMETERS = """study: str = "digits"  # a name in studies/, or a path to a study file
 effort: str = "default"  # smoke, default or full

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 from scipy.special import log_softmax
 
-from imagestudy import grids, imbalance
-from imagestudy.grids import Plan
-from imagestudy.records import Records, labels_key
+from imagestudy.analysis import imbalance
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.dependencies import is_derived
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.versions import stamp
 from imagestudy.remedies import posthoc
-from imagestudy.runs.lineage import is_derived
-from imagestudy.specs import RunSpec
-from imagestudy.store import Record
-from imagestudy.versions import stamp
 
 STUDY = """\
 dataset: digits

@@ -3,68 +3,46 @@
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from imagestudy import paths
+from imagestudy.core import paths
 
 PACKAGE = "imagestudy"
 SOURCES = paths.ROOT / "src"
-ROWS = {
-    "errors": 0,
-    "paths": 0,
-    "seeding": 0,
-    "metrics": 0,
+FLOORS = {
+    "core": 0,
     "stats": 0,
-    "specs": 1,
-    "writing": 1,
-    "registry": 2,
-    "data": 3,
-    "models": 3,
-    "remedies": 3,
-    "learners": 4,
-    "store": 4,
-    "executors": 4,
-    "versions": 4,
-    "records": 5,
-    "grids": 6,
-    "runs": 6,
-    "compare": 7,
-    "halving": 7,
-    "planned": 7,
-    "planning": 9,
-    "pricing": 8,
-    "outlook": 8,
-    "tables": 7,
-    "figures": 8,
-    "claims": 8,
-    "overview": 8,
-    "preprocessed": 8,
-    "recipe": 8,
-    "optimism": 8,
-    "imbalance": 9,
-    "inspection": 9,
-    "spread": 9,
-    "verdicts": 9,
-    "benchmark": 9,
-    "parity": 9,
-    "report": 9,
-    "saved": 9,
-    "predicting": 10,
-    "recommendation": 9,
-    "frameworks": 10,
-    "results": 10,
-    "publishing": 11,
-    "settling": 10,
-    "cli": 12,
+    "metrics": 0,
+    "data": 1,
+    "models": 1,
+    "remedies": 1,
+    "training": 2,
+    "experiments": 3,
+    "figures": 4,
+    "inference": 4,
+    "analysis": 5,
+    "report": 6,
+    "cli": 7,
 }
-"""Module or package → row. A module imports from rows of a lower number, and inside its own package."""
+"""Room → floor, see DESIGN. A room imports only from lower floors, and inside itself; rooms of one floor do not know each other."""
 
 ON_THEIR_OWN = ("metrics", "stats")
 ALLOWED_TO_THOSE = {"numpy", "scipy", "jaxtyping", *sys.stdlib_module_names}
 UNSAFE = {"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib.load"}
-WITHOUT_TORCH = ("compare", "tables", "figures", "claims", "overview", "imbalance", "verdicts", "spread", "settling", "optimism")
+WITHOUT_TORCH = (
+    "figures",
+    "analysis.comparisons",
+    "analysis.accuracy",
+    "analysis.imbalance",
+    "analysis.variance",
+    "analysis.claims",
+    "analysis.recommendation",
+    "analysis.preprocessing",
+)
+"""Rooms and analyses that evaluate what was recorded, and name no torch."""
 
 
 def imported(source: str, module: str, *, is_package: bool = False) -> set[str]:
@@ -90,19 +68,19 @@ def modules(folder: Path) -> Iterator[tuple[str, str, bool]]:
 
 
 def part(module: str) -> str:
-    """The module or package that the table has a row for."""
+    """The room of a module."""
     return [*module.split("."), ""][1]
 
 
 def faults(folder: Path, rows: dict[str, int]) -> list[str]:
-    """Every import that does not go down, and every module that the table does not know."""
+    """Every import that does not go down, and every module that stands in no room."""
     found = []
     for module, source, is_package in modules(folder):
         if module == PACKAGE:
             found += [f"{module} imports {name}" for name in imported(source, module, is_package=True) if name.startswith(PACKAGE)]
             continue
         if part(module) not in rows:
-            found.append(f"{module} has no row")
+            found.append(f"{module} is in no room")
             continue
         inside = {part(name) for name in imported(source, module, is_package=is_package) if name.split(".")[0] == PACKAGE}
         found += [
@@ -111,6 +89,23 @@ def faults(folder: Path, rows: dict[str, int]) -> list[str]:
             if name not in rows or rows[name] >= rows[part(module)]
         ]
     return found
+
+
+def circles(folder: Path) -> list[str]:
+    """Modules that import each other, directly or by way of others; what a package exports counts as its own module."""
+    texts = {name: source for name, source, _ in modules(folder)}
+    try:
+        tuple(TopologicalSorter({name: read_from(source, set(texts)) for name, source in texts.items()}).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def read_from(source: str, known: set[str]) -> set[str]:
+    """The modules among those known from which a source takes a name; of `from package import module` the module alone."""
+    froms = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    pairs = [(f"{node.module}.{alias.name}", str(node.module)) for node in froms for alias in node.names]
+    return {full if full in known else base for full, base in pairs} & known
 
 
 def opens_pickles(source: str) -> bool:
@@ -122,7 +117,7 @@ def opens_pickles(source: str) -> bool:
 
 def outside(module: str) -> set[str]:
     """Names of all that a module of the package, or those of a package in it, import from elsewhere."""
-    own = [given for given in modules(SOURCES) if part(given[0]) == module]
+    own = [given for given in modules(SOURCES) if f"{given[0]}.".startswith(f"{PACKAGE}.{module}.")]
     return {found.split(".")[0] for name, text, package in own for found in imported(text, name, is_package=package)}
 
 
@@ -134,16 +129,19 @@ def build(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-SMALL_ROWS = {"low": 0, "side": 1, "beside": 1, "high": 2}
+SMALL_FLOORS = {"low": 0, "side": 1, "beside": 1, "high": 2}
 
 
 class TestThePackage:
     def test_imports_only_go_down(self) -> None:
-        assert faults(SOURCES, ROWS) == []
+        assert faults(SOURCES, FLOORS) == []
 
     def test_there_is_something_to_read(self) -> None:
-        read = {part(name) for name, _, _ in modules(SOURCES)}
-        assert {"specs", "data", "models", "remedies", "learners", "runs"} <= read
+        assert {part(name) for name, _, _ in modules(SOURCES)} - {""} == set(FLOORS)
+
+    def test_no_module_stands_loose_and_no_two_import_each_other(self) -> None:
+        assert sorted(file.name for file in (SOURCES / PACKAGE).glob("*.py")) == ["__init__.py"]
+        assert circles(SOURCES) == []
 
     @pytest.mark.parametrize("module", ON_THEIR_OWN)
     def test_scores_and_statistics_stand_on_numpy_and_scipy_alone(self, module: str) -> None:
@@ -153,9 +151,10 @@ class TestThePackage:
     def test_nothing_above_the_records_names_torch(self, module: str) -> None:
         assert outside(module) & {"torch", "torchvision"} == set()
 
-    def test_the_store_knows_the_specs_alone(self) -> None:
-        names = {n for name, text, _ in modules(SOURCES) if name == f"{PACKAGE}.store" for n in imported(text, name)}
-        assert {part(name) for name in names if name.startswith(PACKAGE)} == {"specs"}
+    def test_the_store_knows_specs_and_records_alone(self) -> None:
+        names = {n for name, text, _ in modules(SOURCES) if name == f"{PACKAGE}.experiments.store" for n in imported(text, name)}
+        own = {name.split(".")[2] for name in names if name.startswith(f"{PACKAGE}.") and name.count(".") > 1}
+        assert own == {"specs", "records", "codec"}
 
     def test_no_search_path_is_edited(self) -> None:
         assert [name for name, text, _ in modules(SOURCES) if "sys.path" in text] == []
@@ -183,16 +182,16 @@ class TestThisTest:
     )
     def test_an_upward_import_is_found(self, text: str, tmp_path: Path) -> None:
         folder = build(tmp_path, {"__init__.py": "", "low.py": text, "high.py": ""})
-        assert faults(folder, SMALL_ROWS) == ["imagestudy.low imports high"]
+        assert faults(folder, SMALL_FLOORS) == ["imagestudy.low imports high"]
 
     @pytest.mark.parametrize("text", ["from imagestudy import high", "from .. import high", "from ..high import thing"])
     def test_one_inside_a_package_is_found(self, text: str, tmp_path: Path) -> None:
         folder = build(tmp_path, {"low/__init__.py": "", "low/deep.py": text})
-        assert faults(folder, SMALL_ROWS) == ["imagestudy.low.deep imports high"]
+        assert faults(folder, SMALL_FLOORS) == ["imagestudy.low.deep imports high"]
 
     def test_a_sideways_import_is_found(self, tmp_path: Path) -> None:
         folder = build(tmp_path, {"side.py": "from imagestudy import beside"})
-        assert faults(folder, SMALL_ROWS) == ["imagestudy.side imports beside"]
+        assert faults(folder, SMALL_FLOORS) == ["imagestudy.side imports beside"]
 
     def test_a_downward_import_and_one_inside_a_package_are_fine(self, tmp_path: Path) -> None:
         files = {
@@ -200,14 +199,14 @@ class TestThisTest:
             "high/deep.py": "from imagestudy import side\nfrom imagestudy.high import other\nimport numpy as high",
             "low.py": "import numpy\nfrom torch import high",
         }
-        assert faults(build(tmp_path, files), SMALL_ROWS) == []
+        assert faults(build(tmp_path, files), SMALL_FLOORS) == []
 
-    def test_a_module_without_a_row_is_an_error(self, tmp_path: Path) -> None:
+    def test_a_module_in_no_room_is_an_error(self, tmp_path: Path) -> None:
         folder = build(tmp_path, {"stray.py": "", "deep/er.py": "", "side.py": "from imagestudy import stray"})
-        assert faults(folder, SMALL_ROWS) == [
-            "imagestudy.deep.er has no row",
+        assert faults(folder, SMALL_FLOORS) == [
+            "imagestudy.deep.er is in no room",
             "imagestudy.side imports stray",
-            "imagestudy.stray has no row",
+            "imagestudy.stray is in no room",
         ]
 
     @pytest.mark.parametrize(
@@ -224,6 +223,16 @@ class TestThisTest:
     def test_a_pickle_that_would_be_opened_is_found(self, text: str, opens: bool) -> None:
         assert opens_pickles(text) == opens
 
+    def test_a_circle_is_found_and_a_package_beside_its_own_modules_is_none(self, tmp_path: Path) -> None:
+        files = {
+            "low.py": "from imagestudy.side import a",
+            "side.py": "from imagestudy import beside",
+            "beside.py": "def late():\n    from imagestudy.low import b",
+        }
+        assert {name.split(".")[1] for name in circles(build(tmp_path / "round", files))} == {"low", "side", "beside"}
+        files = {"high/__init__.py": "from imagestudy.high.deep import a", "high/deep.py": "from imagestudy.high import other"}
+        assert circles(build(tmp_path / "straight", files | {"high/other.py": ""})) == []
+
     def test_the_package_itself_imports_nothing_of_its_own(self, tmp_path: Path) -> None:
         folder = build(tmp_path, {"__init__.py": "import imagestudy.low"})
-        assert faults(folder, SMALL_ROWS) == ["imagestudy imports imagestudy.low"]
+        assert faults(folder, SMALL_FLOORS) == ["imagestudy imports imagestudy.low"]

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from imagestudy.data.augment import apply, augmentations, bind, check_allowed, preview
-from imagestudy.data.sources import load
-from imagestudy.errors import InputError
-from imagestudy.seeding import torch_generator
-from imagestudy.specs import Choice
+from imagestudy.core.errors import InputError
+from imagestudy.core.seeding import torch_generator
+from imagestudy.core.specs import Choice
+from imagestudy.data.augmentation import apply, augmentations, bind, check_allowed, preview
+from imagestudy.data.datasets import load
 
 FLIPS = ("horizontal", "vertical")
 SHAPES = [(8, 1, 8, 8), (5, 3, 9, 14), (1, 1, 32, 32)]

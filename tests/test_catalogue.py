@@ -4,12 +4,14 @@ import time
 
 import pytest
 
-from imagestudy import data, paths, results
-from imagestudy.data import download, sources, splits
-from imagestudy.data.public import idx
-from imagestudy.specs import Choice
+from imagestudy import data
+from imagestudy.core import download, paths
+from imagestudy.core.specs import Choice
+from imagestudy.data import datasets, splits
+from imagestudy.data.public import mnist
+from imagestudy.report import results
 
-LISTED = tuple(name for name in sources.sources.names() if sources.sources.entry(name).facts.get("listed", True))
+LISTED = tuple(name for name in datasets.sources.names() if datasets.sources.entry(name).facts.get("listed", True))
 ROWS = {
     cells[0].strip("`"): cells[1:]
     for line in (paths.ROOT / "data" / "README.md").read_text(encoding="utf-8").splitlines()
@@ -36,11 +38,11 @@ class TestCatalogue:
         assert {"digits", "probe", "fashion_mnist", "cifar100", "olivetti"} < set(LISTED)
 
     def test_what_cannot_be_named_beforehand_is_not_listed(self) -> None:
-        assert set(sources.sources.names()) - set(LISTED) == set(sources.sources.names(listed=False))
+        assert set(datasets.sources.names()) - set(LISTED) == set(datasets.sources.names(listed=False))
 
     @pytest.mark.parametrize("name", ["digits", "probe"])
     def test_what_is_built_in_is_measured(self, name: str) -> None:
-        dataset, said = sources.load(Choice(name=name)), row(name)
+        dataset, said = datasets.load(Choice(name=name)), row(name)
         assert said["images"] == len(dataset.images)
         assert said["size"] == "×".join(map(str, dataset.images.shape[1:]))
         assert said["classes"] == len(dataset.classes)
@@ -48,9 +50,9 @@ class TestCatalogue:
         assert said["on disk"] == "built in"
 
     def test_a_set_is_on_disk_once_all_its_files_are(self) -> None:
-        folder = idx.KMNIST.place()
+        folder = mnist.KMNIST.place()
         folder.mkdir(parents=True)
-        for file in idx.FILES:
+        for file in mnist.FILES:
             assert row("kmnist")["on disk"] == "no"
             (folder / file).write_bytes(b"")
         assert row("kmnist")["on disk"] == "yes"
@@ -93,5 +95,5 @@ class TestReadme:
         colour = "grey" if channels == "1" else "colour"
         assert images == f"{said['images']:,} {colour}, {height}×{width}, {said['classes']} classes"
         assert license_.startswith(str(said["license"])) or name == "probe"
-        first_author = sources.sources.entry(name).facts["citation"].replace(" ", ",").split(",")[0]
+        first_author = datasets.sources.entry(name).facts["citation"].replace(" ", ",").split(",")[0]
         assert first_author in source or name == "probe"

@@ -5,12 +5,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from imagestudy import claims, compare, data, grids
-from imagestudy.grids import DECIDING, TRADITIONAL
-from imagestudy.records import Records, labels_key
-from imagestudy.specs import RunSpec
-from imagestudy.store import Record
-from imagestudy.versions import stamp
+from imagestudy import data
+from imagestudy.analysis import claims, comparisons
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import DECIDING, TRADITIONAL
+from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.versions import stamp
 
 DECISIVE = 0.9
 
@@ -87,9 +88,9 @@ def test_a9_is_the_growth_of_the_gap_with_each_doubling_of_the_training_set(plan
 def test_the_slope_of_effects_on_a_line_is_its_slope_and_one_that_does_not_change_has_none():
     values, weights, strata = np.arange(6.0).reshape(2, 3), np.full(3, 1 / 3), np.zeros(3, dtype=np.int64)
     x = np.array([1.0, 2.0, 4.0])
-    rising = [compare.Effect(values + 0.5 * one, weights, strata) for one in x]
+    rising = [comparisons.Effect(values + 0.5 * one, weights, strata) for one in x]
     np.testing.assert_allclose(claims.slope_of(rising, x).by_run, 0.5)
-    np.testing.assert_allclose(claims.slope_of([compare.Effect(values, weights, strata)] * 3, x).by_run, 0, atol=1e-12)
+    np.testing.assert_allclose(claims.slope_of([comparisons.Effect(values, weights, strata)] * 3, x).by_run, 0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -150,4 +151,4 @@ def test_equal_members_are_never_called_better(plan):
     assert {found[c] for c in ("A2", "A3", "A4", "A5", "A6", "A7", "A8")} <= {"undecided", "equivalent"}
     same = made(plan, lambda _: 1.0)
     cell = same.of(grids.cell(plan, "mlp"))
-    assert compare.judge(compare.difference(cell, cell), margin=0.01, comparisons=1).verdict == "equivalent"
+    assert comparisons.judge(comparisons.difference(cell, cell), margin=0.01, comparisons=1).verdict == "equivalent"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from imagestudy import paths
 from imagestudy.cli import app
+from imagestudy.core import paths
 
 SMALL = """
 dataset: digits
@@ -82,9 +82,9 @@ def test_a_fault_in_a_study_file_is_named_with_what_is_allowed(tmp_path, change,
 
 
 def test_a_width_that_does_not_divide_is_refused_with_the_multiples_allowed():
-    from imagestudy.errors import InputError
+    from imagestudy.core.errors import InputError
+    from imagestudy.core.specs import ModelSpec
     from imagestudy.models import build
-    from imagestudy.specs import ModelSpec
 
     with pytest.raises(InputError, match="33 was given; allowed are multiples of 2"):
         build(ModelSpec(name="vit", options={"width": 33}), shape=(1, 8, 8), classes=10)

@@ -10,10 +10,13 @@ import yaml
 from sample_folders import fill
 from typer.testing import CliRunner
 
-from imagestudy import cli, grids, paths, planned, planning, saved
+from imagestudy import cli, inference
 from imagestudy.cli import app
-from imagestudy.data.download import RemoteFile
-from imagestudy.errors import InputError
+from imagestudy.core import paths
+from imagestudy.core.download import RemoteFile
+from imagestudy.core.errors import InputError
+from imagestudy.experiments import grids
+from imagestudy.experiments.planning import planner, study_file
 
 
 def imagestudy(*words: str) -> tuple[int, str]:
@@ -30,10 +33,10 @@ def _small_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise InputError("tests fetch nothing")
 
-    monkeypatch.setattr(planning, "NETWORKS", ("mlp",))
-    monkeypatch.setattr(planning, "REMEDIES", ("none", "logit_adjustment"))
-    monkeypatch.setattr(planning, "MOST_FOR_CLASSICAL", 0)
-    monkeypatch.setattr(planning, "fetch_weights", refuse)
+    monkeypatch.setattr(planner, "NETWORKS", ("mlp",))
+    monkeypatch.setattr(planner, "REMEDIES", ("none", "logit_adjustment"))
+    monkeypatch.setattr(planner, "MOST_FOR_CLASSICAL", 0)
+    monkeypatch.setattr(planner, "fetch_weights", refuse)
 
 
 def test_a_folder_becomes_a_plan_a_report_and_a_model_and_its_name_stands_for_it(tmp_path: Path) -> None:
@@ -57,7 +60,7 @@ def test_a_folder_becomes_a_plan_a_report_and_a_model_and_its_name_stands_for_it
     assert "24 images of 2 classes" in front
     assert "1 file was set aside; 13_recommendation lists it and why." in front
     assert (results / "tables" / "panel.csv").is_file()
-    assert saved.load(results / "model").classes == ("cat", "dog")
+    assert inference.load(results / "model").classes == ("cat", "dog")
 
     before = (results / "study.yaml").read_bytes()
     code, output = imagestudy("run", "--data", str(others), *given)
@@ -119,7 +122,7 @@ def _only_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object, **__: object) -> None:
         raise typer.Exit(0)
 
-    monkeypatch.setattr(planning, "measure", lambda *_, **__: 1_000.0)
+    monkeypatch.setattr(planner, "measure", lambda *_, **__: 1_000.0)
     monkeypatch.setattr(cli, "_train", stop)
 
 
@@ -140,14 +143,14 @@ def test_weights_that_came_later_are_named_and_change_no_plan(tmp_path: Path, mo
     assert "leaves resnet18 out" not in imagestudy(*words)[1]
     file = paths.study_results("good") / "study.yaml"
     before = file.read_bytes()
-    monkeypatch.setattr(planned, "remote_weights", lambda _: RemoteFile("some.pth", (), ""))
+    monkeypatch.setattr(study_file, "remote_weights", lambda _: RemoteFile("some.pth", (), ""))
     paths.weights_folder().mkdir(parents=True, exist_ok=True)
     (paths.weights_folder() / "some.pth").touch()
     output = imagestudy(*words)[1]
     assert "This plan leaves resnet18 out because its weights could not be had; they are here now." in output
     assert f"remove {file} and give the same command again." in output
     assert file.read_bytes() == before
-    file.write_bytes(before.replace(planned.LACKING.encode(), b"it is slow"))
+    file.write_bytes(before.replace(study_file.LACKING.encode(), b"it is slow"))
     assert "leaves resnet18 out" not in imagestudy(*words)[1]
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from imagestudy import compare, stats
-from imagestudy.compare import Effect
-from imagestudy.records import Records, labels_key
-from imagestudy.specs import Choice, ModelSpec, ProfileSpec, RunSpec
-from imagestudy.store import Record
+from imagestudy import stats
+from imagestudy.analysis import comparisons as compare
+from imagestudy.analysis.comparisons import Effect
+from imagestudy.core.specs import Choice, ModelSpec, ProfileSpec, RunSpec
+from imagestudy.experiments.records import Record, Records, labels_key
 
 DIGITS = Choice(name="digits")
 LABELS = np.repeat(np.arange(10), 20).astype(np.int64)

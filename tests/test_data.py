@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from imagestudy import data
-from imagestudy.data import sources, splits
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.data import datasets, splits
 from imagestudy.models import models
 from imagestudy.remedies import remedies
-from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
 
 DIGITS = Choice(name="digits")
 NOISY = PreprocessingSpec(noise=Choice(name="gaussian", options={"sigma": 0.3}))
@@ -35,11 +35,11 @@ class TestParts:
         assert len(prepared.train.labels) == data.profile_size(DIGITS, ProfileSpec())
 
     def test_no_image_is_in_two_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        numbered = sources.load(DIGITS)
+        numbered = datasets.load(DIGITS)
         marks = np.zeros_like(numbered.images)
         marks[:, 0, 0, 0], marks[:, 0, 1, 0] = np.divmod(np.arange(len(marks)), 256)
-        marked = sources.Dataset(marks, numbered.labels, numbered.classes, numbered.part, numbered.flips, numbered.held_out)
-        monkeypatch.setattr(sources, "load", lambda *_, **__: marked)
+        marked = datasets.Dataset(marks, numbered.labels, numbered.classes, numbered.part, numbered.flips, numbered.held_out)
+        monkeypatch.setattr(datasets, "load", lambda *_, **__: marked)
         monkeypatch.setattr(data, "_kept", data._process)
         prepared, test = data.prepare(run()), data.test_part(run())
         parts = [rows(prepared.train), rows(prepared.validation), rows(test)]
@@ -62,7 +62,7 @@ class TestParts:
         monkeypatch.setattr(data, "test_part", lambda _: pytest.fail("the test images were asked for"))
         monkeypatch.setattr(data, "_take", lambda spec, indices: seen.append(indices) or take(spec, indices))
         data.prepare(run(profile=EXPONENTIAL, preprocessing=NOISY))
-        test = splits.split(sources.load(DIGITS)).test
+        test = splits.split(datasets.load(DIGITS)).test
         assert len(seen) == 2
         assert not set(test) & set(np.concatenate(seen))
 

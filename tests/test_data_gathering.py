@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from imagestudy import data
-from imagestudy.data import gathering, sources
-from imagestudy.data.gathering import gather
-from imagestudy.data.sources import Dataset
-from imagestudy.errors import InputError
-from imagestudy.learners import make_learner
-from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.data import arrays, datasets
+from imagestudy.data.arrays import gather
+from imagestudy.data.datasets import Dataset
+from imagestudy.training import make_learner
 
 LARGE = Choice(name="folder", options={"content": "large"})
 FLIP = PreprocessingSpec(augment=(Choice(name="flip", options={"direction": "horizontal"}),))
@@ -56,7 +56,7 @@ def open_set(file: Path | str) -> None:
     """The images as the cache of a folder gives them, in three classes."""
     images = np.load(file, mmap_mode="c", allow_pickle=False)
     labels, classes = np.arange(len(images)) % 3, ("a", "b", "c")
-    sources._loaded[LARGE.key()] = Dataset(images, labels, classes, part=None, flips=("horizontal",))
+    datasets._loaded[LARGE.key()] = Dataset(images, labels, classes, part=None, flips=("horizontal",))
 
 
 def train(model: str, *, images_seen: int) -> tuple[int, bool, list[bytes]]:
@@ -82,7 +82,7 @@ def train(model: str, *, images_seen: int) -> tuple[int, bool, list[bytes]]:
 
 @pytest.fixture
 def small_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "_loaded", {})
+    monkeypatch.setattr(datasets, "_loaded", {})
     forget()
     open_set(write_set(tmp_path / "small.npy", images=300, side=16))
     yield
@@ -93,13 +93,13 @@ def test_rows_on_the_disk_are_the_rows_in_memory_and_leave_no_file_behind(monkey
     images = np.random.default_rng(1).integers(0, 256, (3_000, 4, 5, 3), dtype=np.uint8)
     rows = np.random.default_rng(2).permutation(3_000)[:2_500]
     in_memory = gather(images, rows)
-    monkeypatch.setattr(gathering, "MOST_IN_MEMORY", in_memory.nbytes - 1)
+    monkeypatch.setattr(arrays, "MOST_IN_MEMORY", in_memory.nbytes - 1)
     on_disk = gather(images, rows)
     assert not isinstance(in_memory, np.memmap)
     assert isinstance(on_disk, np.memmap)
     np.testing.assert_array_equal(on_disk, in_memory)
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
-    monkeypatch.setattr(gathering, "MOST_IN_MEMORY", in_memory.nbytes)
+    monkeypatch.setattr(arrays, "MOST_IN_MEMORY", in_memory.nbytes)
     assert not isinstance(gather(images, rows), np.memmap)
 
 
@@ -113,7 +113,7 @@ def test_all_rows_in_their_order_are_no_copy():
 def test_where_the_disk_may_not_be_written_to_a_sentence_says_so(monkeypatch, tmp_path):
     (tmp_path / "cache").write_text("no folder")
     monkeypatch.setenv("IMAGESTUDY_DATA", str(tmp_path))
-    monkeypatch.setattr(gathering, "MOST_IN_MEMORY", 1)
+    monkeypatch.setattr(arrays, "MOST_IN_MEMORY", 1)
     with pytest.raises(InputError, match=r"cannot be written.*IMAGESTUDY_DATA"):
         gather(np.zeros((5, 2, 2, 1), dtype=np.uint8), np.array([1]))
 
@@ -132,12 +132,12 @@ def test_where_the_disk_may_not_be_written_to_a_sentence_says_so(monkeypatch, tm
 def test_what_is_changed_block_by_block_is_what_is_changed_at_once(monkeypatch, given):
     whole = data._processed(LARGE, given)
     forget()
-    monkeypatch.setattr(gathering, "MOST_IN_MEMORY", 1)
-    monkeypatch.setattr(gathering, "BLOCK", 7)
+    monkeypatch.setattr(arrays, "MOST_IN_MEMORY", 1)
+    monkeypatch.setattr(arrays, "BLOCK", 7)
     blocks = data._processed(LARGE, given)
     assert isinstance(blocks, np.memmap)
     np.testing.assert_array_equal(blocks, whole)
-    assert not np.array_equal(whole, sources.load(LARGE).images)
+    assert not np.array_equal(whole, datasets.load(LARGE).images)
 
 
 def test_the_majority_class_is_found_without_reading_images_that_no_memory_holds(tmp_path):
@@ -152,7 +152,7 @@ def test_the_majority_class_is_found_without_reading_images_that_no_memory_holds
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
 @pytest.mark.usefixtures("small_set")
 def test_keras_learns_the_same_from_the_disk_to_the_last_bit(tmp_path):
-    images, labels = sources.load(LARGE).images, sources.load(LARGE).labels
+    images, labels = datasets.load(LARGE).images, datasets.load(LARGE).labels
     mapped = np.memmap(tmp_path / "mapped", dtype=np.uint8, mode="w+", shape=images.shape)
     mapped[...] = images
     spec = RunSpec(dataset=LARGE, model=ModelSpec(name="keras_lenet"), training=TrainingSpec(images_seen=640))
@@ -164,7 +164,7 @@ def test_keras_learns_the_same_from_the_disk_to_the_last_bit(tmp_path):
 @pytest.mark.parametrize("model", ["lenet", "mlp", "bilstm"])
 def test_what_is_learned_from_the_disk_is_the_same_to_the_last_bit(monkeypatch, model):
     _, mapped, learned = train(model, images_seen=640)
-    monkeypatch.setattr(gathering, "MOST_IN_MEMORY", 1)
+    monkeypatch.setattr(arrays, "MOST_IN_MEMORY", 1)
     _, mapped_too, learned_too = train(model, images_seen=640)
     assert (mapped, mapped_too) == (False, True)
     assert learned == learned_too

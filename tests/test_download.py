@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from imagestudy.data import download
-from imagestudy.data.download import NotFetchedError, RemoteFile, fetch
-from imagestudy.errors import InputError
+from imagestudy.core import download
+from imagestudy.core.download import NotFetchedError, RemoteFile, fetch
+from imagestudy.core.errors import InputError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"

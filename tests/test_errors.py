@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imagestudy.errors import InputError, place, require_known, sentence
+from imagestudy.core.errors import InputError, place, require_known, sentence
 
 
 class Drink(BaseModel):

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
-from imagestudy.executors import Executor, FreshProcesses, InProcess, Processes, available_cores, executor_for
+from imagestudy.experiments.executors.local import Executor, FreshProcesses, InProcess, Processes, available_cores, executor_for
 
 TASKS = (3, 1, 4, 1, 5)
 

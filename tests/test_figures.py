@@ -18,13 +18,13 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from imagestudy import figures, stats
-from imagestudy.compare import Judged
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, RunSpec, TrainingSpec
+from imagestudy.experiments.records import Record
 from imagestudy.figures import style
 from imagestudy.figures.style import palette
 from imagestudy.models import models, views
-from imagestudy.specs import Choice, ModelSpec, RunSpec, TrainingSpec
-from imagestudy.store import Record
+from imagestudy.stats import Judged
 
 NAMES = ("mlp", "resnet", "bilstm", "vit", "crnn", "svm")
 FAMILIES = ("ann", "cnn", "rnn", "transformer", "hybrid", "classical")

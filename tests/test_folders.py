@@ -15,24 +15,24 @@ import pytest
 from PIL import Image
 from sample_folders import CLASSES, fill, paths_of, pixels, save
 
-from imagestudy import paths
-from imagestudy.data import folders, sources
-from imagestudy.data.folders import cache, decode, inspecting, recall, scan
-from imagestudy.data.folders.scans import digest_of
-from imagestudy.data.sources import TEST, TRAIN, VALIDATION
-from imagestudy.errors import InputError
-from imagestudy.specs import Choice
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice
+from imagestudy.data import datasets, folders
+from imagestudy.data.datasets import TEST, TRAIN, VALIDATION
+from imagestudy.data.folders import decode, decoded_cache, recall, scan, scanning
+from imagestudy.data.folders.scan_report import digest_of
 
 SHARED = paths.ROOT.parent / "shared" / "data"
 TILES = SHARED / "magnetic-tile.zip"
 
 
 def settle(path: Path, **options: object) -> Choice:
-    return sources.settle(Choice(name="folder", options={"path": str(path), "side": 16, **options}))
+    return datasets.settle(Choice(name="folder", options={"path": str(path), "side": 16, **options}))
 
 
-def load(path: Path, **options: object) -> sources.Dataset:
-    return sources.load(settle(path, **options))
+def load(path: Path, **options: object) -> datasets.Dataset:
+    return datasets.load(settle(path, **options))
 
 
 def reasons(found: folders.Scan) -> dict[str, str]:
@@ -97,8 +97,8 @@ class TestTheDataset:
         assert kept.options == {"content": scan(folder, group="cat").content, "side": 16, "fit": "pad", "colours": "rgb"}
         assert kept.version == 1
         (tmp_path / "pets").rename(tmp_path / "gone")
-        assert len(sources.load(kept).images) == 8
-        assert sources.settle(kept) == kept
+        assert len(datasets.load(kept).images) == 8
+        assert datasets.settle(kept) == kept
 
     def test_the_source_opens_a_path_without_being_settled(self, tmp_path: Path) -> None:
         folder = fill(tmp_path / "pets")
@@ -119,8 +119,8 @@ class TestTheDataset:
         (tmp_path / "pets" / "cat" / "0.broken.png").write_bytes(b"no")
         kept = settle(tmp_path / "pets")
         assert kept.options["colours"] == "grey"
-        assert sources.load(kept).images.shape == (8, 16, 16, 1)
-        np.testing.assert_array_equal(sources.load(kept).images, load(tmp_path / "pets", colours="grey").images)
+        assert datasets.load(kept).images.shape == (8, 16, 16, 1)
+        np.testing.assert_array_equal(datasets.load(kept).images, load(tmp_path / "pets", colours="grey").images)
 
     def test_one_coloured_pixel_makes_it_colour(self, tmp_path: Path) -> None:
         for file in fill(tmp_path / "pets").rglob("*.png"):
@@ -132,7 +132,7 @@ class TestTheDataset:
         assert settle(tmp_path / "pets").options["colours"] == "rgb"
 
     def test_it_is_not_in_the_catalogue_and_can_be_settled(self) -> None:
-        facts = dict(sources.sources.entry("folder").facts)
+        facts = dict(datasets.sources.entry("folder").facts)
         assert callable(facts.pop("settle"))
         assert facts == {"title": "a folder of images", "license": "the owner's", "citation": "", "listed": False}
 
@@ -158,7 +158,7 @@ class TestContent:
     def test_the_number_of_workers_changes_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = fill(tmp_path / "pets", number=20)
         (folder / "cat" / "broken.png").write_bytes(b"no")
-        monkeypatch.setattr(inspecting, "LARGEST_CHUNK", 3)
+        monkeypatch.setattr(scanning, "LARGEST_CHUNK", 3)
         found = []
         for workers in (1, 2):
             monkeypatch.setenv("IMAGESTUDY_DATA", str(tmp_path / f"data{workers}"))
@@ -183,8 +183,8 @@ class TestContent:
         Image.fromarray(image).save(file)
         second = settle(folder)
         assert second.options["content"] != first.options["content"]
-        assert not np.array_equal(sources.load(second).images[0], sources.load(first).images[0])
-        np.testing.assert_array_equal(sources.load(second).images[1:], sources.load(first).images[1:])
+        assert not np.array_equal(datasets.load(second).images[0], datasets.load(first).images[0])
+        np.testing.assert_array_equal(datasets.load(second).images[1:], datasets.load(first).images[1:])
 
     def test_where_one_value_ends_counts(self) -> None:
         assert len({digest_of(values) for values in (["ab", "c"], ["a", "bc"], ["abc"], ["abc", ""], [])}) == 5
@@ -228,7 +228,7 @@ class TestContent:
     def test_a_content_that_is_not_there_is_refused(self, tmp_path: Path, content: str) -> None:
         settle(fill(tmp_path / "pets"))
         with pytest.raises(InputError, match="give the path of the folder to make them again"):
-            sources.load(Choice(name="folder", options={"content": content}))
+            datasets.load(Choice(name="folder", options={"content": content}))
         with pytest.raises(InputError, match="no scan of content"):
             recall(content)
 
@@ -237,8 +237,8 @@ class TestTheCache:
     def test_files_are_read_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder, opened = fill(tmp_path / "pets"), []
         (folder / "cat" / "broken.jpg").write_bytes(b"no")
-        open_file = inspecting.open_file
-        monkeypatch.setattr(inspecting, "open_file", lambda file: opened.append(file) or open_file(file))
+        open_file = scanning.open_file
+        monkeypatch.setattr(scanning, "open_file", lambda file: opened.append(file) or open_file(file))
         first = settle(folder)
         assert len(opened) == len(set(opened)) == 9
         assert settle(folder) == first
@@ -251,7 +251,7 @@ class TestTheCache:
     def test_a_deleted_cache_is_made_again(self, tmp_path: Path) -> None:
         folder = fill(tmp_path / "pets")
         first = settle(folder)
-        (made,) = cache.cache_folder().glob(f"{first.options['content']}-*")
+        (made,) = decoded_cache.cache_folder().glob(f"{first.options['content']}-*")
         made.rename(tmp_path / "gone")
         assert settle(folder) == first
         assert made.is_dir()
@@ -263,38 +263,38 @@ class TestTheCache:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(cache, "_write_facts", break_off)
+            patch.setattr(decoded_cache, "_write_facts", break_off)
             with pytest.raises(KeyboardInterrupt):
                 settle(folder)
-        assert [file for file in cache.cache_folder().rglob("*") if file.is_file()] == []
+        assert [file for file in decoded_cache.cache_folder().rglob("*") if file.is_file()] == []
         assert len(load(folder).images) == 8
 
     def test_two_who_settle_at_once_agree(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        folder, kept, write_facts = fill(tmp_path / "pets"), [], cache._write_facts
+        folder, kept, write_facts = fill(tmp_path / "pets"), [], decoded_cache._write_facts
 
         def while_another_finishes(fresh: Path, found: folders.Scan) -> None:
             write_facts(fresh, found)
-            monkeypatch.setattr(cache, "_write_facts", write_facts)
+            monkeypatch.setattr(decoded_cache, "_write_facts", write_facts)
             other = threading.Thread(target=lambda: kept.append(settle(folder)))
             other.start()
             other.join()
 
-        monkeypatch.setattr(cache, "_write_facts", while_another_finishes)
+        monkeypatch.setattr(decoded_cache, "_write_facts", while_another_finishes)
         kept.append(settle(folder))
         assert kept[0] == kept[1]
-        assert len(list(cache.cache_folder().glob(f"{kept[0].options['content']}-*"))) == 1
-        assert list(cache.cache_folder().rglob(".making-*")) == []
+        assert len(list(decoded_cache.cache_folder().glob(f"{kept[0].options['content']}-*"))) == 1
+        assert list(decoded_cache.cache_folder().rglob(".making-*")) == []
 
     def test_a_disk_that_is_too_full_is_refused_before_the_work(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         usage = type("usage", (), {"free": 1000})
-        monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
-        monkeypatch.setattr(cache, "inspect_all", lambda *_, **__: pytest.fail("work was done"))
+        monkeypatch.setattr(decoded_cache.shutil, "disk_usage", lambda _: usage)
+        monkeypatch.setattr(decoded_cache, "inspect_all", lambda *_, **__: pytest.fail("work was done"))
         with pytest.raises(InputError, match=r"0.0 GB left; needed are .* GB; choose a smaller side"):
             settle(fill(tmp_path / "pets"))
 
     def test_everything_in_it_is_plain(self, tmp_path: Path) -> None:
         kept = settle(fill(tmp_path / "pets"), group="[01]")
-        for file in cache.cache_folder().glob(f"{kept.options['content']}-*/*"):
+        for file in decoded_cache.cache_folder().glob(f"{kept.options['content']}-*/*"):
             if file.suffix == ".npy":
                 assert np.load(file, allow_pickle=False).dtype != object
             else:
@@ -364,7 +364,7 @@ class TestBadInput:
     @pytest.mark.parametrize("name", ["nowhere", "", "a\0b"])
     def test_nothing_there(self, name: str) -> None:
         with pytest.raises(InputError, match=r"path: .* was given; there is nothing at"):
-            settle(Path(name)) if name != "" else sources.settle(Choice(name="folder"))
+            settle(Path(name)) if name != "" else datasets.settle(Choice(name="folder"))
 
     def test_a_file_that_is_nothing_of_the_kind(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"neither a folder nor a file of a kind that is read: .zip, .tar"):
@@ -406,14 +406,14 @@ class TestBadInput:
         assert recall(found.content) == found
 
     def test_no_permission(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        folder, open_file = fill(tmp_path), inspecting.open_file
+        folder, open_file = fill(tmp_path), scanning.open_file
 
         def locked(file: Path) -> object:
             if file.name == "1.png" and file.parent.name == "cat":
                 raise PermissionError(13, "Permission denied")
             return open_file(file)
 
-        monkeypatch.setattr(inspecting, "open_file", locked)
+        monkeypatch.setattr(scanning, "open_file", locked)
         assert reasons(scan(folder)) == {"cat/1.png": "no permission to read it"}
 
     @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="only Unix has permissions that a test can take away")
@@ -449,14 +449,14 @@ class TestBadInput:
                 one.chmod(0o700)
 
     def test_a_disk_error_is_a_reason_and_not_the_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        folder, open_file = fill(tmp_path), inspecting.open_file
+        folder, open_file = fill(tmp_path), scanning.open_file
 
         def failing(file: Path) -> object:
             if file.name == "1.png":
                 raise OSError(5, "Input/output error")
             return open_file(file)
 
-        monkeypatch.setattr(inspecting, "open_file", failing)
+        monkeypatch.setattr(scanning, "open_file", failing)
         assert set(reasons(scan(folder)).values()) == {"cannot be read: Input/output error"}
 
     def test_links(self, tmp_path: Path) -> None:
@@ -599,16 +599,16 @@ class TestMemory:
 
 
 @pytest.fixture(scope="module")
-def tiles(tmp_path_factory: pytest.TempPathFactory) -> tuple[sources.Dataset, folders.Scan]:
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> tuple[datasets.Dataset, folders.Scan]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMAGESTUDY_DATA", str(tmp_path_factory.mktemp("tiles")))
         kept = settle(TILES, burst=200)
-        return sources.load(kept), recall(str(kept.options["content"]))
+        return datasets.load(kept), recall(str(kept.options["content"]))
 
 
 @pytest.mark.skipif(not TILES.exists(), reason="the magnetic tiles are not on this machine")
 class TestMagneticTiles:
-    def test_images_and_classes_are_those_of_the_set(self, tiles: tuple[sources.Dataset, folders.Scan]) -> None:
+    def test_images_and_classes_are_those_of_the_set(self, tiles: tuple[datasets.Dataset, folders.Scan]) -> None:
         dataset, found = tiles
         counts = dict(zip(dataset.classes, np.bincount(dataset.labels).tolist(), strict=True))
         assert counts == {"blowhole": 115, "break": 85, "crack": 57, "fray": 32, "free": 952, "uneven": 103}
@@ -616,7 +616,7 @@ class TestMagneticTiles:
         assert (found.title, found.quarantined, found.duplicates) == ("magnetic-tile", (), ())
         assert found.notes == {"images in folders beside 'images': left out (masks)": 1344}
 
-    def test_shots_of_one_tile_are_groups(self, tiles: tuple[sources.Dataset, folders.Scan]) -> None:
+    def test_shots_of_one_tile_are_groups(self, tiles: tuple[datasets.Dataset, folders.Scan]) -> None:
         groups = tiles[0].groups
         assert groups is not None
         assert len(np.unique(groups)) == groups.max() + 1 == 202

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from sample_folders import CLASSES, fill, save
 
-from imagestudy import paths
-from imagestudy.data import folders, sources
-from imagestudy.data.folders import cache, making, recall, scan, walking
-from imagestudy.errors import InputError
-from imagestudy.specs import Choice
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice
+from imagestudy.data import cache as making
+from imagestudy.data import datasets, folders
+from imagestudy.data.folders import decoded_cache, file_tree, recall, scan
 
 
 def say_refusal(path: Path) -> str:
@@ -31,7 +32,7 @@ def close(patch: pytest.MonkeyPatch, folder: Path) -> None:
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    patch.setattr(walking.os, "scandir", refuse)
+    patch.setattr(file_tree.os, "scandir", refuse)
 
 
 def table(folder: Path, *more: str, header: str = "path,label") -> Path:
@@ -140,10 +141,10 @@ class TestClassesWithoutImages:
     def test_a_class_that_has_come_to_be_empty_is_not_hidden_by_the_cache(self, tmp_path: Path) -> None:
         folder = fill(tmp_path / "pets")
         choice = Choice(name="folder", options={"path": str(folder), "side": 16})
-        sources.settle(choice)
+        datasets.settle(choice)
         (folder / "yak").mkdir()
         with pytest.raises(InputError, match=r"'yak' \(0\)"):
-            sources.settle(choice)
+            datasets.settle(choice)
 
 
 class TestTables:
@@ -159,8 +160,8 @@ class TestTables:
         ]
         (pair,) = found.duplicates
         assert (pair.labels, pair.crosses_classes, pair.kept) == (("cat", "dog"), True, "")
-        kept = sources.settle(Choice(name="folder", options={"path": str(tmp_path), "side": 16}))
-        assert len(sources.load(kept).images) == 7
+        kept = datasets.settle(Choice(name="folder", options={"path": str(tmp_path), "side": 16}))
+        assert len(datasets.load(kept).images) == 7
 
     def test_labels_that_differ_only_in_case_are_refused(self, tmp_path: Path) -> None:
         for n in range(4, 8):
@@ -313,7 +314,7 @@ class TestTheDataFolder:
             monkeypatch.setattr(Path, "mkdir", refuse)
         elif fault == "no new files":
             monkeypatch.setattr(making.tempfile, "mkdtemp", refuse)
-            monkeypatch.setattr(cache, "TemporaryDirectory", refuse)
+            monkeypatch.setattr(decoded_cache, "TemporaryDirectory", refuse)
         with pytest.raises(InputError, match=r"cannot be written: .*name another data folder with IMAGESTUDY_DATA") as error:
             folders.settle_folder(path=str(given), side=16)
         assert str(error.value).startswith(f"{data}/cache cannot be written")
@@ -322,7 +323,7 @@ class TestTheDataFolder:
         def fail(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(cache, "_write_facts", fail)
+        monkeypatch.setattr(decoded_cache, "_write_facts", fail)
         with pytest.raises(InputError, match=r"cache cannot be written: No space left on device; .*IMAGESTUDY_DATA"):
             folders.settle_folder(path=str(fill(tmp_path / "pets")), side=16)
 

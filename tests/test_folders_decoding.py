@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 from sample_folders import pixels, save
 
+from imagestudy.core.errors import InputError
 from imagestudy.data.folders import decoding
 from imagestudy.data.folders.decoding import UnreadableImageError, decode, look
-from imagestudy.errors import InputError
 
 FITS = ("pad", "stretch", "crop")
 TURNS = {

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from sample_folders import CLASSES, fill, paths_of, save
 
-from imagestudy import paths
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
 from imagestudy.data import folders
+from imagestudy.data.datasets import TEST, TRAIN, VALIDATION
 from imagestudy.data.folders import archives, scan
-from imagestudy.data.folders.natural import natural_key
-from imagestudy.data.sources import TEST, TRAIN, VALIDATION
-from imagestudy.errors import InputError
+from imagestudy.data.folders.validation import natural_key
 
 
 def zipped(folder: Path, file: Path, *, inside: str = "") -> Path:

@@ -14,18 +14,19 @@ import pandas as pd
 import pytest
 from IPython.display import HTML
 
-from imagestudy import compare, data, frameworks, grids, paths, runs
-from imagestudy.errors import InputError
-from imagestudy.frameworks import costs
-from imagestudy.grids import TWINS, Plan
-from imagestudy.learners import KerasLearner, TorchLearner, make_learner
-from imagestudy.learners.tracker import Tracker
+from imagestudy import data
+from imagestudy.analysis import catalog, comparisons, frameworks
+from imagestudy.analysis.frameworks import costs
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import SEED_STREAMS, Choice, ProfileSpec, RunSpec
+from imagestudy.experiments import grids, import_cost, runner
+from imagestudy.experiments.grids import TWINS, Plan
+from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.versions import stamp
 from imagestudy.models.keras import HOW_TO_INSTALL, is_installed
-from imagestudy.records import Records, labels_key
-from imagestudy.runs import importing
-from imagestudy.specs import SEED_STREAMS, Choice, ProfileSpec, RunSpec
-from imagestudy.store import Record
-from imagestudy.versions import stamp
+from imagestudy.training import KerasLearner, TorchLearner, make_learner
+from imagestudy.training.history import Tracker
 
 STUDY = """\
 dataset: digits
@@ -125,7 +126,7 @@ class TestTurns:
 
     def test_they_are_run_in_that_order(self, plan: Plan) -> None:
         specs = [stamp(spec) for spec in grids.twin_costs(plan)]
-        assert [spec.run_id for spec in runs.missing(specs, study="none")] == [spec.run_id for spec in specs]
+        assert [spec.run_id for spec in runner.missing(specs, study="none")] == [spec.run_id for spec in specs]
 
     def test_a_start_ends_with_the_first_batch_and_no_round_is_the_cost_measured_once(self, plan: Plan) -> None:
         specs = grids.twin_costs(plan)
@@ -139,14 +140,14 @@ class TestTurns:
     @pytest.mark.parametrize("kind", ["neural", pytest.param("keras", marks=WITH_TENSORFLOW)])
     def test_an_import_is_measured_alone(self, kind: str) -> None:
         held = np.ones(80_000_000)
-        found = importing.measure_import(kind)
+        found = import_cost.measure_import(kind)
         assert 0.1 < found["import_seconds"] < 300
         assert 50 < found["import_mb"] < held.nbytes / 2**20 + 500
 
     def test_a_start_is_recorded_with_the_import_and_the_step(self, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("imagestudy.runs.recording.measure_import", lambda _: {"import_seconds": 1.0, "import_mb": 2.0})
+        monkeypatch.setattr("imagestudy.experiments.execute.measure_import", lambda _: {"import_seconds": 1.0, "import_mb": 2.0})
         (spec, *_) = (one for one in grids.twin_costs(plan) if one.kind == "start" and one.model.name == "lenet")
-        found = runs.record(runs.task(stamp(spec), {}))
+        found = runner.record(runner.task(stamp(spec), {}))
         assert isinstance(found, Record)
         assert found.cost["seconds"] > 0
         assert found.cost["import_seconds"] == 1.0
@@ -212,8 +213,8 @@ class TestTheVerdict:
         assert len(finding.judged) == len(TWINS) == finding.judged[0][1].comparisons
         for (name, judged), (torch, keras) in zip(finding.judged, TWINS.items(), strict=True):
             assert name == f"{keras} − {torch}, accuracy"
-            effect = compare.difference(*(records.of(grids.twin_cell(plan, one)) for one in (keras, torch)), score="accuracy")
-            assert judged == compare.judge(effect, margin=plan.study.margin, comparisons=2)
+            effect = comparisons.difference(*(records.of(grids.twin_cell(plan, one)) for one in (keras, torch)), score="accuracy")
+            assert judged == comparisons.judge(effect, margin=plan.study.margin, comparisons=2)
 
     def test_numbers_that_differ_contradict_it(self, plan: Plan) -> None:
         (finding,) = frameworks.find_equality(plan, twins(plan), numbers(within=False))
@@ -285,7 +286,7 @@ class TestWithoutTensorFlow:
     def test_no_study_asks_for_keras_runs(self, plan: Plan) -> None:
         assert not is_installed()
         assert grids.frameworks(plan) == []
-        assert not any(spec.model.name in TWINS.values() for spec in grids.everything(plan))
+        assert not any(spec.model.name in TWINS.values() for spec in catalog.everything(plan))
 
     def test_the_notebook_runs_to_its_end_and_says_how_to_install_it(self, study: str) -> None:
         shown = execute(study)

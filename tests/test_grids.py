@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from imagestudy import data, grids
-from imagestudy.errors import InputError
-from imagestudy.grids import Plan
+from imagestudy import data
+from imagestudy.analysis import catalog
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import MOVED_BY, SEED_STREAMS, Choice, ProfileSpec, RunSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.dependencies import parents
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.study import EFFORTS
+from imagestudy.experiments.versions import stamp
 from imagestudy.models import models
 from imagestudy.remedies import classical_remedies
-from imagestudy.runs.lineage import parents
-from imagestudy.specs import EFFORTS, MOVED_BY, SEED_STREAMS, Choice, ProfileSpec, RunSpec
-from imagestudy.versions import stamp
 
 PARTS: dict[str, Callable[[Plan], list[RunSpec]]] = {
     "accuracy": grids.accuracy,
@@ -67,7 +70,7 @@ def ids(specs: list[RunSpec]) -> list[str]:
 
 @lru_cache
 def everything(effort: str) -> tuple[str, ...]:
-    return tuple(ids(grids.everything(plan(effort))))
+    return tuple(ids(catalog.everything(plan(effort))))
 
 
 @lru_cache
@@ -99,14 +102,14 @@ class TestEverything:
         assert set(everything(effort)) == set().union(*parts.values())
 
     def test_every_run_passes_the_checks(self, effort: str) -> None:
-        specs = grids.everything(plan(effort))
+        specs = catalog.everything(plan(effort))
         for spec in specs:
             stamp(spec)
         for dataset, profile in {(spec.dataset.name, spec.profile) for spec in specs if not spec.dataset.options}:
             data.profile_size(Choice(name=dataset), profile)
 
     def test_declaring_twice_declares_the_same(self, effort: str) -> None:
-        assert tuple(ids(grids.everything(plan(effort)))) == everything(effort)
+        assert tuple(ids(catalog.everything(plan(effort)))) == everything(effort)
 
 
 class TestSize:
@@ -122,7 +125,7 @@ class TestPairing:
         assert all(seeds == list(range(each.effort.runs)) for seeds in found.values())
 
     def test_no_stream_is_moved_alone_but_to_measure_the_spread(self, each: Plan) -> None:
-        moved = [s for s in grids.everything(each) if (s.draw, s.order, s.init, s.batches) != (None,) * 4]
+        moved = [s for s in catalog.everything(each) if (s.draw, s.order, s.init, s.batches) != (None,) * 4]
         assert set(ids(moved)) <= set(ids(grids.spread(each)))
 
     def test_the_probe_gives_all_runs_to_the_rnn_and_the_first_to_the_others(self, each: Plan) -> None:
@@ -320,7 +323,7 @@ class TestDiagnostics:
         assert watched <= set(ids(grids.accuracy(each, models_=grids.members(each)))) | set(ids(part(each, "imbalance")))
 
     def test_nothing_stands_on_one(self) -> None:
-        specs = [stamp(s) for s in grids.everything(plan("smoke"))]
+        specs = [stamp(s) for s in catalog.everything(plan("smoke"))]
         diagnostics = {s.run_id for s in specs if s.kind == "diagnostic"}
         assert diagnostics
         assert all(p.run_id not in diagnostics for s in specs for p in parents(s))
@@ -387,7 +390,7 @@ class TestOtherParts:
         everywhere = {(name, profile, rate) for name in networks for profile in profiles for rate in grids.RATES}
         assert tried == Counter(dict.fromkeys(everywhere, each.effort.recipes)) if each.effort.recipes else not found
         assert {s.kind for s in found} <= {"trial"}
-        assert {s.seed for s in found}.isdisjoint(s.seed for s in grids.everything(each) if s.kind == "run")
+        assert {s.seed for s in found}.isdisjoint(s.seed for s in catalog.everything(each) if s.kind == "run")
 
     def test_preprocessing_is_tried_on_clean_and_noisy_images_alike(self, each: Plan) -> None:
         specs = grids.preprocessing(each)

@@ -5,10 +5,12 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from imagestudy import compare, data, grids, halving, recommendation, runs
-from imagestudy.data import sources, splits
-from imagestudy.errors import InputError
-from imagestudy.halving import Candidate
+from imagestudy import data
+from imagestudy.analysis import comparisons, recommendation
+from imagestudy.core.errors import InputError
+from imagestudy.data import datasets, splits
+from imagestudy.experiments import grids, runner, search
+from imagestudy.experiments.search import Candidate
 
 FIXED = """\
 dataset: digits
@@ -53,14 +55,14 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_candidates_are_single_trainings_and_what_follows_from_them(fixed):
-    found = halving.candidates(grids.open_study(fixed, "smoke"))
+    found = search.candidates(grids.open_study(fixed, "smoke"))
     assert {one.remedy for one in found if one.model == "mlp"} == {"none", "balanced_sampler", "class_weights", "logit_adjustment"}
     assert {one.model for one in found} == {"mlp", "svm"}
 
 
 @pytest.mark.parametrize(("rungs", "number", "finalists"), [(1, 30, 4), (2, 28, 4), (3, 28, 2), (2, 3, 4), (4, 100, 1)])
 def test_each_rung_keeps_a_third_and_the_last_the_finalists(rungs, number, finalists):
-    kept = [halving.kept_after(r, rungs=rungs, candidates=number, finalists=finalists) for r in range(rungs)]
+    kept = [search.kept_after(r, rungs=rungs, candidates=number, finalists=finalists) for r in range(rungs)]
     assert kept == sorted(kept, reverse=True)
     assert kept[-1] == min(number, finalists)
     assert all(k == max(min(number, finalists), -(-number // 3 ** (r + 1))) for r, k in enumerate(kept[:-1]))
@@ -68,22 +70,22 @@ def test_each_rung_keeps_a_third_and_the_last_the_finalists(rungs, number, final
 
 def test_every_rung_has_three_times_the_budget_of_the_one_before(fixed):
     plan = grids.open_study(fixed, "default")
-    assert halving.budgets(plan) == [213, 640]
+    assert search.budgets(plan) == [213, 640]
 
 
 def test_a_choice_is_loaded_the_second_time_and_is_the_best_of_its_own_run_on_validation(fixed, monkeypatch):
     plan = grids.open_study(fixed, "smoke")
-    first = halving.select(plan)
+    first = search.select(plan)
     monkeypatch.setenv("IMAGESTUDY_TRAIN", "never")
-    again = halving.select(plan)
+    again = search.select(plan)
     assert first.trials.equals(again.trials)
-    assert [r.spec for r in halving.chosen(first)] == [r.spec for r in halving.chosen(again)]
-    asked = {runs.stamp(spec).run_id for spec in first.wanted}
-    assert asked <= {runs.stamp(spec).run_id for spec in halving.possible(plan)}
+    assert [r.spec for r in search.chosen(first)] == [r.spec for r in search.chosen(again)]
+    asked = {runner.stamp(spec).run_id for spec in first.wanted}
+    assert asked <= {runner.stamp(spec).run_id for spec in search.possible(plan)}
     for number, own in first.trials.groupby("run"):
         best = own.sort_values(["score", "model", "remedy"], ascending=[False, True, True]).head(2)
         assert [Candidate(m, r) for m, r in best[["model", "remedy"]].itertuples(index=False)] == list(first.finalists[number])
-    for record in halving.chosen(first):
+    for record in search.chosen(first):
         rivals = [r for r in first.records if r.spec.seed == record.spec.seed]
         finalists = [r for r in rivals if Candidate(r.spec.model.name, r.spec.remedy.name) in first.finalists[record.spec.seed]]
         assert record.validation["balanced_accuracy"] == max(r.validation["balanced_accuracy"] for r in finalists)
@@ -91,20 +93,18 @@ def test_a_choice_is_loaded_the_second_time_and_is_the_best_of_its_own_run_on_va
 
 def test_trials_see_the_run_s_own_training_images_and_no_test_image(fixed, monkeypatch):
     plan = grids.open_study(fixed, "smoke")
-    spec = halving.runs_of(plan, Candidate("mlp", "none"))[1]
-    trial = halving.trial(spec, 640)
+    spec = search.runs_of(plan, Candidate("mlp", "none"))[1]
+    trial = search.trial(spec, 640)
     np.testing.assert_array_equal(data.prepare(trial).train.images, data.prepare(spec).train.images)
     monkeypatch.setattr(data, "test_part", lambda _: pytest.fail("a trial asked for test images"))
-    (record,) = runs.obtain([trial], study=plan.name, workers=1)
+    (record,) = runner.obtain([trial], study=plan.name, workers=1)
     assert record.scores == {}
 
 
 def test_a_derived_trial_is_what_its_parent_says_corrected(fixed):
     plan = grids.open_study(fixed, "smoke")
-    plain, adjusted = (
-        halving.trial(halving.runs_of(plan, Candidate("mlp", name))[0], 640) for name in ("none", "logit_adjustment")
-    )
-    one, other = runs.obtain([plain, adjusted], study=plan.name, workers=1)
+    plain, adjusted = (search.trial(search.runs_of(plan, Candidate("mlp", name))[0], 640) for name in ("none", "logit_adjustment"))
+    one, other = runner.obtain([plain, adjusted], study=plan.name, workers=1)
     labels = data.held_out_labels(plan.study.dataset)["validation"]
     said = one.arrays["validation"].astype(float) - np.log(np.array(one.facts["counts"]) / sum(one.facts["counts"]))
     recall = [np.mean(said[labels == c].argmax(axis=1) == c) for c in range(10)]
@@ -122,7 +122,7 @@ class TestFolder:
     def test_every_run_draws_another_split_and_no_group_stands_on_two_sides(self, folder):
         plan = grids.open_study(folder, "smoke")
         assert plan.is_redrawn
-        dataset = sources.load(plan.study.dataset)
+        dataset = datasets.load(plan.study.dataset)
         drawn = [splits.split(dataset, number=number) for number in range(3)]
         assert len({tuple(one.test) for one in drawn}) == 3
         for one in drawn:
@@ -143,7 +143,7 @@ class TestFolder:
         assert answer.best in answer.selection.panel
         assert answer.panel["recommended"].sum() == 1
         assert answer.panel.loc[answer.panel["recommended"], "difference"].item() == 0
-        gain = compare.difference(answer.chosen, answer.plain)
+        gain = comparisons.difference(answer.chosen, answer.plain)
         assert answer.gain.interval.estimate == pytest.approx(gain.by_run.mean())
         assert "redrawn splits of" in recommendation.say_answer(answer)
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from imagestudy.learners.heap import keep_freed_memory
+from imagestudy.training.memory import keep_freed_memory
 
 FAULTS = """
 import resource, sys

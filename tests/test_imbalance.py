@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imagestudy import compare, grids, imbalance, metrics
-from imagestudy.errors import InputError
-from imagestudy.grids import Plan
-from imagestudy.imbalance.gains import declared_remedies
-from imagestudy.imbalance.shown import MEMBERS, pairs
-from imagestudy.records import Records, labels_key
-from imagestudy.runs.lineage import is_derived
-from imagestudy.specs import ProfileSpec, RunSpec
-from imagestudy.store import Record
-from imagestudy.versions import stamp
+from imagestudy.analysis import comparisons, imbalance
+from imagestudy.analysis.imbalance.gains import declared_remedies
+from imagestudy.analysis.imbalance.selection import MEMBERS, pairs
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import ProfileSpec, RunSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.dependencies import is_derived
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.versions import stamp
+from imagestudy.metrics import classification
 
 STUDY = """\
 dataset: digits
@@ -60,13 +61,13 @@ def said(right: np.ndarray, sure: float) -> np.ndarray:
 def predict(wrong: int, sure: float) -> tuple[np.ndarray, dict[str, float]]:
     """Log-probabilities that err on the first `wrong` images of every rare class, those of index 5 and above, and their scores."""
     logs = said((LABELS < 5) | (np.arange(len(LABELS)) % EACH >= wrong), sure)
-    return logs, metrics.score(logs, LABELS, np.array(COUNTS))
+    return logs, classification.score(logs, LABELS, np.array(COUNTS))
 
 
 @lru_cache
 def fitted(wrong: int, sure: float) -> float:
     """The temperature of these predictions, validation and test images being the same ones here."""
-    return metrics.fit_temperature(predict(wrong, sure)[0], LABELS)
+    return classification.fit_temperature(predict(wrong, sure)[0], LABELS)
 
 
 def make(spec: RunSpec, wrong: int, *, sure: float = 0.9) -> Record:
@@ -395,4 +396,4 @@ def test_declared_remedies_are_at_least_one(plan: Plan) -> None:
 def test_of_model_gathers_the_cells_in_the_order_of_the_study(plan: Plan) -> None:
     own = show(plan, by_remedy).of_model("svm")
     assert list(dict.fromkeys(r.spec.remedy.name for r in own)) == ["none", "tuned", "balanced_sampler", "logit_adjustment"]
-    assert len(compare.summarize(own)) == 4
+    assert len(comparisons.summarize(own)) == 4

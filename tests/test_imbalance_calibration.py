@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from sample_shown import CLASSES, COUNTS, EACH, LABELS, open_plan, predict, show, turned
 
-from imagestudy import imbalance, metrics, stats
-from imagestudy.grids import Plan
-from imagestudy.imbalance.calibration import (
+from imagestudy import stats
+from imagestudy.analysis import imbalance
+from imagestudy.analysis.imbalance.calibration import (
     STAGES,
     Believed,
     Calibrated,
@@ -19,6 +19,8 @@ from imagestudy.imbalance.calibration import (
     pick_tau_by_nll,
     score_difference,
 )
+from imagestudy.experiments.grids import Plan
+from imagestudy.metrics import classification
 
 EVERY = np.ones(len(LABELS), dtype=np.bool_)
 BOTH = {"validation": LABELS, "test": LABELS}
@@ -43,16 +45,16 @@ class TestBelieved:
     def test_scores_of_all_images_are_those_of_the_metrics(self) -> None:
         logs = predict(0)
         own = believe(logs, LABELS).scores(EVERY)
-        assert own["ece"] == pytest.approx(metrics.ece(np.exp(logs), LABELS))
-        assert own["brier"] == pytest.approx(metrics.brier(np.exp(logs), LABELS))
-        assert own["nll"] == pytest.approx(metrics.nll(logs, LABELS))
-        assert own["right"] == pytest.approx(metrics.accuracy(logs.argmax(axis=1), LABELS))
+        assert own["ece"] == pytest.approx(classification.ece(np.exp(logs), LABELS))
+        assert own["brier"] == pytest.approx(classification.brier(np.exp(logs), LABELS))
+        assert own["nll"] == pytest.approx(classification.nll(logs, LABELS))
+        assert own["right"] == pytest.approx(classification.accuracy(logs.argmax(axis=1), LABELS))
 
     def test_scores_of_a_group_are_those_of_its_images(self) -> None:
         logs, tail = predict(0), LABELS >= 7
         own = believe(logs, LABELS).scores(tail)
-        assert own["ece"] == pytest.approx(metrics.ece(np.exp(logs[tail]), LABELS[tail]))
-        assert own["nll"] == pytest.approx(metrics.nll(logs[tail], LABELS[tail]))
+        assert own["ece"] == pytest.approx(classification.ece(np.exp(logs[tail]), LABELS[tail]))
+        assert own["nll"] == pytest.approx(classification.nll(logs[tail], LABELS[tail]))
 
     def test_by_hand(self) -> None:
         own = believe(np.log(np.array([[0.75, 0.25], [0.6, 0.4]])), np.array([0, 1]))
@@ -68,7 +70,7 @@ class TestBelieved:
 
     def test_each_image_has_its_gap_in_one_bin(self) -> None:
         gaps = gaps_by_bin(np.array([0.05, 0.5, 1.0]), np.array([0.0, 1.0, 1.0]))
-        assert gaps.shape == (3, metrics.ECE_BINS)
+        assert gaps.shape == (3, classification.ECE_BINS)
         assert [row.nonzero()[0].tolist() for row in gaps] == [[0], [7], []]
         assert gaps.sum(axis=1).tolist() == pytest.approx([-0.05, 0.5, 0.0])
 
@@ -78,7 +80,7 @@ class TestStages:
         record = shown.cell("mlp", "none").records[1]
         stages, fitted = correct(record, BOTH)
         raw, righted, tempered = (stages[stage].scores(EVERY) for stage in STAGES)
-        assert raw["nll"] == pytest.approx(metrics.nll(record.arrays["test"], LABELS))
+        assert raw["nll"] == pytest.approx(classification.nll(record.arrays["test"], LABELS))
         assert fitted["tau"] == pytest.approx(1.0, abs=0.3)
         assert righted["nll"] < raw["nll"]
         assert tempered["right"] == righted["right"] > raw["right"]
@@ -91,7 +93,7 @@ class TestStages:
     def test_a_temperature_mends_what_is_only_too_sure(self, shown: imbalance.Shown) -> None:
         record = shown.cell("mlp", "balanced_sampler").records[0]
         for part in ("validation", "test"):
-            record.arrays[part] = metrics.temper(record.arrays[part], temperature=0.25)
+            record.arrays[part] = classification.temper(record.arrays[part], temperature=0.25)
         stages, fitted = correct(record, BOTH)
         raw, righted, tempered = (stages[stage].scores(EVERY)["ece"] for stage in STAGES)
         assert fitted["temperature"] > 1.5
@@ -108,7 +110,7 @@ class TestStages:
         rng = np.random.default_rng(0)
         logits = rng.normal(size=(len(labels), CLASSES))
         logits[np.arange(len(labels)), labels] += 1.0
-        logs = metrics.normalize(logits + np.log(COUNTS))
+        logs = classification.normalize(logits + np.log(COUNTS))
         assert pick_tau_by_nll(logs, labels, COUNTS, COUNTS / COUNTS.sum()) == pytest.approx(1.0, abs=0.35)
 
     def test_what_is_fitted_is_fitted_on_validation(self, shown: imbalance.Shown) -> None:
@@ -125,8 +127,8 @@ class TestTables:
         for group in ("head", "middle", "tail"):
             expected = []
             for record in cell:
-                inside = np.isin(LABELS, metrics.groups(turned(record.spec.seed))[group])
-                expected.append(metrics.nll(record.arrays["test"][inside], LABELS[inside]))
+                inside = np.isin(LABELS, classification.groups(turned(record.spec.seed))[group])
+                expected.append(classification.nll(record.arrays["test"][inside], LABELS[inside]))
             assert frame.loc[("focal loss", STAGES[0], group), "nll"] == pytest.approx(np.mean(expected))
         assert len(frame) == 5 * len(STAGES) * 4
         assert frame["tau"].groupby("remedy").nunique().max() == 1

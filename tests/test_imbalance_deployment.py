@@ -7,11 +7,8 @@ import pytest
 from sample_shown import CLASSES, COUNTS, LABELS, open_plan, predict, show, turned
 from scipy.special import log_softmax
 
-from imagestudy import compare, imbalance, metrics
-from imagestudy.errors import InputError
-from imagestudy.grids import Plan
-from imagestudy.imbalance.deployed import Deployed, Used, use
-from imagestudy.imbalance.deployment import (
+from imagestudy.analysis import comparisons, imbalance
+from imagestudy.analysis.imbalance.prior_shift import (
     Deployment,
     decide,
     image_weights,
@@ -20,6 +17,10 @@ from imagestudy.imbalance.deployment import (
     price_tail,
     reprior,
 )
+from imagestudy.analysis.imbalance.prior_shift_results import Deployed, Used, use
+from imagestudy.core.errors import InputError
+from imagestudy.experiments.grids import Plan
+from imagestudy.metrics import classification
 
 EVEN = [1.0] * CLASSES
 UNIFORM = make_deployment("uniform", EVEN, classes=CLASSES)
@@ -182,7 +183,7 @@ class TestPickedOnValidation:
 
 
 def recalls(logs: np.ndarray) -> np.ndarray:
-    return metrics.per_class_recall(logs.argmax(axis=1), LABELS, classes=CLASSES)
+    return classification.per_class_recall(logs.argmax(axis=1), LABELS, classes=CLASSES)
 
 
 class TestScores:
@@ -206,7 +207,7 @@ class TestScores:
         self, shown: imbalance.Shown
     ) -> None:
         deployed = imbalance.deploy(shown, "mlp", [UNIFORM], repriored=False)
-        expected = compare.level_of(shown.cell("mlp", "focal")).by_run
+        expected = comparisons.level_of(shown.cell("mlp", "focal")).by_run
         np.testing.assert_allclose(deployed.level("focal", "uniform").by_run, expected)
         columns = ["remedy", "difference", "low", "high", "verdict", "comparisons"]
         ours, theirs = (

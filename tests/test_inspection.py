@@ -7,15 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imagestudy import claims, compare, data, grids, inspection, metrics
-from imagestudy.errors import InputError
-from imagestudy.grids import ABLATIONS, DECIDING, TRADITIONAL, Plan
-from imagestudy.inspection import comparisons
+from imagestudy import data
+from imagestudy.analysis import claims, families
+from imagestudy.analysis import comparisons as compare
+from imagestudy.analysis.families import comparisons
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.codec import round_log_probabilities
+from imagestudy.experiments.grids import ABLATIONS, DECIDING, TRADITIONAL, Plan
+from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.versions import stamp
+from imagestudy.metrics import classification
 from imagestudy.models import build, count_parameters, models
-from imagestudy.records import Records, labels_key
-from imagestudy.specs import RunSpec
-from imagestudy.store import Record, round_log_probabilities
-from imagestudy.versions import stamp
 
 Say = Callable[[RunSpec, np.ndarray], np.ndarray]
 GOOD = {"model": "mlp", "curves": ["mlp"], "example": 0, "errors_shown": 1}
@@ -60,8 +64,8 @@ def records(specs: Iterable[RunSpec], say: Say = rightly) -> Records:
 
 def test_good_parameters_pass(plan: Plan) -> None:
     for family, model in DECIDING.items():
-        inspection.check(plan, family, **(GOOD | {"model": model, "curves": list(NETWORKS)}))  # type: ignore[arg-type]
-    inspection.check(plan, "cnn", **(GOOD | {"model": TRADITIONAL["cnn"], "example": 900}))  # type: ignore[arg-type]
+        families.check(plan, family, **(GOOD | {"model": model, "curves": list(NETWORKS)}))  # type: ignore[arg-type]
+    families.check(plan, "cnn", **(GOOD | {"model": TRADITIONAL["cnn"], "example": 900}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -81,12 +85,12 @@ def test_good_parameters_pass(plan: Plan) -> None:
 )
 def test_a_bad_parameter_is_refused_with_the_given_and_the_allowed(plan: Plan, given: dict, said: str) -> None:
     with pytest.raises(InputError, match=re.escape(said)):
-        inspection.check(plan, "ann", **(GOOD | given))
+        families.check(plan, "ann", **(GOOD | given))
 
 
 @pytest.mark.parametrize("family", DECIDING)
 def test_the_grid_holds_all_that_a_notebook_shows(plan: Plan, family: str) -> None:
-    specs = inspection.grid(plan, family, model=DECIDING[family], curves=["mlp"])
+    specs = families.grid(plan, family, model=DECIDING[family], curves=["mlp"])
     ids = {spec.run_id for spec in specs}
     wanted = [*grids.overfit(plan, DECIDING[family]), *grids.ablation(plan, DECIDING[family])]
     wanted += grids.accuracy(plan, models_=[*DECIDING.values(), *(TRADITIONAL.values() if family in TRADITIONAL else ())])
@@ -97,27 +101,27 @@ def test_the_grid_holds_all_that_a_notebook_shows(plan: Plan, family: str) -> No
 
 
 def test_the_grid_follows_the_parameters(plan: Plan) -> None:
-    names = {spec.model.name for spec in inspection.grid(plan, "transformer", model="vit", curves=["vit", "crnn"])}
+    names = {spec.model.name for spec in families.grid(plan, "transformer", model="vit", curves=["vit", "crnn"])}
     assert names == {*DECIDING.values(), "crnn"}
-    assert {s.profile.size for s in inspection.grid(plan, "ann", model="article", curves=["mlp"]) if s.model.name == "article"} == {
+    assert {s.profile.size for s in families.grid(plan, "ann", model="article", curves=["mlp"]) if s.model.name == "article"} == {
         None,
         grids.OVERFIT_IMAGES,
     }
 
 
 def test_cells_leave_out_what_has_no_run(plan: Plan) -> None:
-    found = inspection.cells(plan, records(grids.cell(plan, "mlp")), ["mlp", "vit"])
+    found = families.cells(plan, records(grids.cell(plan, "mlp")), ["mlp", "vit"])
     assert list(found) == ["mlp"]
     assert len(found["mlp"]) == plan.effort.runs
 
 
 def test_an_example_is_a_training_image(plan: Plan) -> None:
     train = data.prepare(grids.cell(plan, "resnet")[0]).train
-    assert np.array_equal(inspection.example(plan, 7), train.images[7])
+    assert np.array_equal(families.example(plan, 7), train.images[7])
 
 
 def test_probe_examples_differ_in_distance_alone(plan: Plan) -> None:
-    shown = inspection.probe_examples(plan, count=4)
+    shown = families.probe_examples(plan, count=4)
     near, far = shown["images"], shown["steps"]["24 rows"]
     assert shown["first"] == "6 rows"
     assert np.array_equal(np.sort(near.max(axis=1), axis=1) > 0, np.sort(far.max(axis=1), axis=1) > 0)
@@ -142,29 +146,29 @@ def test_probe_examples_differ_in_distance_alone(plan: Plan) -> None:
     ],
 )
 def test_a_view_is_said_in_numbers(plan: Plan, family: str, said: str) -> None:
-    assert inspection.say_view(plan, family) == said
-    assert set(inspection.VIEWS) == set(DECIDING)
+    assert families.say_view(plan, family) == said
+    assert set(families.VIEWS) == set(DECIDING)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameters_of_the_layers_add_up_to_the_network(plan: Plan, name: str) -> None:
-    frame = inspection.layers(plan, name)
+    frame = families.layers(plan, name)
     network = build(grids.model_spec(plan, name), shape=(1, 8, 8), classes=10)
     assert frame["parameters"].sum() == count_parameters(network)
-    assert f"{name} has {count_parameters(network):,} trained parameters" in inspection.say_size(frame, name)
+    assert f"{name} has {count_parameters(network):,} trained parameters" in families.say_size(frame, name)
     assert frame["output"].iloc[-1] == "10"
 
 
 def test_sharing_is_counted_where_there_is_a_convolution(plan: Plan) -> None:
-    assert inspection.say_sharing(plan, inspection.layers(plan, "mlp")) == ""
-    said = inspection.say_sharing(plan, inspection.layers(plan, "lenet"))
+    assert families.say_sharing(plan, families.layers(plan, "mlp")) == ""
+    said = families.say_sharing(plan, families.layers(plan, "lenet"))
     assert "gives 384 numbers from 64 with 156 parameters" in said
     assert f"{64 * 384:,} weights, {64 * 384 / 156:,.0f} times as many" in said
 
 
 def test_sizes_stand_beside_the_scores(plan: Plan) -> None:
-    frame = inspection.sizes(plan, inspection.cells(plan, records(grids.accuracy(plan, models_=["mlp", "vit"])), ["mlp", "vit"]))
-    assert list(frame["parameters"]) == [inspection.layers(plan, name)["parameters"].sum() for name in ("mlp", "vit")]
+    frame = families.sizes(plan, families.cells(plan, records(grids.accuracy(plan, models_=["mlp", "vit"])), ["mlp", "vit"]))
+    assert list(frame["parameters"]) == [families.layers(plan, name)["parameters"].sum() for name in ("mlp", "vit")]
     assert list(frame["estimate"]) == [1.0, 1.0]
 
 
@@ -179,64 +183,64 @@ def test_sizes_stand_beside_the_scores(plan: Plan) -> None:
 def test_one_batch_is_overfitted_only_if_all_of_it_is_right(plan: Plan, share: float, said: str) -> None:
     found = records(grids.overfit(plan, "mlp"))
     found.records[0].facts["train_accuracy"] = share
-    assert f"mlp {said}" in inspection.say_overfit(found, "mlp")
+    assert f"mlp {said}" in families.say_overfit(found, "mlp")
 
 
 def test_a_failed_overfitting_run_is_said(plan: Plan) -> None:
-    assert "failed" in inspection.say_overfit(records(grids.overfit(plan, "mlp")).of([]), "mlp")
+    assert "failed" in families.say_overfit(records(grids.overfit(plan, "mlp")).of([]), "mlp")
 
 
 def test_curves_are_read_at_their_end(plan: Plan) -> None:
-    frame = inspection.learned(plan, inspection.cells(plan, records(grids.cell(plan, "mlp")), ["mlp"]))
+    frame = families.learned(plan, families.cells(plan, records(grids.cell(plan, "mlp")), ["mlp"]))
     [row] = frame.to_dict("records")
     assert row["settled"] == 128, "0.695 is within one point of 0.700, 0.4 is not"
     assert row["gap"] == pytest.approx(0.2)
     assert (row["loss"], row["model"]) == (0.5, "mlp")
-    assert inspection.say_learned(frame) == "mlp settles after 128 images. Training − validation at the end: +20.0 points."
+    assert families.say_learned(frame) == "mlp settles after 128 images. Training − validation at the end: +20.0 points."
 
 
 def test_settling_of_several_is_compared() -> None:
     frame = pd.DataFrame({"model": ["a", "b"], "settled": [640, 64], "gap": [-0.01, 0.02]})
-    assert inspection.say_learned(frame).startswith("b settles first, after 64 images, a last, after 640. ")
-    assert inspection.say_learned(frame).endswith("largest for b: +2.0 points.")
-    assert inspection.say_learned(frame.assign(settled=64)).startswith("a and b settle after 64 images. ")
+    assert families.say_learned(frame).startswith("b settles first, after 64 images, a last, after 640. ")
+    assert families.say_learned(frame).endswith("largest for b: +2.0 points.")
+    assert families.say_learned(frame.assign(settled=64)).startswith("a and b settle after 64 images. ")
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------------------------
 
 
 def test_without_mistakes_confusion_is_diagonal(plan: Plan) -> None:
-    matrix = inspection.confusion(records(grids.cell(plan, "mlp")))
+    matrix = families.confusion(records(grids.cell(plan, "mlp")))
     assert np.array_equal(matrix, 50 * np.eye(10))
-    assert inspection.say_confusion(matrix, inspection.class_names(plan)) == "No test image is named wrongly in any run."
+    assert families.say_confusion(matrix, families.class_names(plan)) == "No test image is named wrongly in any run."
 
 
 def test_confusion_is_a_mean_over_runs(plan: Plan) -> None:
     def say(spec: RunSpec, labels: np.ndarray) -> np.ndarray:
         return np.where((labels == 3) & (spec.seed == 0), 9, labels)
 
-    matrix = inspection.confusion(records(grids.cell(plan, "mlp"), say))
+    matrix = families.confusion(records(grids.cell(plan, "mlp"), say))
     assert (matrix[3, 9], matrix[3, 3]) == (25.0, 25.0)
     assert np.array_equal(matrix.sum(axis=1), [50.0] * 10)
-    said = inspection.say_confusion(matrix, inspection.class_names(plan))
+    said = families.say_confusion(matrix, families.class_names(plan))
     assert said == "The most frequent mistake is 3 named 9: 25.0 of 50 test images a run, 100 % of all mistakes."
 
 
 def test_recall_of_a_class_is_that_of_the_metrics(plan: Plan) -> None:
     cell = records(grids.cell(plan, "mlp"), poorly)
     labels, predicted = cell.test_labels(), cell.records[0].arrays["test"].argmax(axis=1)
-    frame = inspection.per_class(plan, cell)
-    assert frame["estimate"].to_numpy() == pytest.approx(metrics.per_class_recall(predicted, labels, classes=10))
+    frame = families.per_class(plan, cell)
+    assert frame["estimate"].to_numpy() == pytest.approx(classification.per_class_recall(predicted, labels, classes=10))
     assert ((frame["low"] <= frame["estimate"]) & (frame["estimate"] <= frame["high"])).all()
     assert set(frame["images"]) == {50}
 
 
 def test_a_class_that_is_never_found_is_lower_than_the_others(plan: Plan) -> None:
-    frame = inspection.per_class(plan, records(grids.cell(plan, "mlp"), lambda _, labels: np.where(labels == 4, 5, labels)))
+    frame = families.per_class(plan, records(grids.cell(plan, "mlp"), lambda _, labels: np.where(labels == 4, 5, labels)))
     assert list(frame.loc[frame["verdict"] == "lower", "class"]) == ["4"]
     assert frame.loc[4, "estimate"] == 0.0
-    assert inspection.say_per_class(frame).startswith("Class 4 has the lowest recall: 0.000 [0.000, ")
-    assert "1 lower" in inspection.say_per_class(frame)
+    assert families.say_per_class(frame).startswith("Class 4 has the lowest recall: 0.000 [0.000, ")
+    assert "1 lower" in families.say_per_class(frame)
 
 
 def test_errors_are_the_images_that_some_run_misses(plan: Plan) -> None:
@@ -244,19 +248,17 @@ def test_errors_are_the_images_that_some_run_misses(plan: Plan) -> None:
         wrong = np.isin(np.arange(len(labels)), [10] if spec.seed else [10, 20])
         return np.where(wrong, (labels + 2) % 10, labels)
 
-    found = inspection.errors(records(grids.cell(plan, "mlp"), say))
+    found = families.errors(records(grids.cell(plan, "mlp"), say))
     assert np.array_equal(np.flatnonzero(found.predicted != found.labels), [10, 20])
     assert np.array_equal(found.predicted[[10, 20]], (found.labels[[10, 20]] + 2) % 10)
     assert (found.misses[10], found.misses[20], found.misses.sum()) == (2, 1, 3)
     assert found.probabilities.sum(axis=1) == pytest.approx(1.0)
     assert found.probabilities[[10, 20], found.predicted[[10, 20]]] == pytest.approx([0.9, (0.9 + 0.1 / 9) / 2], abs=1 / 128)
-    assert (
-        inspection.say_errors(found) == "Of 297 validation images, 2 are named wrongly in at least one of 2 runs, 1 in every run."
-    )
+    assert families.say_errors(found) == "Of 297 validation images, 2 are named wrongly in at least one of 2 runs, 1 in every run."
 
 
 def test_images_of_errors_are_those_of_validation(plan: Plan) -> None:
-    found, spec = inspection.errors(records(grids.cell(plan, "vit"))), grids.cell(plan, "vit")[1]
+    found, spec = families.errors(records(grids.cell(plan, "vit"))), grids.cell(plan, "vit")[1]
     assert np.array_equal(found.images, data.prepare(spec).validation.images)
     assert np.array_equal(found.labels, data.held_out_labels(spec.dataset)["validation"])
 
@@ -266,7 +268,7 @@ def test_images_of_errors_are_those_of_validation(plan: Plan) -> None:
 
 @pytest.mark.parametrize("family", DECIDING)
 def test_taking_nothing_away_changes_nothing(plan: Plan, family: str) -> None:
-    frame = inspection.ablation(plan, records(grids.ablation(plan, DECIDING[family]), poorly), family)
+    frame = families.ablation(plan, records(grids.ablation(plan, DECIDING[family]), poorly), family)
     assert len(frame) == len(ABLATIONS[DECIDING[family]])
     assert not frame["difference"].any()
     assert set(frame["comparisons"]) == {len(frame)}
@@ -277,17 +279,17 @@ def test_a_part_that_matters_is_found(plan: Plan) -> None:
     def say(spec: RunSpec, labels: np.ndarray) -> np.ndarray:
         return poorly(spec, labels) if spec.model.options == {"shortcut": False} else labels
 
-    frame = inspection.ablation(plan, records(grids.ablation(plan, "resnet"), say), "cnn")
+    frame = families.ablation(plan, records(grids.ablation(plan, "resnet"), say), "cnn")
     assert dict(zip(frame["part"], frame["verdict"], strict=True))["no shortcuts"] == "lower"
-    assert inspection.say_differences(frame, "it")[0].startswith(
+    assert families.say_differences(frame, "it")[0].startswith(
         "resnet with no shortcuts is lower than it in accuracy: −33.4 points"
     )
-    assert "with no shortcuts it is lower than the whole" in inspection.say_parts(frame, "resnet")
+    assert "with no shortcuts it is lower than the whole" in families.say_parts(frame, "resnet")
 
 
 def test_a_part_whose_runs_failed_is_left_out(plan: Plan) -> None:
     specs = [spec for spec in grids.ablation(plan, "resnet") if spec.model.options != {"normalise": False}]
-    assert list(inspection.ablation(plan, records(specs), "cnn")["part"]) == ["no shortcuts"]
+    assert list(families.ablation(plan, records(specs), "cnn")["part"]) == ["no shortcuts"]
 
 
 def test_every_ablation_has_words() -> None:
@@ -300,43 +302,43 @@ def test_other_families_are_held_against_this_one(plan: Plan) -> None:
         grids.accuracy(plan, models_=list(DECIDING.values())),
         lambda spec, y: (poorly if spec.model.name == "vit" else rightly)(spec, y),
     )
-    frame = inspection.against_others(plan, found, "transformer")
+    frame = families.against_others(plan, found, "transformer")
     assert dict(zip(frame["model"], frame["verdict"], strict=True)) == dict.fromkeys(("mlp", "resnet", "bilstm"), "higher")
     said = "In accuracy, mlp is higher than vit, resnet is higher than vit, bilstm is higher than vit."
-    assert inspection.say_rank(frame, "vit") == said
-    assert set(inspection.against_others(plan, found, "ann").query("model == 'vit'")["verdict"]) == {"lower"}
+    assert families.say_rank(frame, "vit") == said
+    assert set(families.against_others(plan, found, "ann").query("model == 'vit'")["verdict"]) == {"lower"}
 
 
 @pytest.mark.parametrize("family", TRADITIONAL)
 def test_a_family_has_its_own_finding(plan: Plan, family: str) -> None:
-    found = records(inspection.grid(plan, family, model=DECIDING[family], curves=["mlp"]), poorly)
-    finding = inspection.modern_finding(plan, found, family)
+    found = records(families.grid(plan, family, model=DECIDING[family], curves=["mlp"]), poorly)
+    finding = families.modern_finding(plan, found, family)
     assert finding in claims.modern_is_more_accurate(plan, found)
     assert finding.effect.startswith(f"{DECIDING[family]} − {TRADITIONAL[family]}")
-    assert f"is {finding.verdict}" in inspection.say_short(finding)
+    assert f"is {finding.verdict}" in families.say_short(finding)
     points = compare.say_points(finding.judged[0][1].interval)
-    assert inspection.say_finding(finding).endswith(f"n = 2 runs × 500 test images: {finding.effect}: {points}.")
+    assert families.say_finding(finding).endswith(f"n = 2 runs × 500 test images: {finding.effect}: {points}.")
 
 
 def test_a_finding_of_structure_alone_names_no_runs(plan: Plan) -> None:
     [finding] = claims.listings(plan, records(grids.cell(plan, "article")))
-    said = inspection.say_finding(finding)
+    said = families.say_finding(finding)
     assert said.endswith("is contradicted. Measured, structure alone: layers inside: Linear, ReLU, Dropout.")
 
 
 def test_the_probe_is_tabled_by_distance(plan: Plan) -> None:
     found = records(grids.probe(plan), lambda spec, y: y if spec.dataset.options["distance"] == 6 else 1 - y)
-    frame = inspection.by_distance(plan, found)
+    frame = families.by_distance(plan, found)
     assert sorted(zip(frame["model"], frame["distance"], strict=True)) == sorted((m, d) for m in DECIDING.values() for d in (6, 24))
     assert frame.groupby("distance")["estimate"].mean().to_dict() == {6: 1.0, 24: 0.0}
     without = Plan(plan.study.model_copy(update={"probe": None}), plan.effort)
-    assert inspection.by_distance(without, found).empty
+    assert families.by_distance(without, found).empty
 
 
 def test_a_level_comes_with_its_interval(plan: Plan) -> None:
-    said = inspection.say_level(records(grids.cell(plan, "mlp"), poorly), "mlp")
+    said = families.say_level(records(grids.cell(plan, "mlp"), poorly), "mlp")
     assert re.fullmatch(r"mlp has an accuracy of 0\.666 \[0\.\d{3}, 0\.\d{3}\], n = 2 runs × 500 test images\.", said)
 
 
 def test_bullets_leave_out_what_is_empty() -> None:
-    assert inspection.bullets(["a.", "", "b."]) == "* a.\n* b."
+    assert families.bullets(["a.", "", "b."]) == "* a.\n* b."

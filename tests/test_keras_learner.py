@@ -12,21 +12,21 @@ import pytest
 import torch
 
 from imagestudy import data
-from imagestudy.errors import InputError
-from imagestudy.executors import Processes
-from imagestudy.learners import KerasLearner, Learner, TorchLearner, followed_remedies, make_learner
-from imagestudy.learners.descent import Descent
-from imagestudy.learners.keras import keras_remedies, require_keras
-from imagestudy.learners.keras_descent import make_optimizer
-from imagestudy.learners.keras_losses import keras_loss
-from imagestudy.learners.tracker import DivergedError
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.experiments.dependencies import Task
+from imagestudy.experiments.execute import derive, record
+from imagestudy.experiments.executors.local import Processes
+from imagestudy.experiments.records import Failure, Record
 from imagestudy.models import KerasNetwork, build
 from imagestudy.models.keras import copy_weights, start
 from imagestudy.remedies import remedies, remedy
-from imagestudy.runs.lineage import Task
-from imagestudy.runs.recording import derive, record
-from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
-from imagestudy.store import Failure, Record
+from imagestudy.training import KerasLearner, Learner, TorchLearner, followed_remedies, make_learner
+from imagestudy.training.history import DivergedError
+from imagestudy.training.keras.learner import keras_remedies, require_keras
+from imagestudy.training.keras.losses import keras_loss
+from imagestudy.training.keras.optimizer import make_optimizer
+from imagestudy.training.optimizer import Descent
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
 
@@ -116,7 +116,7 @@ class TestAgainstPyTorch:
             copy_weights(theirs.network, network)
             return network
 
-        monkeypatch.setattr("imagestudy.learners.keras.build", build_copy)
+        monkeypatch.setattr("imagestudy.training.keras.learner.build", build_copy)
         ours = fitted(spec)
         np.testing.assert_allclose(ours.curve[:, 1:3], theirs.curve[:, 1:3], rtol=0, atol=1e-5)
 

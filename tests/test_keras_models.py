@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 import torch
 
-from imagestudy import data, parity
-from imagestudy.errors import InputError
-from imagestudy.models import KerasNetwork, Network, build, check_size, cost, models, twin
-from imagestudy.models.keras import backend, copy_weights, counterparts, start
+from imagestudy import data
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, RunSpec
+from imagestudy.models import KerasNetwork, Network, build, check_size, complexity, models, twin
+from imagestudy.models.keras import copy_weights, counterparts, runtime, start
 from imagestudy.models.keras.layers import batch_norm, pool
-from imagestudy.specs import Choice, ModelSpec, RunSpec
+from imagestudy.training.keras import parity
+from imagestudy.training.keras.defaults import defaults
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
 
@@ -55,7 +57,7 @@ def measured(name: str, what: str) -> pd.DataFrame:
 @lru_cache
 def differing() -> pd.DataFrame:
     start(threads=1)
-    return parity.defaults().set_index("what")
+    return defaults().set_index("what")
 
 
 class TestSizes:
@@ -76,7 +78,7 @@ class TestSizes:
         check_size(ModelSpec(name="keras_resnet", params=33_333), shape=(1, 9, 9), classes=3)
 
     def test_the_table_of_layers_is_the_twins(self) -> None:
-        assert cost.layers(spec("keras_resnet"), shape=(1, 8, 8), classes=10) == cost.layers(
+        assert complexity.layers(spec("keras_resnet"), shape=(1, 8, 8), classes=10) == complexity.layers(
             twin(spec("keras_resnet")), shape=(1, 8, 8), classes=10
         )
 
@@ -214,7 +216,7 @@ class TestStart:
     def test_it_says_nothing_and_runs_on_tensorflow(self) -> None:
         done = run_fresh(
             "import imagestudy.models as m, torch\n"
-            "from imagestudy.specs import ModelSpec\n"
+            "from imagestudy.core.specs import ModelSpec\n"
             "m.build(ModelSpec(name='keras_resnet'), shape=(1, 8, 8), classes=2).model(torch.zeros(2, 8, 8, 1).numpy())\n"
             "import keras, tensorflow as tf\n"
             "assert keras.backend.backend() == 'tensorflow' and tf.config.threading.get_intra_op_parallelism_threads() == 1\n"
@@ -225,7 +227,7 @@ class TestStart:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
     def test_what_others_write_meanwhile_is_not_lost(self, capfd: pytest.CaptureFixture[str]) -> None:
-        with backend._quiet():
+        with runtime._quiet():
             os.write(2, b"I0000 00:00:1795615034.771950 4236 port.cc:153] oneDNN custom operations are on.\nsomething else\n")
         assert capfd.readouterr().err == "something else\n"
 
@@ -235,7 +237,7 @@ class TestStart:
 
     def test_without_tensorflow_one_sentence_says_how_to_install_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "tensorflow", None)
-        backend._import.cache_clear()
+        runtime._import.cache_clear()
         with pytest.raises(InputError, match=r"TensorFlow is not installed.*pip install 'tensorflow"):
             build(ModelSpec(name="keras_lenet"), shape=(1, 8, 8), classes=2)
         assert isinstance(build(ModelSpec(name="lenet"), shape=(1, 8, 8), classes=2), Network)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagestudy import grids, recommendation, runs
-from imagestudy.data import sources
-from imagestudy.grids import Plan
+from imagestudy.analysis import recommendation
+from imagestudy.data import datasets
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.grids import Plan
 
 GROUPS, SHOTS, RUNS = 40, 6, 8
 STUDY = f"""\
@@ -40,7 +41,7 @@ def open_plan(folder: Path, place: Path, options: str = "group: 'thing[0-9]+'") 
 
 
 def obtain(plan: Plan):
-    return [runs.obtain(grid(plan), study=plan.name, workers=1) for grid in (grids.plain, grids.ungrouped)]
+    return [runner.obtain(grid(plan), study=plan.name, workers=1) for grid in (grids.plain, grids.ungrouped)]
 
 
 def test_a_split_image_by_image_flatters_and_the_page_says_so(folder: Path, tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_forgetting_the_groups_changes_the_split_and_nothing_else(folder: Path, 
     leaking = grids.ungrouped(plan)
     assert [spec.with_(dataset=plan.study.dataset) for spec in leaking] == honest
     assert {spec.split for spec in leaking} == set(range(RUNS))
-    whole, forgotten = sources.load(plan.study.dataset), sources.load(grids.without_groups(plan))
+    whole, forgotten = datasets.load(plan.study.dataset), datasets.load(grids.without_groups(plan))
     assert whole.groups is not None
     assert forgotten.groups is None
     assert np.array_equal(whole.images, forgotten.images)

@@ -10,29 +10,30 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from imagestudy import data, learners, metrics
-from imagestudy.errors import InputError
-from imagestudy.learners import (
-    CURVE_POINTS,
-    ClassicalLearner,
-    DivergedError,
-    Learner,
-    TorchLearner,
-    descent,
-    learning_rate_at,
-    log_softmax,
-    make_learner,
-)
-from imagestudy.learners.descent import Descent
-from imagestudy.learners.tracker import Tracker
+from imagestudy import data, training
+from imagestudy.core.errors import InputError
+from imagestudy.core.seeding import generator, make_torch_deterministic
+from imagestudy.core.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.metrics import classification
 from imagestudy.models import Network, build, models
 from imagestudy.models.heads import CosineHead, ScaledHead
 from imagestudy.remedies import Remedy, classical_remedies, remedies, remedy
 from imagestudy.remedies.losses import plain_cross_entropy
 from imagestudy.remedies.mixing import Blend, Mixture
 from imagestudy.remedies.sampling import Epochs
-from imagestudy.seeding import generator, make_torch_deterministic
-from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.training import (
+    CURVE_POINTS,
+    ClassicalLearner,
+    DivergedError,
+    Learner,
+    TorchLearner,
+    learning_rate_at,
+    log_softmax,
+    make_learner,
+    optimizer,
+)
+from imagestudy.training.history import Tracker
+from imagestudy.training.optimizer import Descent
 
 NEURAL = models.names(kind="neural", pretrained=None)
 """Those that need no file of weights; see test_pretrained for the other."""
@@ -147,7 +148,7 @@ class TestBudget:
         assert np.isnan(fitted(run("article")).curve[:, 3]).all()
         watched = fitted(run("article"), watch=True)
         predicted = watched.predict_log_proba(prepared().validation.images).argmax(axis=1)
-        assert watched.curve[-1, 3] == metrics.balanced_accuracy(predicted, prepared().validation.labels, classes=10)
+        assert watched.curve[-1, 3] == classification.balanced_accuracy(predicted, prepared().validation.labels, classes=10)
 
     def test_what_lies_beside_is_followed_in_a_column_of_its_own_and_changes_no_bit(self) -> None:
         given, spec = prepared(), run("resnet")
@@ -155,7 +156,7 @@ class TestBudget:
         learner = make_learner(spec, classes=10, watch=watch, beside=beside, points=3).fit(given.train.images, given.train.labels)
         assert learner.curve.shape == (3, 5)
         predicted = learner.predict_log_proba(beside[0]).argmax(axis=1)
-        assert learner.curve[-1, 4] == metrics.balanced_accuracy(predicted, beside[1], classes=10)
+        assert learner.curve[-1, 4] == classification.balanced_accuracy(predicted, beside[1], classes=10)
         alone = fitted(spec, watch=True)
         assert torch.equal(weights(alone.network), weights(learner.network))
         assert learner.curve[-1, 3] == alone.curve[-1, 3]
@@ -202,7 +203,7 @@ class TestRecipe:
     @pytest.mark.parametrize("steps", [10, 40, 625])
     def test_the_learning_rate_warms_up_and_falls_to_zero(self, steps: int) -> None:
         shares = [learning_rate_at(step, steps) for step in range(steps)]
-        warm = round(descent.WARM_UP * steps)
+        warm = round(optimizer.WARM_UP * steps)
         assert shares[:warm] == pytest.approx([(step + 1) / warm for step in range(warm)])
         assert shares[warm - 1] == max(shares) == 1
         assert all(later <= earlier for earlier, later in pairwise(shares[warm - 1 :]))
@@ -215,7 +216,7 @@ class TestRecipe:
     @pytest.mark.parametrize("model", NEURAL)
     def test_every_parameter_is_in_one_group_and_vectors_do_not_decay(self, model: str) -> None:
         network = untrained(run(model))
-        decaying, others = descent.parameter_groups(network, 0.5)
+        decaying, others = optimizer.parameter_groups(network, 0.5)
         assert (decaying["weight_decay"], others["weight_decay"]) == (0.5, 0.0)
         ids = [id(p) for group in (decaying, others) for p in group["params"]]
         assert sorted(ids) == sorted(id(p) for p in network.parameters())
@@ -225,7 +226,7 @@ class TestRecipe:
     def test_a_marked_parameter_does_not_decay(self) -> None:
         network = untrained(run())
         network.head.weight.no_decay = True
-        assert id(network.head.weight) in {id(p) for p in descent.parameter_groups(network, 0.5)[1]["params"]}
+        assert id(network.head.weight) in {id(p) for p in optimizer.parameter_groups(network, 0.5)[1]["params"]}
 
     @pytest.mark.parametrize("model", ["mlp", "bilstm", "vit"])
     def test_a_tiny_learning_rate_barely_moves_the_weights(self, model: str) -> None:
@@ -502,7 +503,7 @@ class TestInterface:
     def test_many_images_are_taken_in_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
         learner, images = fitted(run("resnet")), prepared().validation.images[:70]
         together = learner.predict_log_proba(images)
-        monkeypatch.setattr(learners.network, "PREDICT_BATCH", 32)
+        monkeypatch.setattr(training.network, "PREDICT_BATCH", 32)
         np.testing.assert_allclose(learner.predict_log_proba(images), together, atol=1e-5)
 
     @pytest.mark.parametrize("model", ["mlp", "lenet", "svm"])

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from imagestudy import seeding
-from imagestudy.errors import InputError
+from imagestudy.core import seeding
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec
 from imagestudy.models import Network, at_budget, build, count_parameters, models, views
-from imagestudy.models.network import BatchNorm
-from imagestudy.specs import Choice, ModelSpec
+from imagestudy.models.base import BatchNorm
 
 DIGITS, COLOUR = (1, 8, 8), (3, 32, 32)
 SHAPES = [(DIGITS, 10), ((1, 28, 28), 10), (COLOUR, 10), ((2, 7, 13), 2), ((1, 5, 40), 3), ((3, 33, 21), 2), ((1, 100, 64), 4)]

@@ -8,10 +8,10 @@ from scipy.special import softmax
 from skimage.feature import hog as reference_hog
 from sklearn.datasets import load_digits
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import ModelSpec
 from imagestudy.models import Classical, build, classical, models
 from imagestudy.models.hog import hog
-from imagestudy.specs import ModelSpec
 
 CLASSICAL = models.names(kind="classical")
 

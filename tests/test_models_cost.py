@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from imagestudy.core.specs import ModelSpec
 from imagestudy.models import Network, build, count_parameters, models
-from imagestudy.models.cost import count_flops, describe
-from imagestudy.specs import ModelSpec
+from imagestudy.models.complexity import count_flops, describe
 
 DIGITS = (1, 8, 8)
 NEURAL = models.names(kind="neural")

@@ -15,7 +15,8 @@ from nbval.plugin import get_sanitize_patterns
 from notebook_laws import CHECKED, faults_of, tags
 from sample_notebooks import PARAMETERS, code, prose, write, write_cells
 
-from imagestudy import paths, report
+from imagestudy import report
+from imagestudy.core import paths
 
 EXPECTED = (
     "01_preprocessing",

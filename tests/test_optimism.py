@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imagestudy import compare, data, figures, grids, optimism, paths, runs
-from imagestudy.errors import InputError
-from imagestudy.grids import Plan
-from imagestudy.records import Records, labels_key
-from imagestudy.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
-from imagestudy.store import Record
+from imagestudy import data, figures
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.variance import test_set_peeking
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Record, Records, labels_key
 
 DIGITS = Choice(name="digits")
 LABELS = {labels_key(DIGITS): data.held_out_labels(DIGITS)}
@@ -53,56 +56,58 @@ class TestLooks:
     @pytest.mark.parametrize("looks", [1, 2, 3, 5, 7, 10, 50, 100, 1_000])
     @pytest.mark.parametrize("points", [1, 7, 20, 100])
     def test_there_are_as_many_as_asked_for_and_the_last_weights_are_one_of_them(self, looks: int, points: int) -> None:
-        places = optimism.places(points, looks=looks)
+        places = test_set_peeking.places(points, looks=looks)
         assert len(places) == min(looks, points)
         assert places[-1] == points - 1
         assert np.ptp(np.diff(places, prepend=-1)) <= 1
 
     def test_twice_as_many_hold_all_of_the_half(self) -> None:
         for looks in range(1, 51):
-            assert set(optimism.places(100, looks=looks)) <= set(optimism.places(100, looks=2 * looks))
+            assert set(test_set_peeking.places(100, looks=looks)) <= set(test_set_peeking.places(100, looks=2 * looks))
 
     def test_by_hand(self) -> None:
         one = curve([0.5, 0.9, 0.7, 0.8], validation=[0.1, 0.2, 0.4, 0.3])
-        assert [optimism.pick(one, looks=looks, on="test") for looks in (1, 2, 4)] == [3, 1, 1]
-        assert optimism.above_last(one, looks=4, on="test") == pytest.approx(0.1)
-        assert optimism.above_last(one, looks=4, on="validation") == pytest.approx(-0.1)
-        assert optimism.above_last(one, looks=1, on="validation") == 0
+        assert [test_set_peeking.pick(one, looks=looks, on="test") for looks in (1, 2, 4)] == [3, 1, 1]
+        assert test_set_peeking.above_last(one, looks=4, on="test") == pytest.approx(0.1)
+        assert test_set_peeking.above_last(one, looks=4, on="validation") == pytest.approx(-0.1)
+        assert test_set_peeking.above_last(one, looks=1, on="validation") == 0
 
     def test_of_equal_looks_the_last_is_taken(self) -> None:
-        assert optimism.pick(curve([0.1, 0.3, 0.3, 0.2]), looks=4, on="test") == 2
+        assert test_set_peeking.pick(curve([0.1, 0.3, 0.3, 0.2]), looks=4, on="test") == 2
 
     @pytest.mark.parametrize("looks", [0, 101])
     def test_a_number_of_looks_that_no_curve_can_give_is_refused(self, looks: int) -> None:
         with pytest.raises(InputError, match=f"{looks} was given in parameter 'looks'; allowed: 1 to 100 looks"):
-            optimism.check(looks=looks)
+            test_set_peeking.check(looks=looks)
 
 
 class TestAboveTheLast:
     @pytest.mark.parametrize("seed", range(10))
     def test_it_is_never_below_nothing_and_never_less_with_twice_the_looks(self, seed: int) -> None:
-        values = [optimism.above_last(wander(seed), looks=looks, on="test") for looks in (1, 2, 4, 8, 16, 32)]
+        values = [test_set_peeking.above_last(wander(seed), looks=looks, on="test") for looks in (1, 2, 4, 8, 16, 32)]
         assert values[0] == 0
         assert values == sorted(values)
 
     def test_a_curve_whose_last_look_is_its_best_shows_no_optimism(self) -> None:
-        assert optimism.above_last(curve(np.linspace(0.1, 0.9, 100)), looks=100, on="test") == 0
+        assert test_set_peeking.above_last(curve(np.linspace(0.1, 0.9, 100)), looks=100, on="test") == 0
 
     def test_the_test_set_never_picks_worse_than_validation(self, records: Records) -> None:
         for record in records:
             one = record.arrays["curve"]
-            assert optimism.above_last(one, looks=50, on="test") >= optimism.above_last(one, looks=50, on="validation")
+            assert test_set_peeking.above_last(one, looks=50, on="test") >= test_set_peeking.above_last(
+                one, looks=50, on="validation"
+            )
 
     def test_pure_noise_is_too_good_by_the_expected_maximum(self) -> None:
         # The maximum of 100 standard normals is 2.51 on average; the last weights are one of them, and 0 on average.
         noise = np.random.default_rng(0).standard_normal((400, 100))
-        values = [optimism.above_last(curve(0.5 + 0.01 * one), looks=100, on="test") for one in noise]
+        values = [test_set_peeking.above_last(curve(0.5 + 0.01 * one), looks=100, on="test") for one in noise]
         assert np.mean(values) == pytest.approx(0.0251, abs=0.002)
 
     def test_validation_that_knows_nothing_picks_no_gain(self) -> None:
         rng = np.random.default_rng(1)
         values = [
-            optimism.above_last(curve(*(0.5 + 0.01 * rng.standard_normal((2, 100)))), looks=100, on="validation")
+            test_set_peeking.above_last(curve(*(0.5 + 0.01 * rng.standard_normal((2, 100)))), looks=100, on="validation")
             for _ in range(400)
         ]
         assert abs(np.mean(values)) < 0.002
@@ -110,10 +115,10 @@ class TestAboveTheLast:
 
 class TestMeasure:
     def test_one_row_a_cell_look_and_pick_with_a_t_interval_over_runs(self, records: Records) -> None:
-        frame = optimism.measure(records, looks=[10, 100])
+        frame = test_set_peeking.measure(records, looks=[10, 100])
         assert len(frame) == 3 * 2 * 2
         row = frame.query("model == 'resnet' and picked == 'test' and looks == 100").to_dict("records")[0]
-        values = [optimism.above_last(r.arrays["curve"], looks=100, on="test") for r in records.where(model="resnet")]
+        values = [test_set_peeking.above_last(r.arrays["curve"], looks=100, on="test") for r in records.where(model="resnet")]
         half = 2.776445 * np.std(values, ddof=1) / np.sqrt(5)
         assert (row["runs"], row["difference"]) == (5, pytest.approx(np.mean(values)))
         assert (row["low"], row["high"]) == pytest.approx((np.mean(values) - half, np.mean(values) + half), abs=1e-6)
@@ -124,62 +129,70 @@ class TestMeasure:
         for _ in range(400):
             cell = [diagnostic(curve(0.5 + 0.01 * rng.standard_normal(100)), seed=seed) for seed in range(10)]
             low, high = (
-                optimism.measure(Records(tuple(cell), LABELS), looks=[100]).query("picked == 'test'")[["low", "high"]].iloc[0]
+                test_set_peeking.measure(Records(tuple(cell), LABELS), looks=[100])
+                .query("picked == 'test'")[["low", "high"]]
+                .iloc[0]
             )
             hits.append(low <= 0.0251 <= high)
         assert 0.92 <= np.mean(hits) <= 0.98
 
     def test_a_single_run_has_no_bounds_but_its_limits(self, records: Records) -> None:
         one = Records(records.records[:1], LABELS)
-        row = optimism.measure(one, looks=[100]).query("picked == 'test'").to_dict("records")[0]
+        row = test_set_peeking.measure(one, looks=[100]).query("picked == 'test'").to_dict("records")[0]
         assert (row["low"], row["high"]) == (0, 1)
 
     def test_a_short_curve_is_looked_at_as_often_as_it_can_be(self) -> None:
         short = Records((diagnostic(wander(0, points=20)),), LABELS)
-        assert sorted(set(optimism.measure(short, looks=optimism.LOOKS)["looks"])) == [1, 2, 5, 10, 20]
+        assert sorted(set(test_set_peeking.measure(short, looks=test_set_peeking.LOOKS)["looks"])) == [1, 2, 5, 10, 20]
 
     def test_runs_of_another_kind_are_left_aside(self, records: Records) -> None:
         plain = Record(records.records[0].spec.with_(kind="run"), {}, {}, {}, {}, {"curve": wander(0)[:, :4]})
         both = Records((*records, plain), LABELS)
-        pd.testing.assert_frame_equal(optimism.measure(both, looks=[100]), optimism.measure(records, looks=[100]))
+        pd.testing.assert_frame_equal(test_set_peeking.measure(both, looks=[100]), test_set_peeking.measure(records, looks=[100]))
 
 
 class TestSentences:
     def test_they_say_the_table_s_numbers(self, records: Records) -> None:
-        frame = optimism.measure(records, looks=[100])
-        said = optimism.say(frame, gain=0.034)
+        frame = test_set_peeking.measure(records, looks=[100])
+        said = test_set_peeking.say(frame, gain=0.034)
         test = 100 * frame[frame["picked"] == "test"]["difference"]
         assert f"the best of 100 looks on the test set adds {test.min():.1f} to {test.max():.1f} points" in said
         imbalanced = 100 * frame.query("picked == 'test' and profile == 'exponential 50'")["difference"].mean()
         assert f"Under imbalance it is {imbalanced:.1f} points as a mean over the models" in said
         assert said.endswith("over plain training of the same models is +3.4.")
-        assert "median gain" not in optimism.say(frame, gain=float("nan"))
-        assert "median gain" not in optimism.say(frame[frame["profile"] == "balanced"], gain=0.034)
+        assert "median gain" not in test_set_peeking.say(frame, gain=float("nan"))
+        assert "median gain" not in test_set_peeking.say(frame[frame["profile"] == "balanced"], gain=0.034)
 
     def test_few_and_many_looks_stand_side_by_side(self, records: Records) -> None:
-        frame = optimism.measure(records, looks=optimism.LOOKS)
+        frame = test_set_peeking.measure(records, looks=test_set_peeking.LOOKS)
         means = 100 * frame[frame["picked"] == "test"].groupby("looks")["difference"].mean()
-        assert f"best of 2 looks at the test set adds {means[2]:.1f} points, of 100 looks {means[100]:.1f}" in optimism.say_looks(
-            frame
+        assert (
+            f"best of 2 looks at the test set adds {means[2]:.1f} points, of 100 looks {means[100]:.1f}"
+            in test_set_peeking.say_looks(frame)
         )
 
     def test_an_effort_without_such_runs_says_so_everywhere(self) -> None:
         nobody = Records((), {})
-        empty = optimism.measure(nobody, looks=[100])
-        assert optimism.say(empty, gain=0.1) == optimism.say_looks(empty) == optimism.say_same(nobody) == optimism.NOTHING
-        assert optimism.spread_out(empty).empty
+        empty = test_set_peeking.measure(nobody, looks=[100])
+        assert (
+            test_set_peeking.say(empty, gain=0.1)
+            == test_set_peeking.say_looks(empty)
+            == test_set_peeking.say_same(nobody)
+            == test_set_peeking.NOTHING
+        )
+        assert test_set_peeking.spread_out(empty).empty
         for picture in (figures.draw_optimism(empty, margin=0.01), figures.draw_looks(empty), figures.draw_peeks({}, model="")):
             assert "no such runs" in picture.axes[0].texts[0].get_text()
 
     def test_the_model_that_is_shown_is_one_that_is_diagnosed(self) -> None:
         plan = grids.open_study("digits", "full")
-        assert optimism.model_of(plan, "") == "mlp"
-        assert optimism.model_of(plan, "vit") == "vit"
+        assert test_set_peeking.model_of(plan, "") == "mlp"
+        assert test_set_peeking.model_of(plan, "vit") == "vit"
         with pytest.raises(InputError, match="unknown model 'svm' in parameter 'model'; allowed: mlp, resnet, bilstm, vit"):
-            optimism.model_of(plan, "svm")
+            test_set_peeking.model_of(plan, "svm")
         without = Plan(plan.study, plan.effort.model_copy(update={"diagnosed": ()}))
-        assert optimism.model_of(without, "") == ""
-        assert optimism.grid(without) == []
+        assert test_set_peeking.model_of(without, "") == ""
+        assert test_set_peeking.grid(without) == []
 
 
 class TestNothingElsePeeks:
@@ -187,11 +200,11 @@ class TestNothingElsePeeks:
     def trained(self) -> Records:
         training = TrainingSpec(images_seen=1_280)
         spec = RunSpec(dataset=DIGITS, model=ModelSpec(name="mlp", params=40_000), training=training, kind="diagnostic")
-        return runs.obtain([spec, spec.with_(kind="run")], study="peeking", workers=1)
+        return runner.obtain([spec, spec.with_(kind="run")], study="peeking", workers=1)
 
     def test_the_last_look_is_the_recorded_score_of_the_same_run(self, trained: Records) -> None:
-        assert optimism.last_gaps(trained) == pytest.approx([0], abs=1e-5)
-        assert "of 1 diagnostic runs is at most 0.00 points" in optimism.say_same(trained)
+        assert test_set_peeking.last_gaps(trained) == pytest.approx([0], abs=1e-5)
+        assert "of 1 diagnostic runs is at most 0.00 points" in test_set_peeking.say_same(trained)
 
     def test_a_peeking_run_has_nothing_by_which_to_choose(self, trained: Records) -> None:
         peeking = trained.where(kind="diagnostic")
@@ -199,9 +212,9 @@ class TestNothingElsePeeks:
         assert (record.scores, record.validation) == ({}, {})
         assert set(record.arrays) == {"curve"}
         with pytest.raises(KeyError):
-            compare.choose_by_validation([peeking])
+            comparisons.choose_by_validation([peeking])
         with pytest.raises(KeyError):
-            compare.level_of(peeking)
+            comparisons.level_of(peeking)
 
     def test_no_other_module_knows_of_such_runs(self) -> None:
         declaring = {"grids/__init__.py", "grids/imbalanced.py", "grids/opening.py"}

@@ -4,10 +4,13 @@ from itertools import pairwise
 
 import pytest
 
-from imagestudy import grids, halving, outlook, paths, runs
-from imagestudy.outlook import Outlook, look_ahead, say_outlook
-from imagestudy.runs.lineage import is_derived
-from imagestudy.store import RunStore
+from imagestudy.analysis import catalog
+from imagestudy.core import paths
+from imagestudy.experiments import grids, runner, search
+from imagestudy.experiments.dependencies import is_derived
+from imagestudy.experiments.planning import forecast
+from imagestudy.experiments.planning.forecast import Outlook, look_ahead, say_outlook
+from imagestudy.experiments.store import RunStore
 
 STUDY = """\
 dataset: digits
@@ -38,14 +41,14 @@ def trainings_done() -> int:
 def test_the_bound_holds_shrinks_rung_by_rung_and_ends_at_nothing(study):
     plan = grids.open_study(study, "smoke")
     seen = [(0, look_ahead(plan, workers=1))]
-    runs.obtain(grids.everything(plan), study=plan.name, workers=1)
+    runner.obtain(catalog.everything(plan), study=plan.name, workers=1)
     seen.append((trainings_done(), look_ahead(plan, workers=1)))
-    first = [halving.trial(halving.runs_of(plan, c)[n], halving.budgets(plan)[0]) for c in halving.candidates(plan) for n in (0, 1)]
+    first = [search.trial(search.runs_of(plan, c)[n], search.budgets(plan)[0]) for c in search.candidates(plan) for n in (0, 1)]
     for part in (first[::2], first):  # one run's whole first rung, then the other's
-        runs.obtain(part, study=plan.name, workers=1)
+        runner.obtain(part, study=plan.name, workers=1)
         seen.append((trainings_done(), look_ahead(plan, workers=1)))
     assert "up to" in say_outlook(plan, seen[0][1])
-    halving.select(plan, workers=1)
+    search.select(plan, workers=1)
     total = trainings_done()
     assert all(one.certain <= total - done <= one.most for done, one in seen)
     assert all(a + x.most >= b + y.most and a + x.certain <= b + y.certain for (a, x), (b, y) in pairwise(seen))
@@ -63,13 +66,13 @@ def test_the_bound_counts_no_more_than_can_be_asked_for(study):
 def test_runs_that_are_recorded_are_not_announced_again_when_more_are_asked_for(study):
     fewer, more = (grids.open_study(study, effort) for effort in ("smoke", "default"))
     before = look_ahead(more)
-    halving.select(fewer, workers=1)
+    search.select(fewer, workers=1)
     after = look_ahead(more)
     assert after.certain < before.certain
     assert after.most < before.most
     done = trainings_done()
-    halving.select(more, workers=1)
-    runs.obtain(grids.everything(more), study=more.name, workers=1)
+    search.select(more, workers=1)
+    runner.obtain(catalog.everything(more), study=more.name, workers=1)
     assert after.certain <= trainings_done() - done <= after.most
 
 
@@ -77,8 +80,8 @@ def test_without_rungs_everything_is_certain(study):
     plan = grids.open_study(study, "full")
     found = look_ahead(plan, workers=1)
     assert found.certain == found.most
-    halving.select(plan, workers=1)
-    runs.obtain(grids.everything(plan), study=plan.name, workers=1)
+    search.select(plan, workers=1)
+    runner.obtain(catalog.everything(plan), study=plan.name, workers=1)
     assert trainings_done() == found.most
 
 
@@ -94,9 +97,9 @@ def test_a_study_that_chooses_nothing_is_announced_exactly(tmp_path):
 
 def test_the_time_is_that_of_the_slowest_that_may_go_on(study, monkeypatch):
     plan = grids.open_study(study, "smoke")
-    monkeypatch.setattr(outlook.runs, "estimate_each", lambda specs, _: [1.0 if s.model.name == "mlp" else 0.0 for s in specs])
+    monkeypatch.setattr(forecast.runs, "estimate_each", lambda specs, _: [1.0 if s.model.name == "mlp" else 0.0 for s in specs])
     number, trained = plan.effort.runs, 3  # trainings of mlp: logit adjustment follows from the plain one
     plain_of_the_grid = 1
-    second_rung = min(trained, halving.kept_after(0, rungs=2, candidates=8, finalists=1))
+    second_rung = min(trained, search.kept_after(0, rungs=2, candidates=8, finalists=1))
     finals = min(trained - 1, 2 * plan.effort.finalists)
     assert look_ahead(plan, workers=1).seconds == number * (trained + plain_of_the_grid + second_rung + finals)

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imagestudy import data, grids, overview
-from imagestudy.errors import InputError
-from imagestudy.grids import Plan
-from imagestudy.records import Records, labels_key
-from imagestudy.specs import Choice, ModelSpec, RunSpec
-from imagestudy.store import Record
+from imagestudy import data
+from imagestudy.analysis.accuracy import ranking
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, RunSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Record, Records, labels_key
 
 DIGITS = Choice(name="digits")
 LABELS = data.held_out_labels(DIGITS)
@@ -60,25 +61,25 @@ def records() -> Records:
 )
 def test_what_is_not_allowed_is_refused_by_a_sentence(given: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        overview.check(**({"score": "accuracy", "cost": "seconds", "missed_shown": 12} | given))
+        ranking.check(**({"score": "accuracy", "cost": "seconds", "missed_shown": 12} | given))
 
 
 def test_the_best_comes_first_and_is_near_itself(records: Records) -> None:
-    ranked = overview.rank(records, score="accuracy")
+    ranked = ranking.rank(records, score="accuracy")
     assert list(ranked["model"]) == ["resnet", "mlp", "logistic", "vit", "majority"]
     assert bool(ranked["near"].iloc[0])
     assert not ranked["near"].iloc[-1]
-    assert "**resnet**: 0.990" in overview.say_lead(ranked, score="accuracy")
+    assert "**resnet**: 0.990" in ranking.say_lead(ranked, score="accuracy")
 
 
 def test_the_axis_leaves_out_the_majority_class_alone(records: Records) -> None:
-    ranked = overview.rank(records, score="accuracy")
-    start = overview.axis_start(ranked)
+    ranked = ranking.rank(records, score="accuracy")
+    start = ranking.axis_start(ranked)
     assert [name for name, value in zip(ranked["model"], ranked["estimate"], strict=True) if value < start] == ["majority"]
 
 
 def test_the_room_is_above_the_better_baseline(records: Records) -> None:
-    told = overview.say_baselines(overview.rank(records, score="accuracy"), score="accuracy")
+    told = ranking.say_baselines(ranking.rank(records, score="accuracy"), score="accuracy")
     assert "logistic reaches 0.960" in told
     assert told.endswith("room for 4.0 points.")
 
@@ -88,13 +89,13 @@ def test_a_family_is_what_validation_chose_in_each_run() -> None:
     rows = [record("mlp", s, np.arange(50), hard=0 if s else 9) for s in SEEDS] + [
         record("perceptron", s, empty, hard=5) for s in SEEDS
     ]
-    (family,) = overview.rank_families(collect(*rows), score="accuracy").to_dict("records")
+    (family,) = ranking.rank_families(collect(*rows), score="accuracy").to_dict("records")
     assert (family["family"], family["chosen"]) == ("ANN", "mlp 3×, perceptron 1×")
     assert family["estimate"] == pytest.approx((3 * 0.9 + 1.0) / 4)
 
 
 def test_pairs_are_of_deciding_members_once_and_declared_together(plan: Plan, records: Records) -> None:
-    pairs = overview.compare_pairs(plan, records, score="accuracy")
+    pairs = ranking.compare_pairs(plan, records, score="accuracy")
     assert list(zip(pairs["row"], pairs["column"], strict=True)) == [("mlp", "resnet"), ("mlp", "vit"), ("resnet", "vit")]
     assert set(pairs["comparisons"]) == {3}
     assert pairs["difference"].tolist() == pytest.approx([-0.01, 0.18, 0.19])
@@ -102,9 +103,9 @@ def test_pairs_are_of_deciding_members_once_and_declared_together(plan: Plan, re
 
 def test_with_fewer_than_two_of_them_all_models_are_compared(plan: Plan, records: Records) -> None:
     few = Records(tuple(record for record in records if record.spec.model.name in ("mlp", "logistic", "majority")), records.labels)
-    assert overview.compare_pairs(plan, few, score="accuracy")[["row", "column"]].to_numpy().tolist() == [["mlp", "logistic"]]
+    assert ranking.compare_pairs(plan, few, score="accuracy")[["row", "column"]].to_numpy().tolist() == [["mlp", "logistic"]]
     with pytest.raises(InputError, match="study 'digits' has nothing to compare; needed: two models or more besides 'majority'"):
-        overview.compare_pairs(plan, records.where(model="mlp"), score="accuracy")
+        ranking.compare_pairs(plan, records.where(model="mlp"), score="accuracy")
 
 
 @pytest.mark.parametrize(
@@ -118,12 +119,12 @@ def test_with_fewer_than_two_of_them_all_models_are_compared(plan: Plan, records
     ],
 )
 def test_a_claim_is_decided_where_the_study_has_its_members(plan: Plan, names: tuple[str, ...], claims: list[str]) -> None:
-    assert overview.decidable(Plan(plan.study.model_copy(update={"models": names}), plan.effort)) == claims
-    assert overview.decidable(plan) == ["A1", "A2", "A3–A5"]
+    assert ranking.decidable(Plan(plan.study.model_copy(update={"models": names}), plan.effort)) == claims
+    assert ranking.decidable(plan) == ["A1", "A2", "A3–A5"]
 
 
 def test_shared_errors_are_shares_of_the_rows_own(records: Records) -> None:
-    shared = overview.share_errors(records).set_index("model")
+    shared = ranking.share_errors(records).set_index("model")
     assert shared.loc["resnet", "mlp"] == 1.0
     assert shared.loc["mlp", "resnet"] == 0.5
     assert shared.loc["mlp", "mlp"] == 1.0
@@ -132,18 +133,18 @@ def test_shared_errors_are_shares_of_the_rows_own(records: Records) -> None:
 
 
 def test_a_model_without_errors_shares_none() -> None:
-    shared = overview.share_errors(collect(*(record("mlp", seed, np.arange(0)) for seed in SEEDS)))
+    shared = ranking.share_errors(collect(*(record("mlp", seed, np.arange(0)) for seed in SEEDS)))
     assert np.isnan(shared["mlp"][0])
 
 
 def test_agreement_leaves_out_the_majority_class(records: Records) -> None:
-    told = overview.say_agreement(records)
+    told = ranking.say_agreement(records)
     assert "Of 500 test images, 380 are named rightly by every run" in told
     assert "10 by half of the runs or fewer; 0 by none" in told
 
 
 def test_the_hardest_are_validation_images_with_what_was_said(records: Records) -> None:
-    found = overview.find_hardest(records, number=3)
+    found = ranking.find_hardest(records, number=3)
     validation = data.prepare(records.records[0].spec).validation
     np.testing.assert_array_equal(found.images, validation.images[:3])
     label = int(validation.labels[0])
@@ -161,7 +162,7 @@ def test_of_equally_many_misses_the_least_likely_to_be_right_come_first(records:
         said[3] = -2.0
         said[3, validation.labels[3]] = -0.1
         changed.append(replace(record, arrays=record.arrays | {"validation": said}))
-    found = overview.find_hardest(Records(tuple(changed), records.labels), number=len(every))
+    found = ranking.find_hardest(Records(tuple(changed), records.labels), number=len(every))
     np.testing.assert_array_equal(found.images[0], validation.images[surest])
     np.testing.assert_array_equal(found.images[-1], validation.images[3])
 
@@ -169,13 +170,13 @@ def test_of_equally_many_misses_the_least_likely_to_be_right_come_first(records:
 def test_costs_join_by_model_and_leave_the_recorded_seconds(records: Records) -> None:
     spec = RunSpec(dataset=DIGITS, model=ModelSpec(name="mlp"), kind="cost")
     costs = collect(Record(spec, {}, {}, {"seconds": 7.0, "params": 10.0}, {}, {}))
-    priced = overview.with_costs(overview.rank(records, score="accuracy"), costs)
+    priced = ranking.with_costs(ranking.rank(records, score="accuracy"), costs)
     assert priced[["model", "seconds", "params"]].to_numpy().tolist() == [["mlp", 7.0, 10.0]]
     assert np.isnan(priced["flops"][0])
 
 
 def test_the_same_errors_in_every_run_are_the_test_sets_alone(records: Records) -> None:
-    spread = overview.measure_spread(records, score="accuracy").set_index("model")
+    spread = ranking.measure_spread(records, score="accuracy").set_index("model")
     assert "majority" not in spread.index
     assert spread.loc["mlp", ["seen", "training", "test_share"]].tolist() == pytest.approx([0, 0, 1])
     assert spread.loc["vit", "test_set"] > 0
@@ -183,27 +184,27 @@ def test_the_same_errors_in_every_run_are_the_test_sets_alone(records: Records) 
 
 def test_runs_that_differ_as_wholes_differ_by_training() -> None:
     rows = [record("mlp", seed, np.arange(500) if seed % 2 else np.arange(0)) for seed in SEEDS]
-    (spread,) = overview.measure_spread(collect(*rows), score="accuracy").to_dict("records")
+    (spread,) = ranking.measure_spread(collect(*rows), score="accuracy").to_dict("records")
     assert spread["test_share"] == pytest.approx(0, abs=1e-9)
     assert spread["training"] == pytest.approx(spread["seen"])
 
 
 def test_shared_errors_ask_for_more_images_and_not_for_more_runs(records: Records) -> None:
-    projected = overview.project(records, score="accuracy", model="vit")
+    projected = ranking.project(records, score="accuracy", model="vit")
     assert projected["runs"].tolist() == [4, 16, 4, 16]
     assert projected["test images"].tolist() == [500, 500, 2000, 2000]
-    assert overview.say_projection(projected, model="vit").endswith("more test images.")
+    assert ranking.say_projection(projected, model="vit").endswith("more test images.")
 
 
 def test_the_conclusion_names_near_families_and_all_verdicts(records: Records) -> None:
-    ranked = overview.rank(records, score="accuracy")
+    ranked = ranking.rank(records, score="accuracy")
     families = pd.DataFrame({"family": ["CNN", "ANN", "RNN"], "near": [True, True, False]})
     rows = [("A1", "supported"), ("A2", "undecided"), ("A3", "supported")]
     findings = pd.DataFrame([{"claim": c, "says": "x", "verdict": v, "points": "", "would decide it": ""} for c, v in rows])
-    told = overview.conclude(ranked, families, findings, score="accuracy")
+    told = ranking.conclude(ranked, families, findings, score="accuracy")
     assert "no family alone: CNN and ANN cannot be told apart" in told
     assert told.endswith("A1, A3 are **supported**; A2 is **undecided**.")
-    assert "by its best member on validation, **CNN**" in overview.conclude(
+    assert "by its best member on validation, **CNN**" in ranking.conclude(
         ranked, families[:1], findings, score="accuracy"
     ).lower().replace("cnn", "CNN")
-    assert "lacks the members" in overview.say_findings(findings[:0])
+    assert "lacks the members" in ranking.say_findings(findings[:0])

@@ -5,27 +5,30 @@ from pathlib import Path
 import pytest
 import yaml
 
-from imagestudy import grids, paths, planned
-from imagestudy.errors import InputError
+from imagestudy.analysis.recommendation import scan_summary
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
+from imagestudy.experiments import grids
+from imagestudy.experiments.planning import study_file
 
 
 @pytest.mark.parametrize(("budget", "seconds"), [("90s", 90), ("30m", 1_800), ("1.5h", 5_400)])
 def test_a_budget_is_a_number_with_a_unit(budget, seconds):
-    assert planned.seconds_of(budget) == seconds
+    assert study_file.seconds_of(budget) == seconds
 
 
 @pytest.mark.parametrize("budget", ["30", "m", "0m", "-5m", "30 days", ""])
 def test_any_other_budget_is_refused(budget):
     with pytest.raises(InputError, match="allowed: a number with s, m or h"):
-        planned.seconds_of(budget)
+        study_file.seconds_of(budget)
 
 
 def test_a_name_follows_from_the_path_and_is_none_of_the_project_s_own():
-    assert planned.name_of(Path("/somewhere/my <photos>.tar.gz")) == "my_photos"
+    assert study_file.name_of(Path("/somewhere/my <photos>.tar.gz")) == "my_photos"
     for study in [*(file.stem for file in paths.studies_folder().glob("*.yaml")), "published", "DIGITS"]:
-        assert planned.name_of(Path(f"/somewhere/{study}")) == f"{study}_images"
+        assert study_file.name_of(Path(f"/somewhere/{study}")) == f"{study}_images"
         with pytest.raises(InputError, match="give another --name"):
-            planned.choose_name(Path("/somewhere/photos"), name=study)
+            study_file.choose_name(Path("/somewhere/photos"), name=study)
 
 
 @pytest.mark.parametrize(
@@ -44,16 +47,16 @@ def test_a_plan_for_something_else_is_refused_with_what_it_was_for(head, said, t
     file = tmp_path / "study.yaml"
     file.write_text(f"{head}\nname: abc", encoding="utf-8")
     if not said:
-        planned.require_same(file, content="abc", budget="40m")
+        study_file.require_same(file, content="abc", budget="40m")
         return
     with pytest.raises(InputError) as caught:
-        planned.require_same(file, content="abc", budget="40m")
+        study_file.require_same(file, content="abc", budget="40m")
     assert said in str(caught.value)
 
 
 def test_what_is_written_at_the_head_is_read_again(tmp_path):
-    (tmp_path / "study.yaml").write_text(planned.head_of("abc", " 1.5 h "), encoding="utf-8")
-    planned.require_same(tmp_path / "study.yaml", content="abc", budget="90m")
+    (tmp_path / "study.yaml").write_text(study_file.head_of("abc", " 1.5 h "), encoding="utf-8")
+    study_file.require_same(tmp_path / "study.yaml", content="abc", budget="90m")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def test_what_is_written_at_the_head_is_read_again(tmp_path):
 def test_a_path_is_renewed_and_nothing_else(text, place, tmp_path):
     file, before = tmp_path / "study.yaml", yaml.safe_load(text)
     file.write_text(text, encoding="utf-8")
-    planned.renew_path(file, Path(place))
+    study_file.renew_path(file, Path(place))
     before["dataset"]["options"]["path"] = place
     assert yaml.safe_load(file.read_text(encoding="utf-8")) == before
     assert ("# here" in text) == ("# here" in file.read_text(encoding="utf-8"))
@@ -81,10 +84,10 @@ def test_a_path_is_renewed_and_nothing_else(text, place, tmp_path):
 def test_what_names_no_path_stays_as_it_is(text, tmp_path):
     file = tmp_path / "study.yaml"
     file.write_text(text, encoding="utf-8")
-    planned.renew_path(file, Path("/new"))
+    study_file.renew_path(file, Path("/new"))
     assert file.read_text(encoding="utf-8") == text
 
 
 def test_a_plan_that_was_turned_to_a_known_set_sets_nothing_aside():
-    said = planned.say_images(grids.open_study("digits", "smoke"))
+    said = scan_summary.say_images(grids.open_study("digits", "smoke"))
     assert said == "The images: 1,797 of 10 classes (0, 1, 2, 3, 4, 5, 6, 7, …), the largest 1.1 times the smallest."

@@ -8,20 +8,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagestudy import data, grids, halving, learners, paths, planning, pricing, runs
-from imagestudy.data import folders
-from imagestudy.data.folders.scans import ScannedImage
-from imagestudy.errors import InputError
+from imagestudy import data, training
+from imagestudy.analysis import catalog
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, RunSpec
+from imagestudy.data import datasets, folders
+from imagestudy.data.folders.scan_report import ScannedImage
+from imagestudy.experiments import grids, runner, search
+from imagestudy.experiments.planning import cost_model, planner
 from imagestudy.models import models
-from imagestudy.specs import Choice, RunSpec
 
-WORK = pricing.Work(700, 150, 250)
+WORK = cost_model.Work(700, 150, 250)
 SPEEDS = {"mlp": 20_000.0, "resnet": 2_000.0, "bilstm": 5_000.0, "vit": 3_000.0}
 
 
 @pytest.fixture
 def quickly(monkeypatch):
-    monkeypatch.setattr(planning, "measure", lambda *_, **__: 1_000.0)
+    monkeypatch.setattr(planner, "measure", lambda *_, **__: 1_000.0)
 
 
 def refuse(_: str) -> Path:
@@ -30,7 +34,7 @@ def refuse(_: str) -> Path:
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "fetch_weights", refuse)
+    monkeypatch.setattr(planner, "fetch_weights", refuse)
     monkeypatch.setenv("IMAGESTUDY_DATA", str(tmp_path / "data"))
     rng = np.random.default_rng(0)
     for label, number in (("a", 12), ("b b", 9)):
@@ -41,22 +45,20 @@ def own(tmp_path, monkeypatch):
     return tmp_path / "my own"
 
 
-def seconds_of_all_runs(plan: grids.Plan, work: pricing.Work, *, speed: float, cores: int) -> float:
+def seconds_of_all_runs(plan: grids.Plan, work: cost_model.Work, *, speed: float, cores: int) -> float:
     """By the runs that the study asks for, each with what it learns from and what it looks at, at one speed."""
-    seen, last = plan.training.images_seen, halving.budgets(plan)[1]
+    seen, last = plan.training.images_seen, search.budgets(plan)[1]
 
     def images(spec: RunSpec) -> float:
         looked = {"trial": work.validation, "cost": work.timed, "run": work.looked_at(seen)}[spec.kind]
         return spec.training.images_seen + looked / 3
 
-    first = [
-        halving.trial(spec, halving.budgets(plan)[0]) for one in halving.candidates(plan) for spec in halving.runs_of(plan, one)
-    ]
-    tried = [spec for spec in runs.with_parents(first) if spec.remedy.name not in pricing.DERIVED]
-    fixed = [spec for spec in grids.everything(plan) if spec.model.name != "majority"]
+    first = [search.trial(spec, search.budgets(plan)[0]) for one in search.candidates(plan) for spec in search.runs_of(plan, one)]
+    tried = [spec for spec in runner.with_parents(first) if spec.remedy.name not in cost_model.DERIVED]
+    fixed = [spec for spec in catalog.everything(plan) if spec.model.name != "majority"]
     alone = [spec for spec in fixed if spec.kind == "cost"]
-    going_on = halving.kept_after(0, rungs=pricing.RUNGS, candidates=len(halving.candidates(plan)), finalists=pricing.FINALISTS)
-    a_run = going_on * (last + work.validation / 3) + pricing.FINALISTS * (seen + work.looked_at(seen) / 3)
+    going_on = search.kept_after(0, rungs=cost_model.RUNGS, candidates=len(search.candidates(plan)), finalists=cost_model.FINALISTS)
+    a_run = going_on * (last + work.validation / 3) + cost_model.FINALISTS * (seen + work.looked_at(seen) / 3)
     together = sum(images(spec) for spec in (*tried, *fixed) if spec.kind != "cost") + plan.effort.runs * a_run
     kept = seen + work.validation / 3
     return (together / cores + sum(map(images, alone)) + kept) / speed
@@ -66,48 +68,48 @@ def seconds_of_all_runs(plan: grids.Plan, work: pricing.Work, *, speed: float, c
 @pytest.mark.parametrize("grouped", [False, True])
 def test_an_estimate_is_the_sum_over_the_runs_of_the_plan(own, monkeypatch, grouped):
     monkeypatch.setattr(
-        planning, "invite_classical", lambda dataset, **_: (pricing.Work.of(dataset), dict.fromkeys(planning.CLASSICAL, ""))
+        planner, "invite_classical", lambda dataset, **_: (cost_model.Work.of(dataset), dict.fromkeys(planner.CLASSICAL, ""))
     )
     lines = [f"{file.relative_to(own)},{file.parent.name},{file.stem[-1]}{file.parent.name}" for file in sorted(own.rglob("*.png"))]
     (own / "all.csv").write_text("\n".join(["path,label,group" if grouped else "path,label,kind", *lines]), encoding="utf-8")
-    plan = grids.open_study(str(planning.plan_study(own / "all.csv", name=None, budget="2h")), "default")
-    work = pricing.Work.of(data.sources.load(plan.study.dataset))
+    plan = grids.open_study(str(planner.plan_study(own / "all.csv", name=None, budget="2h")), "default")
+    work = cost_model.Work.of(datasets.load(plan.study.dataset))
     assert work.plain == 1 + grouped
-    speeds = dict.fromkeys(planning.NETWORKS, 1_000.0)
+    speeds = dict.fromkeys(planner.NETWORKS, 1_000.0)
     for cores in (1, 2):
-        found = pricing.estimate(speeds, work, images_seen=plan.training.images_seen, runs=plan.effort.runs, cores=cores)
+        found = cost_model.estimate(speeds, work, images_seen=plan.training.images_seen, runs=plan.effort.runs, cores=cores)
         assert found == pytest.approx(seconds_of_all_runs(plan, work, speed=1_000.0, cores=cores), rel=1e-4)
 
 
 def test_a_classical_model_takes_part_if_its_share_of_the_budget_is_enough(monkeypatch):
-    monkeypatch.setattr(pricing, "measure_classical", lambda *_, images: (0.1 * images, 0.0))
-    dataset = data.sources.load(Choice(name="digits"))
-    bare, pool = pricing.Work.of(dataset), pricing.Work.of(dataset).train
-    fits = {"logistic": 5 + 1, "svm": 5 * (3 * pricing.RUNGS + 1 + 2) + 1}
+    monkeypatch.setattr(cost_model, "measure_classical", lambda *_, images: (0.1 * images, 0.0))
+    dataset = datasets.load(Choice(name="digits"))
+    bare, pool = cost_model.Work.of(dataset), cost_model.Work.of(dataset).train
+    fits = {"logistic": 5 + 1, "svm": 5 * (3 * cost_model.RUNGS + 1 + 2) + 1}
     for allowed_s, kept in ((1e9, ["logistic", "svm"]), (fits["logistic"] * 0.1 * pool / 0.2 + 1, ["logistic"]), (60.0, [])):
-        work, left_out = planning.invite_classical(dataset, allowed_s=allowed_s, cores=1)
-        assert [name for name in planning.CLASSICAL if name not in left_out] == kept
+        work, left_out = planner.invite_classical(dataset, allowed_s=allowed_s, cores=1)
+        assert [name for name in planner.CLASSICAL if name not in left_out] == kept
         added_s = 5 * (work.every_run_s - bare.every_run_s) + work.once_s
         assert added_s == pytest.approx(sum(fits[name] for name in kept) * 0.1 * pool)
         assert all(re.match(r"it would have taken about \d+ minutes of the", why) for why in left_out.values())
-    monkeypatch.setattr(planning, "MOST_FOR_CLASSICAL", pool - 1)
-    work, left_out = planning.invite_classical(dataset, allowed_s=1e9, cores=1)
-    assert (work, set(left_out)) == (bare, set(planning.CLASSICAL))
+    monkeypatch.setattr(planner, "MOST_FOR_CLASSICAL", pool - 1)
+    work, left_out = planner.invite_classical(dataset, allowed_s=1e9, cores=1)
+    assert (work, set(left_out)) == (bare, set(planner.CLASSICAL))
 
 
 @pytest.mark.parametrize(("candidate", "more"), [(True, 10.0), (False, 0.0)])
 def test_only_candidates_are_trained_again_without_groups(monkeypatch, candidate, more):
-    monkeypatch.setattr(pricing, "measure_classical", lambda *_, images: (10.0, 0.0))  # noqa: ARG005
-    dataset, work = data.sources.load(Choice(name="digits")), pricing.Work(100, 20, 30)
+    monkeypatch.setattr(cost_model, "measure_classical", lambda *_, images: (10.0, 0.0))  # noqa: ARG005
+    dataset, work = datasets.load(Choice(name="digits")), cost_model.Work(100, 20, 30)
     once, twice = (replace(work, plain=n).with_classical("svm", dataset, candidate=candidate).every_run_s for n in (1, 2))
     assert twice - once == pytest.approx(more)
 
 
-@pytest.mark.parametrize("model", planning.CLASSICAL)
+@pytest.mark.parametrize("model", planner.CLASSICAL)
 def test_a_fit_to_all_images_is_guessed_from_a_fit_to_a_few(model, monkeypatch):
-    dataset = data.sources.load(Choice(name="digits"))
+    dataset = datasets.load(Choice(name="digits"))
     seen = []
-    fit = learners.ClassicalLearner.fit
+    fit = training.ClassicalLearner.fit
 
     def note(self, images, labels):
         seen.append((len(images), len(set(labels.tolist()))))
@@ -115,11 +117,11 @@ def test_a_fit_to_all_images_is_guessed_from_a_fit_to_a_few(model, monkeypatch):
         self.seconds = 2.0
         return self
 
-    monkeypatch.setattr(learners.ClassicalLearner, "fit", note)
-    guessed = [pricing.measure_classical(model, dataset, images=images)[0] for images in (3_000, 6_000)]
-    assert guessed[1] == pytest.approx(guessed[0] * 2 ** pricing.POWERS[model])
+    monkeypatch.setattr(training.ClassicalLearner, "fit", note)
+    guessed = [cost_model.measure_classical(model, dataset, images=images)[0] for images in (3_000, 6_000)]
+    assert guessed[1] == pytest.approx(guessed[0] * 2 ** cost_model.POWERS[model])
     assert seen == [(seen[0][0], 10)] * 2
-    assert pricing.PROBED_CLASSICAL <= seen[0][0] <= pricing.PROBED_CLASSICAL + 10
+    assert cost_model.PROBED_CLASSICAL <= seen[0][0] <= cost_model.PROBED_CLASSICAL + 10
 
 
 @pytest.mark.parametrize(
@@ -129,68 +131,68 @@ def test_a_fit_to_all_images_is_guessed_from_a_fit_to_a_few(model, monkeypatch):
 def test_images_are_brought_to_the_median_of_their_longer_edges_within_bounds(sizes, side):
     images = [ScannedImage("a.png", "a", None, "", "PNG", "L", width, height, 1, "") for width, height in sizes]
     scan = folders.Scan(Path(), "few", tuple(images), (), {}, (), ("a",), "")
-    assert planning.fitting_side(scan) == side
+    assert planner.fitting_side(scan) == side
 
 
 @pytest.mark.parametrize("allowed_s", [300.0, 1_800.0, 7_200.0, 86_400.0])
 def test_what_is_offered_fits_and_the_next_longer_training_would_not(allowed_s):
-    offer = planning.fit(SPEEDS, WORK, allowed_s=allowed_s, cores=2)
-    assert offer.seconds <= planning.RESERVE * allowed_s
-    longer = [seen for seen in planning.LADDER if seen > offer.images_seen]
+    offer = planner.fit(SPEEDS, WORK, allowed_s=allowed_s, cores=2)
+    assert offer.seconds <= planner.RESERVE * allowed_s
+    longer = [seen for seen in planner.LADDER if seen > offer.images_seen]
     if longer:
-        least = pricing.estimate(SPEEDS, WORK, images_seen=longer[0], runs=min(planning.RUNS), cores=2)
-        assert least > planning.RESERVE * allowed_s
+        least = cost_model.estimate(SPEEDS, WORK, images_seen=longer[0], runs=min(planner.RUNS), cores=2)
+        assert least > planner.RESERVE * allowed_s
 
 
 @pytest.mark.parametrize("times", [0.3, 1.0, 1.7, 40.0])
 def test_a_budget_that_is_too_small_says_what_would_do_though_the_speed_falls_a_little(times):
     speeds = {name: times * speed for name, speed in SPEEDS.items()}
     with pytest.raises(InputError, match="a budget of 1 s is too small; these images need about") as caught:
-        planning.fit(speeds, WORK, allowed_s=1.0, cores=2)
+        planner.fit(speeds, WORK, allowed_s=1.0, cores=2)
     named = re.search(r"about (\d+) minutes? or more$", str(caught.value))
     assert named is not None
     slower = {name: 0.85 * speed for name, speed in speeds.items()}
-    assert planning.fit(slower, WORK, allowed_s=60.0 * int(named[1]), cores=2).runs == min(planning.RUNS)
+    assert planner.fit(slower, WORK, allowed_s=60.0 * int(named[1]), cores=2).runs == min(planner.RUNS)
 
 
 def test_the_plan_opens_as_a_study_and_is_kept_for_the_same_images(own):
-    file = planning.plan_study(own, name=None, budget="2h")
+    file = planner.plan_study(own, name=None, budget="2h")
     assert file == paths.study_results("my_own") / "study.yaml"
     plan = grids.open_study(str(file), "default")
     assert plan.is_redrawn
     assert [profile.name for profile in plan.study.profiles] == ["natural"]
-    assert plan.study.crossed == (*planning.NETWORKS, planning.CANDIDATE)
+    assert plan.study.crossed == (*planner.NETWORKS, planner.CANDIDATE)
     assert data.image_shape(plan.study.dataset) == (3, 16, 16)
     assert plan.study.left_out["resnet18"].endswith("could not be fetched (a test fetches nothing)")
     before = file.read_bytes()
-    assert planning.plan_study(own, name=None, budget="120m").read_bytes() == before
+    assert planner.plan_study(own, name=None, budget="120m").read_bytes() == before
     with pytest.raises(InputError, match="it was planned for a budget of 2h, and 1h is given; give another --name"):
-        planning.plan_study(own, name=None, budget="1h")
+        planner.plan_study(own, name=None, budget="1h")
     (own / "a" / "0.png").unlink()
     with pytest.raises(InputError, match="it was planned for other images than those that are given; give another --name"):
-        planning.plan_study(own, name=None, budget="2h")
+        planner.plan_study(own, name=None, budget="2h")
     assert file.read_bytes() == before
 
 
 def test_a_pretrained_network_that_can_be_had_is_a_candidate_at_its_own_learning_rate(own, monkeypatch):
-    monkeypatch.setattr(planning, "fetch_weights", lambda _: own)
-    monkeypatch.setattr(planning, "measure", lambda *_, **__: 1_000.0)
-    plan = grids.open_study(str(planning.plan_study(own, name=None, budget="2h")), "default")
-    assert plan.study.crossed == (*planning.NETWORKS, "resnet18", planning.CANDIDATE)
+    monkeypatch.setattr(planner, "fetch_weights", lambda _: own)
+    monkeypatch.setattr(planner, "measure", lambda *_, **__: 1_000.0)
+    plan = grids.open_study(str(planner.plan_study(own, name=None, budget="2h")), "default")
+    assert plan.study.crossed == (*planner.NETWORKS, "resnet18", planner.CANDIDATE)
     assert plan.study.left_out == {}
     rates = {name: grids.cell(plan, name)[0].training.learning_rate for name in ("resnet", "resnet18")}
-    assert rates == {"resnet": planning.RATE, "resnet18": models.entry("resnet18").facts["learning_rate"]}
+    assert rates == {"resnet": planner.RATE, "resnet18": models.entry("resnet18").facts["learning_rate"]}
 
 
 @pytest.mark.usefixtures("quickly")
 def test_a_plan_follows_its_images_to_another_place_and_keeps_what_its_owner_changed(own):
-    file = planning.plan_study(own, name=None, budget="2h")
+    file = planner.plan_study(own, name=None, budget="2h")
     changed = file.read_text(encoding="utf-8").replace("margin: 0.01", "margin: 0.02  # mine") + "# the end\n"
     file.write_text(changed, encoding="utf-8")
     moved = own.parent / "else: #where" / own.name
     moved.parent.mkdir()
     own.rename(moved)
-    assert planning.plan_study(moved, name=None, budget="2h") == file
+    assert planner.plan_study(moved, name=None, budget="2h") == file
     assert grids.open_study(str(file), "default").study.margin == 0.02
     lines = list(zip(changed.splitlines(), file.read_text(encoding="utf-8").splitlines(), strict=True))
     assert [(old.strip(), new.strip()) for old, new in lines if old != new] == [(f"path: {own}", f'path: "{moved}"')]
@@ -201,10 +203,10 @@ def test_images_that_lie_in_the_data_folder_are_planned_for_where_they_are(own):
     lying = paths.data_folder() / "my own"
     lying.parent.mkdir(exist_ok=True)
     own.rename(lying)
-    plan = grids.open_study(str(planning.plan_study(Path("my own"), name=None, budget="2h")), "default")
+    plan = grids.open_study(str(planner.plan_study(Path("my own"), name=None, budget="2h")), "default")
     assert plan.name == "my_own"
 
 
 def test_a_name_that_is_no_folder_name_is_refused(own):
     with pytest.raises(InputError, match="allowed: letters, digits"):
-        planning.plan_study(own, name="../x", budget="1h")
+        planner.plan_study(own, name="../x", budget="1h")

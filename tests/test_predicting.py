@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from imagestudy import data, predicting, saved
+from imagestudy import data, inference
 from imagestudy.cli import app
-from imagestudy.errors import InputError
-from imagestudy.predicting import Summary, predict, regroup
-from imagestudy.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.inference import predict as predicting
+from imagestudy.inference.predict import Summary, predict, regroup
 
 NUMBER = 60
 SPEC = RunSpec(
@@ -32,7 +33,7 @@ STRANGE = tuple(
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return saved.save(SPEC, tmp_path_factory.mktemp("saved") / "model", scores={}, provenance={})
+    return inference.save(SPEC, tmp_path_factory.mktemp("saved") / "model", scores={}, provenance={})
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def numbers(rows: list[dict[str, str]]) -> np.ndarray:
 
 def test_files_are_predicted_as_the_arrays_are(model: Path, folder: Path, digits: np.ndarray, tmp_path: Path) -> None:
     summary = predict(model, folder, tmp_path / "out.csv")
-    rows, opened = read(tmp_path / "out.csv"), saved.load(model)
+    rows, opened = read(tmp_path / "out.csv"), inference.load(model)
     assert list(rows[0]) == ["path", "predicted", "confidence", *opened.classes]
     assert [row["path"] for row in rows] == sorted(str(file.relative_to(folder)) for file in folder.rglob("*.png"))
     proba = opened.predict_proba(digits[[int(Path(row["path"]).stem) for row in rows]])
@@ -142,15 +143,15 @@ def test_an_archive_and_one_image_are_predicted_alike(model: Path, folder: Path,
 def test_nothing_appears_where_it_stops_halfway(model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     earlier = "path,predicted,confidence,one,two\nearlier\n"
     (tmp_path / "out.csv").write_text(earlier)
-    asked = saved.SavedModel.predict_proba
+    asked = inference.SavedModel.predict_proba
     batches = iter(range(100))
 
-    def stop(self: saved.SavedModel, images: np.ndarray) -> np.ndarray:
+    def stop(self: inference.SavedModel, images: np.ndarray) -> np.ndarray:
         if next(batches) == 2:
             raise KeyboardInterrupt
         return asked(self, images)
 
-    monkeypatch.setattr(saved.SavedModel, "predict_proba", stop)
+    monkeypatch.setattr(inference.SavedModel, "predict_proba", stop)
     with pytest.raises(KeyboardInterrupt):
         predict(model, folder, tmp_path / "out.csv", batch=10)
     assert (tmp_path / "out.csv").read_text() == earlier

@@ -5,10 +5,10 @@ import pytest
 from scipy import ndimage
 from sklearn.datasets import load_sample_image
 
-from imagestudy.data.preprocess import add_noise, apply, noises, steps
-from imagestudy.data.sources import load
-from imagestudy.errors import InputError
-from imagestudy.specs import Choice
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice
+from imagestudy.data.datasets import load
+from imagestudy.data.preprocessing import add_noise, apply, noises, steps
 
 IDENTITIES = [
     Choice(name="gaussian", options={"sigma": 0}),

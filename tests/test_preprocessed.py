@@ -4,14 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imagestudy import data, grids, preprocessed
-from imagestudy.data import sources, splits
-from imagestudy.errors import InputError
-from imagestudy.grids import DECIDING, NOISE, STEPS, Plan
-from imagestudy.records import Records, labels_key
-from imagestudy.specs import Choice
-from imagestudy.store import Record
-from imagestudy.versions import stamp
+from imagestudy import data
+from imagestudy.analysis import preprocessing
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice
+from imagestudy.data import datasets, splits
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import DECIDING, NOISE, STEPS, Plan
+from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.versions import stamp
 
 DIGITS = Choice(name="digits")
 LABELS = np.repeat(np.arange(2), 20)
@@ -37,24 +38,24 @@ def fake(plan: Plan) -> Records:
 
 
 def test_the_parts_are_those_of_the_split(plan: Plan) -> None:
-    parts = splits.split(sources.load(DIGITS))
-    assert list(preprocessed.describe_parts(plan)["images"]) == [len(parts.train), len(parts.validation), len(parts.test)]
-    assert preprocessed.count_pool(plan).sum() == len(parts.train)
+    parts = splits.split(datasets.load(DIGITS))
+    assert list(preprocessing.describe_parts(plan)["images"]) == [len(parts.train), len(parts.validation), len(parts.test)]
+    assert preprocessing.count_pool(plan).sum() == len(parts.train)
 
 
 def test_pictures_come_from_the_pool_one_of_each_class_after_the_other(plan: Plan) -> None:
-    picked = preprocessed.pick(plan, 23)
+    picked = preprocessing.pick(plan, 23)
     assert list(picked.labels) == [*range(10), *range(10), 0, 1, 2]
-    pool = {image.tobytes() for image in preprocessed.pool(plan).images}
+    pool = {image.tobytes() for image in preprocessing.pool(plan).images}
     assert all(image.tobytes() in pool for image in picked.images)
     assert len({image.tobytes() for image in picked.images}) == 23
 
 
 def test_all_of_the_pool_can_be_picked_and_no_more(plan: Plan) -> None:
-    size = len(preprocessed.pool(plan).labels)
-    assert len(preprocessed.pick(plan, size).labels) == size
+    size = len(preprocessing.pool(plan).labels)
+    assert len(preprocessing.pick(plan, size).labels) == size
     with pytest.raises(InputError, match=f"{size + 1} images .* allowed: 1 to {size}"):
-        preprocessed.pick(plan, size + 1)
+        preprocessing.pick(plan, size + 1)
 
 
 @pytest.mark.parametrize(
@@ -62,16 +63,16 @@ def test_all_of_the_pool_can_be_picked_and_no_more(plan: Plan) -> None:
 )
 def test_what_is_not_allowed_is_refused_by_a_sentence(examples: int, seed: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        preprocessed.check_examples(examples, seed=seed)
+        preprocessing.check_examples(examples, seed=seed)
 
 
 def test_a_sigma_that_is_not_allowed_names_the_parameter() -> None:
     with pytest.raises(InputError, match=r"sigma: 1\.5 was given in parameter 'noise_sigma'"):
-        preprocessed.noises(1.5)
+        preprocessing.noises(1.5)
 
 
 def test_normalisation_is_exact_where_it_was_measured_and_near_elsewhere(plan: Plan) -> None:
-    frame = preprocessed.measure_normalisation(plan)
+    frame = preprocessing.measure_normalisation(plan)
     train = data.prepare(grids.cell(plan, DECIDING["cnn"])[0]).train.images / 255
     assert frame["mean"][0] == pytest.approx(train.mean())
     assert frame["deviation"][0] == pytest.approx(train.std())
@@ -80,8 +81,8 @@ def test_normalisation_is_exact_where_it_was_measured_and_near_elsewhere(plan: P
 
 
 def test_errors_without_step_are_those_of_the_noise_and_zero_without_noise(plan: Plan) -> None:
-    chosen = preprocessed.noises(0.0)
-    errors = preprocessed.measure_errors(plan, chosen, seed=0)
+    chosen = preprocessing.noises(0.0)
+    errors = preprocessing.measure_errors(plan, chosen, seed=0)
     assert errors.loc[0, ["no noise", "Gaussian noise"]].tolist() == [0.0, 0.0]
     assert (errors.iloc[1:]["no noise"] > 0).all()
     assert errors["Gaussian noise"].tolist() == errors["no noise"].tolist()
@@ -89,48 +90,48 @@ def test_errors_without_step_are_those_of_the_noise_and_zero_without_noise(plan:
 
 
 def test_errors_follow_from_the_seed_alone(plan: Plan) -> None:
-    one, again, other = (preprocessed.measure_errors(plan, preprocessed.noises(0.2), seed=seed) for seed in (0, 0, 1))
+    one, again, other = (preprocessing.measure_errors(plan, preprocessing.noises(0.2), seed=seed) for seed in (0, 0, 1))
     pd.testing.assert_frame_equal(one, again)
     assert not one.equals(other)
 
 
 def test_the_sentence_names_the_best_step_and_those_without_gain() -> None:
     rows = [("", "none", 0.0, 0.3), ("filter", "median", 0.1, 0.2), ("denoise", "wavelet", 0.05, 0.35)]
-    said = preprocessed.say_errors(pd.DataFrame(rows, columns=["kind", "step", "no noise", "impulse"]))
+    said = preprocessing.say_errors(pd.DataFrame(rows, columns=["kind", "step", "no noise", "impulse"]))
     assert said.splitlines()[0] == "- *impulse*: best is median, which leaves 0.200 of 0.300; no gain from: wavelet."
     assert "from 0.050 (wavelet) to 0.100 (median)" in said
 
 
 def test_halves_have_a_white_gap_and_steps_do_not_touch_it(plan: Plan) -> None:
-    clean = preprocessed.pick(plan, 3).images
-    noisy = preprocessed.with_noises(clean, preprocessed.noises(0.3), seed=0)["Gaussian noise"]
-    for title, images in preprocessed.steps_on_halves(clean, noisy, "contrast").items():
+    clean = preprocessing.pick(plan, 3).images
+    noisy = preprocessing.with_noises(clean, preprocessing.noises(0.3), seed=0)["Gaussian noise"]
+    for title, images in preprocessing.steps_on_halves(clean, noisy, "contrast").items():
         assert (images[3] == 255).all()
-        np.testing.assert_array_equal(images[4:], preprocessed.with_steps(noisy, "contrast")[title])
+        np.testing.assert_array_equal(images[4:], preprocessing.with_steps(noisy, "contrast")[title])
 
 
 def test_augmentations_offer_only_flips_that_keep_the_class(plan: Plan) -> None:
-    shown = preprocessed.with_augmentations(plan, preprocessed.pick(plan, 2).images, seed=0)
+    shown = preprocessing.with_augmentations(plan, preprocessing.pick(plan, 2).images, seed=0)
     assert list(shown) == ["shift", "rotation", "scaling", "all at once", "erasing"]
 
 
 def test_every_setting_has_a_row_with_clean_and_noisy_images(plan: Plan) -> None:
-    wide = preprocessed.set_side_by_side(preprocessed.summarize(fake(plan)))
+    wide = preprocessing.set_side_by_side(preprocessing.summarize(fake(plan)))
     assert list(wide["kind"]) == ["none", *(kind for kind in STEPS for _ in range(plan.effort.settings))]
     assert wide["setting"][0] == "no step"
     assert not (wide == "–").any(axis=None)
 
 
 def test_the_setting_that_is_best_on_validation_is_the_one_counted(plan: Plan) -> None:
-    choices = preprocessed.count_choices(plan, fake(plan))
+    choices = preprocessing.count_choices(plan, fake(plan))
     for row in choices.to_dict("records"):
         best = STEPS[row["kind"]][: plan.effort.settings][-1].label
         assert row["clean images"] == row["noisy images"] == f"{best} {plan.effort.runs}×"
 
 
 def test_noise_that_costs_nothing_is_said_to_be_undecided_or_equivalent(plan: Plan) -> None:
-    assert NOISE is preprocessed.STATES["noisy"]
-    assert "+0.0 points" in preprocessed.say_noise(plan, fake(plan)) or " 0.0 points" in preprocessed.say_noise(plan, fake(plan))
+    assert NOISE is preprocessing.STATES["noisy"]
+    assert "+0.0 points" in preprocessing.say_noise(plan, fake(plan)) or " 0.0 points" in preprocessing.say_noise(plan, fake(plan))
 
 
 def test_the_conclusion_takes_its_verbs_from_the_verdicts() -> None:
@@ -140,8 +141,8 @@ def test_the_conclusion_takes_its_verbs_from_the_verdicts() -> None:
         ("A11 augment, noisy", "undecided", "about 3 more runs"),
     ]
     table = pd.DataFrame([{"claim": c, "verdict": v, "points": "+1.0 points [0.5, 1.5]", "would decide it": n} for c, v, n in rows])
-    said = preprocessed.conclude(table)
+    said = preprocessing.conclude(table)
     assert "*denoise, noisy images* paid" in said
     assert "*filter, clean images* made no difference" in said
     assert "about 3 more runs would decide it." in said
-    assert "all paid" in preprocessed.conclude(table[1:2])
+    assert "all paid" in preprocessing.conclude(table[1:2])

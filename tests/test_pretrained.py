@@ -26,18 +26,24 @@ from torch import nn
 from torch.hub import HASH_REGEX
 from typer.testing import CliRunner
 
-from imagestudy import cli, data, grids, learners, paths, planning, predicting, pricing, recommendation, runs, saved
-from imagestudy.data.weights import fetch_weights, remote_weights
-from imagestudy.errors import InputError
-from imagestudy.learners import TorchLearner, make_learner
+from imagestudy import cli, data, inference, training
+from imagestudy.analysis import recommendation
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, RunSpec, TrainingSpec
+from imagestudy.data import datasets
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.planning import cost_model, planner
+from imagestudy.experiments.store import RunStore
+from imagestudy.inference import predict
 from imagestudy.models import Network, build, count_parameters, models, pretrained
 from imagestudy.models.pretrained import WEIGHTS, enlarged, load_weights, starting_weights
-from imagestudy.specs import Choice, ModelSpec, RunSpec, TrainingSpec
-from imagestudy.store import RunStore
+from imagestudy.models.pretrained_weights import fetch_weights, remote_weights
+from imagestudy.training import TorchLearner, make_learner
 
 SMALL = Choice(name="probe", options={"n_train": 48, "n_validation": 12, "n_test": 12})
 """Few grey images of 32×32 pixels in two classes: what a run costs is mostly what is asked of it afterwards."""
-WORK = pricing.Work(950, 297, 500)
+WORK = cost_model.Work(950, 297, 500)
 SPEEDS = {"mlp": 20_000.0, "resnet": 2_000.0, "bilstm": 5_000.0, "vit": 3_000.0}
 
 
@@ -318,13 +324,13 @@ class TestFetching:
         plain = run().with_(model=ModelSpec(name="article"))
         moved = here.rename(here.with_name("elsewhere"))
         with pytest.raises(InputError, match=rf"^{here.name} could not be fetched"):
-            runs.obtain([plain, run()], study="tiny", workers=1)
+            runner.obtain([plain, run()], study="tiny", workers=1)
         assert RunStore(paths.store_file("tiny")).status() == {}
         moved.rename(here)
-        assert len(runs.obtain([plain, run()], study="tiny", workers=1)) == 2
+        assert len(runner.obtain([plain, run()], study="tiny", workers=1)) == 2
         here.unlink()
         monkeypatch.setenv("IMAGESTUDY_TRAIN", "never")
-        assert len(runs.obtain([plain, run()], study="tiny", workers=1)) == 2
+        assert len(runner.obtain([plain, run()], study="tiny", workers=1)) == 2
 
 
 @pytest.mark.usefixtures("here")
@@ -342,7 +348,7 @@ class TestTheLearner:
         shown = data.prepare(run()).validation.images
         first, again = (fitted(run()).predict_log_proba(shown) for _ in range(2))
         np.testing.assert_array_equal(again, first)
-        monkeypatch.setattr(learners.network, "load_weights", lambda *_: None)
+        monkeypatch.setattr(training.network, "load_weights", lambda *_: None)
         assert np.abs(fitted(run()).predict_log_proba(shown) - first).max() > 1e-2
 
     @pytest.mark.parametrize("name", ["crt", "ldam", "ncm"])
@@ -354,7 +360,7 @@ class TestTheLearner:
 
     def test_the_model_brings_its_own_learning_rate_below_that_of_networks_that_start_from_nothing(self) -> None:
         facts = models.entry("resnet18").facts
-        assert facts["learning_rate"] == pretrained.RATE < planning.RATE < learners.LEARNING_RATE
+        assert facts["learning_rate"] == pretrained.RATE < planner.RATE < training.LEARNING_RATE
         assert starting_weights("resnet18") == WEIGHTS
         assert [name for name in models.names() if starting_weights(name)] == ["resnet18"]
 
@@ -364,21 +370,23 @@ class TestSaved:
         self, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shown = data.test_part(run()).images[:6]
-        folder = saved.save(run(seen=64), tmp_path / "model", scores={}, provenance={})
+        folder = inference.save(run(seen=64), tmp_path / "model", scores={}, provenance={})
         expected = fitted(run(seen=64)).predict_log_proba(shown)
         here.unlink()
-        monkeypatch.setattr(learners.network, "fetch_weights", lambda _: pytest.fail("weights were asked for"))
-        opened = saved.load(folder)
+        monkeypatch.setattr(training.network, "fetch_weights", lambda _: pytest.fail("weights were asked for"))
+        opened = inference.load(folder)
         np.testing.assert_array_equal(opened.predict_log_proba(shown), expected)
         assert np.ptp(expected, axis=0).max() > 1e-2
-        session = onnxruntime.InferenceSession(saved.write_onnx(folder, tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            inference.write_onnx(folder, tmp_path / "m.onnx"), providers=["CPUExecutionProvider"]
+        )
         for number in (1, 6):
             (said,) = session.run(["probabilities"], {"images": shown[:number]})
             np.testing.assert_allclose(said, opened.predict_proba(shown[:number]), atol=1e-5)
         (tmp_path / "new").mkdir()
         for place, one in enumerate(shown):
             Image.fromarray(one[:, :, 0]).save(tmp_path / "new" / f"{place}.png")
-        predicting.predict(folder, tmp_path / "new", tmp_path / "said.csv", batch=4, workers=1)
+        predict.predict(folder, tmp_path / "new", tmp_path / "said.csv", batch=4, workers=1)
         table = pd.read_csv(tmp_path / "said.csv")
         np.testing.assert_allclose(table[[*opened.classes]].to_numpy(), opened.predict_proba(shown), atol=1e-4)
 
@@ -390,33 +398,33 @@ def small_plan(**changes: object) -> grids.Plan:
 
 class TestPlanningAndReport:
     @pytest.fixture
-    def dataset(self, monkeypatch: pytest.MonkeyPatch) -> data.sources.Dataset:
-        monkeypatch.setattr(planning, "measure", lambda *_, **__: 100.0)
-        return data.sources.load(Choice(name="digits"))
+    def dataset(self, monkeypatch: pytest.MonkeyPatch) -> datasets.Dataset:
+        monkeypatch.setattr(planner, "measure", lambda *_, **__: 100.0)
+        return datasets.load(Choice(name="digits"))
 
     @pytest.mark.usefixtures("here")
-    def test_it_takes_part_as_soon_as_the_budget_is_what_the_reason_says(self, dataset: data.sources.Dataset) -> None:
-        speeds, left_out = planning.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=600.0, cores=2)
+    def test_it_takes_part_as_soon_as_the_budget_is_what_the_reason_says(self, dataset: datasets.Dataset) -> None:
+        speeds, left_out = planner.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=600.0, cores=2)
         assert speeds == SPEEDS
         found = re.search(r"from 100 images a second .* takes (\d+) minutes or more; 10 were given$", left_out["resnet18"])
         assert found is not None
         enough, short = 60.0 * int(found[1]), 60.0 * (int(found[1]) - 1)
-        speeds, left_out = planning.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=enough, cores=2)
+        speeds, left_out = planner.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=enough, cores=2)
         assert speeds == SPEEDS | {"resnet18": 100.0}
         assert left_out == {}
-        assert planning.fit(speeds, WORK, allowed_s=enough, cores=2).images_seen >= planning.LEAST_PRETRAINED
-        assert planning.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=short, cores=2)[1]
+        assert planner.fit(speeds, WORK, allowed_s=enough, cores=2).images_seen >= planner.LEAST_PRETRAINED
+        assert planner.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=short, cores=2)[1]
 
     @pytest.mark.usefixtures("away")
-    def test_without_its_weights_it_is_left_out_however_large_the_budget(self, dataset: data.sources.Dataset) -> None:
-        speeds, left_out = planning.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=1e9, cores=2)
+    def test_without_its_weights_it_is_left_out_however_large_the_budget(self, dataset: datasets.Dataset) -> None:
+        speeds, left_out = planner.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=1e9, cores=2)
         assert speeds == SPEEDS
         assert re.match(r"its weights were not in the data folder and could not be fetched \(127.0.0.1", left_out["resnet18"])
 
     @pytest.mark.usefixtures("here")
     def test_its_speed_is_measured(self) -> None:
-        digits = data.sources.load(Choice(name="digits"))
-        assert 1 < pricing.measure("resnet18", digits, params=planning.PARAMS[0], images=64) < 100_000
+        digits = datasets.load(Choice(name="digits"))
+        assert 1 < cost_model.measure("resnet18", digits, params=planner.PARAMS[0], images=64) < 100_000
 
     def test_the_report_says_that_it_took_part_or_why_it_was_not_tried(self) -> None:
         note = recommendation.pretrained_note

@@ -16,13 +16,13 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
 
-from imagestudy import paths
-from imagestudy.data import download, splits
-from imagestudy.data.download import NotFetchedError
-from imagestudy.data.public import cifar, decoded, idx, is_here, land, origin, signs, unpacking
-from imagestudy.data.sources import TEST, TRAIN, Dataset, sources
-from imagestudy.errors import InputError
-from imagestudy.specs import ProfileSpec
+from imagestudy.core import download, paths
+from imagestudy.core.download import NotFetchedError
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import ProfileSpec
+from imagestudy.data import splits
+from imagestudy.data.datasets import TEST, TRAIN, Dataset, sources
+from imagestudy.data.public import cifar, eurosat, gtsrb, image_files, is_here, mnist, remote, unpacking
 
 REAL = paths.ROOT.parent / "shared" / "data"
 PUBLIC = tuple(name for name in sources.names() if "origin" in sources.entry(name).facts)
@@ -37,7 +37,7 @@ def load(name: str, **options: object) -> Dataset:
     return sources.entry(name).function(**options)
 
 
-def origin_of(name: str) -> origin.Origin:
+def origin_of(name: str) -> remote.Origin:
     return sources.entry(name).facts["origin"]
 
 
@@ -48,7 +48,7 @@ def bytes_of(*shape: int) -> np.ndarray:
 @pytest.fixture
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fetched files are taken as they were put into their folder; `test_download` is about fetching."""
-    monkeypatch.setattr(origin, "fetch", lambda remote, folder: folder / remote.name)
+    monkeypatch.setattr(remote, "fetch", lambda remote, folder: folder / remote.name)
 
 
 @pytest.fixture
@@ -130,11 +130,11 @@ class TestRegistry:
 
     @pytest.mark.usefixtures("no_network")
     def test_what_is_there_already_is_not_asked_for(self) -> None:
-        put("mnist", idx.FILES[0], b"")
+        put("mnist", mnist.FILES[0], b"")
         with pytest.raises(NotFetchedError) as caught:
             load("mnist")
-        assert f"{idx.FILES[0]}.gz" not in str(caught.value)
-        assert f"{idx.FILES[1]}.gz" in str(caught.value)
+        assert f"{mnist.FILES[0]}.gz" not in str(caught.value)
+        assert f"{mnist.FILES[1]}.gz" in str(caught.value)
 
     @pytest.mark.parametrize("name", PUBLIC)
     def test_the_pieces_give_what_is_needed_and_no_address_is_without_a_digest(self, name: str) -> None:
@@ -142,12 +142,14 @@ class TestRegistry:
         pieces = given.pieces()
         assert {made for piece in pieces for made in piece.gives} == set(given.needs)
         lengths = {"md5": 32, "sha256": 64}
-        for remote in (piece.remote for piece in pieces):
-            algorithm, _, digest = remote.digest.partition(":")
+        for found in (piece.remote for piece in pieces):
+            algorithm, _, digest = found.digest.partition(":")
             assert len(digest) == lengths[algorithm]
             assert all(url.startswith(("https://", "http://")) for url in remote.urls)
 
-    @pytest.mark.parametrize(("known", "pieces"), [(datasets.GTSRB, signs.SIGNS.pieces()), (datasets.EuroSAT, land.LAND.pieces())])
+    @pytest.mark.parametrize(
+        ("known", "pieces"), [(datasets.GTSRB, gtsrb.SIGNS.pieces()), (datasets.EuroSAT, eurosat.LAND.pieces())]
+    )
     def test_what_was_typed_agrees_with_the_torchvision_that_is_installed(self, known: type, pieces: tuple) -> None:
         source = inspect.getsource(known.download)
         assert all(piece.remote.digest.removeprefix("md5:") in source for piece in pieces)
@@ -161,7 +163,7 @@ def put_idx(name: str, *, train: int = 30, test: int = 20) -> tuple[np.ndarray, 
     """The four files, compressed; all images and labels that they hold."""
     images, labels = bytes_of(train + test, 28, 28), (np.arange(train + test) % 10).astype(np.uint8)
     arrays = (images[:train], labels[:train], images[train:], labels[train:])
-    for file, array in zip(idx.FILES, arrays, strict=True):
+    for file, array in zip(mnist.FILES, arrays, strict=True):
         put(name, f"{file}.gz", gzip.compress(idx_bytes(array)))
     return images, labels
 
@@ -190,7 +192,7 @@ class TestIdx:
         put_idx("kmnist")
         assert list(load("fashion_mnist").classes) == datasets.FashionMNIST.classes
         assert list(load("kmnist").classes) == datasets.KMNIST.classes
-        assert ["N/A", *idx.ascii_lowercase] == datasets.EMNIST.classes_split_dict["letters"]
+        assert ["N/A", *mnist.ascii_lowercase] == datasets.EMNIST.classes_split_dict["letters"]
 
     def test_only_clothes_keep_their_class_in_a_mirror(self) -> None:
         for name in IDX_SETS:
@@ -200,7 +202,7 @@ class TestIdx:
     def test_letters_stand_upright_and_count_from_zero(self) -> None:
         stored, labels = bytes_of(40, 28, 28), (np.arange(40) % 26 + 1).astype(np.uint8)
         arrays = (stored[:30], labels[:30], stored[30:], labels[30:])
-        members = {f"gzip/{n}.gz": gzip.compress(idx_bytes(a)) for n, a in zip(idx.LETTERS, arrays, strict=True)}
+        members = {f"gzip/{n}.gz": gzip.compress(idx_bytes(a)) for n, a in zip(mnist.LETTERS, arrays, strict=True)}
         put("emnist_letters", "gzip.zip", zip_bytes(members | {"gzip/emnist-byclass-train-images-idx3-ubyte.gz": b"much"}))
         dataset = load("emnist_letters")
         np.testing.assert_array_equal(dataset.images[..., 0], stored.transpose(0, 2, 1))
@@ -214,14 +216,14 @@ class TestIdx:
     def test_a_file_that_is_not_whole_is_refused(self, change: Callable[[bytes], bytes]) -> None:
         put_idx("mnist")
         load("mnist")
-        file = origin_of("mnist").place() / idx.FILES[0]
+        file = origin_of("mnist").place() / mnist.FILES[0]
         file.write_bytes(change(file.read_bytes()))
         with pytest.raises(InputError, match="train-images-idx3-ubyte is no whole IDX file"):
             load("mnist")
 
     def test_more_labels_than_images_are_refused(self) -> None:
         put_idx("mnist")
-        put("mnist", idx.FILES[3], idx_bytes(bytes_of(21)))
+        put("mnist", mnist.FILES[3], idx_bytes(bytes_of(21)))
         with pytest.raises(InputError, match="t10k-labels-idx1-ubyte has 21 labels for 20 images"):
             load("mnist")
 
@@ -390,7 +392,7 @@ def put_land(each: int = 4) -> dict[str, np.ndarray]:
     """The archive; file → what Pillow reads in it."""
     shown = {}
     members = {}
-    for kind in land.CLASSES:
+    for kind in eurosat.CLASSES:
         for number in range(1, each + 1):
             content = image_bytes(np.kron(bytes_of(4, 4, 3), np.ones((16, 16, 1), dtype=np.uint8)), "JPEG")
             members[f"2750/{kind}/{kind}_{number}.jpg"] = content
@@ -406,19 +408,19 @@ class TestLand:
         dataset = load("eurosat")
         assert set(dataset.files) == set(shown)
         np.testing.assert_array_equal(dataset.images, np.stack([shown[file] for file in dataset.files]))
-        assert [list(land.CLASSES)[label] for label in dataset.labels] == [file.partition("/")[0] for file in dataset.files]
+        assert [list(eurosat.CLASSES)[label] for label in dataset.labels] == [file.partition("/")[0] for file in dataset.files]
         assert (dataset.part, dataset.flips) == (None, ("horizontal", "vertical"))
 
     def test_labels_are_torchvisions(self) -> None:
         put_land()
         load("eurosat")
         theirs = datasets.EuroSAT(str(paths.data_folder()), download=False)
-        assert theirs.class_to_idx == {kind: number for number, kind in enumerate(land.CLASSES)}
+        assert theirs.class_to_idx == {kind: number for number, kind in enumerate(eurosat.CLASSES)}
 
     def test_images_are_decoded_once_and_stay_on_disk(self, monkeypatch: pytest.MonkeyPatch) -> None:
         put_land()
         first = load("eurosat")
-        monkeypatch.setattr(decoded, "inspect_all", lambda *_, **__: pytest.fail("decoded again"))
+        monkeypatch.setattr(image_files, "inspect_all", lambda *_, **__: pytest.fail("decoded again"))
         again = load("eurosat")
         assert isinstance(again.images, np.memmap)
         np.testing.assert_array_equal(first.images, again.images)
@@ -434,7 +436,7 @@ class TestLand:
     def test_a_broken_image_is_named_and_nothing_is_kept(self) -> None:
         put_land()
         load("eurosat")
-        file = land.LAND.place() / "2750" / "River" / "River_1.jpg"
+        file = eurosat.LAND.place() / "2750" / "River" / "River_1.jpg"
         whole = file.read_bytes()
         file.write_bytes(whole[: len(whole) // 2])
         file.rename(file.with_name("River_0.jpg"))
@@ -444,7 +446,7 @@ class TestLand:
             load("eurosat")
 
     def test_an_empty_folder_is_refused(self) -> None:
-        (land.LAND.place() / "2750").mkdir(parents=True)
+        (eurosat.LAND.place() / "2750").mkdir(parents=True)
         with pytest.raises(InputError, match="holds no images of eurosat"):
             load("eurosat")
 
@@ -497,7 +499,7 @@ class TestRealFiles:
 
     @pytest.fixture
     def fashion(self) -> Dataset:
-        if not is_here(idx.FASHION_MNIST):
+        if not is_here(mnist.FASHION_MNIST):
             pytest.skip(f"Fashion-MNIST is not in {REAL}")
         return load("fashion_mnist")
 

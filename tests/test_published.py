@@ -5,14 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from imagestudy import grids, paths, publishing, recipe, runs
-from imagestudy.grids import Plan
-from imagestudy.learners import LEARNING_RATE
-from imagestudy.records import Records, decided, labels_key
+from imagestudy.analysis import catalog
+from imagestudy.analysis.accuracy import learning_rates
+from imagestudy.core import paths
+from imagestudy.core.specs import ProfileSpec, RunSpec
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.dependencies import is_derived
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records, decided, labels_key
+from imagestudy.experiments.store import RunStore
 from imagestudy.remedies import remedies
-from imagestudy.runs.lineage import is_derived
-from imagestudy.specs import ProfileSpec, RunSpec
-from imagestudy.store import RunStore
+from imagestudy.report import publish
+from imagestudy.training import LEARNING_RATE
 
 EXPECTED = {"resnet": 0.985, "svm": 0.98, "mlp": 0.965, "elman": 0.945, "bilstm": 0.945, "vit": 0.945}
 """Accuracy on balanced digits below which a model, or its recipe, is broken."""
@@ -33,11 +37,11 @@ def plan() -> Plan:
 
 
 def wanted(plan: Plan) -> list[RunSpec]:
-    return runs.with_parents(grids.everything(plan))
+    return runner.with_parents(catalog.everything(plan))
 
 
 def read(store: RunStore, specs: list[RunSpec]) -> Records:
-    return Records.read(store, [runs.stamp(spec).run_id for spec in specs])
+    return store.read([runner.stamp(spec).run_id for spec in specs])
 
 
 def mean(records: Records, score: str = "accuracy") -> float:
@@ -50,7 +54,7 @@ def test_every_run_of_the_whole_study_is_there_and_none_failed(store: RunStore, 
 
 
 def test_the_store_is_small_enough_to_be_committed(store: RunStore) -> None:
-    assert store.file.stat().st_size <= publishing.MOST_STORE_BYTES
+    assert store.file.stat().st_size <= publish.MOST_STORE_BYTES
 
 
 @pytest.mark.parametrize("model", EXPECTED)
@@ -72,8 +76,8 @@ def test_imbalance_costs_a_cnn_what_it_should_and_two_remedies_win_it_back(store
 
 
 def test_the_recipe_has_the_learning_rate_that_its_trials_prefer(store: RunStore, plan: Plan) -> None:
-    frame = recipe.rates(plan, read(store, grids.recipes(plan)))
-    assert recipe.prefer(frame) == LEARNING_RATE
+    frame = learning_rates.rates(plan, read(store, grids.recipes(plan)))
+    assert learning_rates.prefer(frame) == LEARNING_RATE
 
 
 def test_probabilities_are_there_where_the_report_looks_at_them_and_decisions_everywhere(store: RunStore, plan: Plan) -> None:

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
-from imagestudy import grids, paths
-from imagestudy.publishing import readme_marks
-from imagestudy.specs import load_study
+from imagestudy.core import paths
+from imagestudy.experiments import grids
+from imagestudy.experiments.study import load_study
+from imagestudy.report.publish import readme_marks
 
 STUDIES = ("fashion_mnist", "cifar10_jpeg", "magnetic_tile")
 FLOORS = {"mlp": 0.89, "bilstm": 0.89, "resnet": 0.925, "vit": 0.88}

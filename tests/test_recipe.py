@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagestudy import grids, recipe, tables
-from imagestudy.errors import InputError
-from imagestudy.grids import Plan
-from imagestudy.learners import LEARNING_RATE
-from imagestudy.records import Records, labels_key
-from imagestudy.store import Record
-from imagestudy.versions import stamp
+from imagestudy.analysis.accuracy import learning_rates
+from imagestudy.core.errors import InputError
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.versions import stamp
+from imagestudy.figures import tables
+from imagestudy.training import LEARNING_RATE
 
 STUDY = """\
 dataset: digits
@@ -42,51 +43,53 @@ def trials(plan: Plan) -> Records:
 
 def test_a_row_is_the_mean_over_profiles_and_seeds(tmp_path: Path) -> None:
     plan = open_plan(tmp_path)
-    frame, columns = recipe.rates(plan, trials(plan)).set_index("network"), ["0.001", "0.003", "0.01", "0.03"]
+    frame, columns = learning_rates.rates(plan, trials(plan)).set_index("network"), ["0.001", "0.003", "0.01", "0.03"]
     assert frame.loc["vit", columns].tolist() == pytest.approx([0.8, 0.4, 0.4, 0.4])
-    best = frame["highest at"].drop(recipe.MEAN).astype(float)
+    best = frame["highest at"].drop(learning_rates.MEAN).astype(float)
     assert best.to_dict() == {name: HIGHEST.get(name, 1e-2) for name in best.index}
     networks = len(frame) - 1
     expected = [0.4 + 0.4 * share / networks for share in (1, 0, networks - 2, 1)]
-    assert frame.loc[recipe.MEAN, columns].tolist() == pytest.approx(expected)
+    assert frame.loc[learning_rates.MEAN, columns].tolist() == pytest.approx(expected)
 
 
 def test_the_sentence_names_the_choice_and_who_differs(tmp_path: Path) -> None:
     plan = open_plan(tmp_path)
-    frame = recipe.rates(plan, trials(plan))
-    assert recipe.prefer(frame) == LEARNING_RATE == 1e-2
-    assert recipe.say(plan, frame) == (
+    frame = learning_rates.rates(plan, trials(plan))
+    assert learning_rates.prefer(frame) == LEARNING_RATE == 1e-2
+    assert learning_rates.say(plan, frame) == (
         "On the whole, validation is highest at a learning rate of 0.01, which is the recipe's. "
         "Higher elsewhere: resnet at 0.03, vit at 0.001."
     )
     frame.loc[len(frame) - 1, "highest at"] = "0.003"
-    assert "highest at a learning rate of 0.003, where the recipe has 0.01" in recipe.say(plan, frame)
+    assert "highest at a learning rate of 0.003, where the recipe has 0.01" in learning_rates.say(plan, frame)
 
 
 def test_the_table_has_a_column_for_each_rate(tmp_path: Path) -> None:
     plan = open_plan(tmp_path)
-    shown = tables.show(recipe.rates(plan, trials(plan))).data
+    shown = tables.show(learning_rates.rates(plan, trials(plan))).data
     assert all(f">{rate:g}</th>" in shown for rate in grids.RATES)
     assert ">0.800</td>" in shown
 
 
 def test_an_effort_that_tries_nothing_says_so(tmp_path: Path) -> None:
     plan = open_plan(tmp_path, "default")
-    frame = recipe.rates(plan, Records((), {}))
+    frame = learning_rates.rates(plan, Records((), {}))
     assert frame.empty
-    assert recipe.prefer(frame) is None
-    assert recipe.say(plan, frame) == "The recipe has a learning rate of 0.01; this effort tries no other (effort full does)."
+    assert learning_rates.prefer(frame) is None
+    assert (
+        learning_rates.say(plan, frame) == "The recipe has a learning rate of 0.01; this effort tries no other (effort full does)."
+    )
     assert tables.show(frame).data == ""
 
 
 def test_a_study_may_give_each_network_its_own_rate_and_the_sentence_holds_it_to_the_trials(tmp_path: Path) -> None:
     own = {"vit": 0.001, "resnet": 0.03}
     plan = open_plan(tmp_path, rates=own)
-    frame = recipe.rates(plan, trials(plan))
+    frame = learning_rates.rates(plan, trials(plan))
     opening = "Networks have learning rates of their own. After 40,000 images seen validation is highest there for "
-    assert recipe.say(plan, frame) == f"{opening}every one of them."
+    assert learning_rates.say(plan, frame) == f"{opening}every one of them."
     plan = open_plan(tmp_path, rates=own | {"mlp": 0.003})
-    assert recipe.say(plan, frame) == (
+    assert learning_rates.say(plan, frame) == (
         f"{opening}resnet, vit, but not for mlp, which has 0.003 (highest at 0.01, 40.0 points higher)."
     )
 
@@ -125,7 +128,7 @@ def scored(plan: Plan, specs: list) -> Records:
 
 def lengthened(plan: Plan):
     before = grids.accuracy(plan, models_=plan.effort.longer)
-    return recipe.lengthen(plan, scored(plan, before), scored(plan, grids.longer(plan)), score="accuracy")
+    return learning_rates.lengthen(plan, scored(plan, before), scored(plan, grids.longer(plan)), score="accuracy")
 
 
 def test_longer_training_differs_in_nothing_but_the_images_seen(tmp_path: Path) -> None:
@@ -146,7 +149,7 @@ def test_a_gain_is_longer_minus_shorter_and_the_order_is_told(tmp_path: Path) ->
     assert frame["longer"].tolist() == pytest.approx([0.9, 0.7525])
     assert frame["difference"].tolist() == pytest.approx([0.2, 0.0025])
     assert frame["comparisons"].tolist() == [2, 2]
-    said = recipe.say_longer(plan, frame)
+    said = learning_rates.say_longer(plan, frame)
     assert said.startswith("After 30,000 images seen instead of 10,000: higher for vit; ")
     assert said.endswith(
         "The order of their means changes from mlp, vit to vit, mlp. n = 4 runs × 400 test images, 2 comparisons declared together."
@@ -155,12 +158,12 @@ def test_a_gain_is_longer_minus_shorter_and_the_order_is_told(tmp_path: Path) ->
 
 def test_one_network_has_no_order_and_none_is_said_to_be_none(tmp_path: Path) -> None:
     plan = open_longer(tmp_path, longer="vit")
-    assert recipe.say_longer(plan, lengthened(plan)) == (
+    assert learning_rates.say_longer(plan, lengthened(plan)) == (
         "After 30,000 images seen instead of 10,000: higher for vit. n = 4 runs × 400 test images."
     )
     plan = open_longer(tmp_path, effort="full")
-    frame = recipe.lengthen(plan, Records((), {}), Records((), {}), score="accuracy")
-    assert recipe.say_longer(plan, frame) == "This effort trains no network longer than the others."
+    frame = learning_rates.lengthen(plan, Records((), {}), Records((), {}), score="accuracy")
+    assert learning_rates.say_longer(plan, frame) == "This effort trains no network longer than the others."
     assert tables.show(frame).data == ""
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imagestudy import stats
-from imagestudy.recommendation.left_open import round_up, say_deciding
+from imagestudy.analysis.recommendation.undecided import round_up, say_deciding
 from imagestudy.stats import ImagesNeeded, Needed
 
 CLASSES, EACH, RUNS = 4, 60, 6

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from sample_folders import fill, save
 
-from imagestudy import grids, recommendation
+from imagestudy.analysis import recommendation
+from imagestudy.analysis.recommendation.scan_summary import MOST_LISTED, list_scan
 from imagestudy.data import folders
-from imagestudy.recommendation.scanned import MOST_LISTED, list_scan
+from imagestudy.experiments import grids
 
 STUDY = """\
 dataset: {name: folder, options: {path: PATH, side: 8}}

@@ -3,14 +3,14 @@
 import pandas as pd
 import pytest
 
-from imagestudy import recommendation, stats
-from imagestudy.compare import Judged
-from imagestudy.halving import Candidate, Selection
-from imagestudy.recommendation import Answer, by_class, words
-from imagestudy.recommendation import answer as answering
-from imagestudy.records import Records
-from imagestudy.specs import Choice, ModelSpec, RunSpec, TrainingSpec
-from imagestudy.store import Record
+from imagestudy import stats
+from imagestudy.analysis import recommendation
+from imagestudy.analysis.recommendation import Answer, by_class, sentences
+from imagestudy.analysis.recommendation import answer as answering
+from imagestudy.core.specs import Choice, ModelSpec, RunSpec, TrainingSpec
+from imagestudy.experiments.records import Record, Records
+from imagestudy.experiments.search import Candidate, Selection
+from imagestudy.stats import Judged
 
 BEST = Candidate("mlp", "balanced_softmax")
 INTERVAL = stats.Interval(0.8, 0.7, 0.9, 0.95, 5, 100)
@@ -31,35 +31,35 @@ def answer_of(**verdicts: str) -> Answer:
 
 
 def test_only_where_all_others_are_lower_is_it_said_that_they_are() -> None:
-    assert words.say_near(answer_of(vit="lower", svm="lower")) == (
+    assert sentences.say_near(answer_of(vit="lower", svm="lower")) == (
         "Every other candidate that was trained with the whole budget is lower than mlp, balanced softmax."
     )
-    assert words.conclude(answer_of(vit="lower")).endswith("no other comes near it.")
+    assert sentences.conclude(answer_of(vit="lower")).endswith("no other comes near it.")
 
 
 def test_what_is_higher_on_the_test_images_is_named_first() -> None:
     told = answer_of(vit="higher", svm="undecided", elman="lower", cct="higher")
-    assert words.say_near(told) == (
+    assert sentences.say_near(told) == (
         "Higher than mlp, balanced softmax on the test images, though not on validation, which chooses: vit; cct. "
         "Not distinguishable from mlp, balanced softmax: svm."
     )
-    assert words.conclude(told).endswith("2 of 4 others are higher on the test images, and 1 cannot be told from it.")
+    assert sentences.conclude(told).endswith("2 of 4 others are higher on the test images, and 1 cannot be told from it.")
 
 
 def test_a_panel_of_higher_ones_alone_is_never_said_to_be_lower() -> None:
     told = answer_of(vit="higher")
-    assert "lower" not in words.say_near(told)
-    assert words.conclude(told).endswith("1 of 1 others is higher on the test images, and 0 cannot be told from it.")
+    assert "lower" not in sentences.say_near(told)
+    assert sentences.conclude(told).endswith("1 of 1 others is higher on the test images, and 0 cannot be told from it.")
 
 
 def test_what_a_remedy_costs_in_accuracy_is_said_and_plain_training_has_no_price() -> None:
     told = answer_of(mlp="lower")
     told.panel["accuracy"] = [0.144, 0.742]
-    assert words.say_price(told) == (
+    assert sentences.say_price(told) == (
         " Of all images alike, it names 14.4% rightly, where plain training of the same model names 74.2%."
     )
     object.__setattr__(told, "best", Candidate("mlp", "none"))
-    assert words.say_price(told) == ""
+    assert sentences.say_price(told) == ""
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagestudy.records import Records, labels_key
-from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec
-from imagestudy.store import Failure, Record, RunStore
-from imagestudy.versions import stamp
+from imagestudy.core.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec
+from imagestudy.experiments.records import Failure, Record, Records, labels_key
+from imagestudy.experiments.store import RunStore
+from imagestudy.experiments.versions import stamp
 
 DIGITS, PROBE = Choice(name="digits"), Choice(name="probe", options={"distance": 12})
 LABELS = {"test": np.array([0, 1, 2, 1]), "validation": np.array([2, 0])}
@@ -45,7 +45,7 @@ def store(tmp_path: Path) -> RunStore:
 
 @pytest.fixture
 def records(store: RunStore) -> Records:
-    return Records.read(store, [spec.run_id for spec in RUNS])
+    return store.read([spec.run_id for spec in RUNS])
 
 
 def specs(records: Records) -> list[RunSpec]:
@@ -54,11 +54,11 @@ def specs(records: Records) -> list[RunSpec]:
 
 def test_runs_come_in_the_order_in_which_they_are_asked_for(store: RunStore) -> None:
     backwards = [spec.run_id for spec in reversed(RUNS)]
-    assert [record.spec.run_id for record in Records.read(store, iter(backwards))] == backwards
+    assert [record.spec.run_id for record in store.read(iter(backwards))] == backwards
 
 
 def test_failed_and_missing_runs_are_left_out(store: RunStore) -> None:
-    found = Records.read(store, [run("resnet").run_id, run(seed=9).run_id, run().run_id])
+    found = store.read([run("resnet").run_id, run(seed=9).run_id, run().run_id])
     assert specs(found) == [run()]
     assert len(found) == 1
 
@@ -107,7 +107,7 @@ def test_correct_has_a_row_a_record_and_a_column_an_image(records: Records) -> N
 def test_records_of_two_datasets_have_no_common_labels(store: RunStore) -> None:
     store.write(record(run(dataset=PROBE)))
     store.write_arrays(labels_key(PROBE), LABELS)
-    both = Records.read(store, [run().run_id, run(dataset=PROBE).run_id])
+    both = store.read([run().run_id, run(dataset=PROBE).run_id])
     with pytest.raises(ValueError, match="too many values"):
         both.test_labels()
     np.testing.assert_array_equal(both.where(dataset=PROBE).test_labels(), LABELS["test"])
@@ -121,4 +121,4 @@ def test_each_dataset_with_its_options_has_labels_of_its_own() -> None:
 def test_preprocessing_tells_cells_apart(store: RunStore) -> None:
     noisy = run(preprocessing=PreprocessingSpec(noise=Choice(name="gaussian")))
     store.write(record(noisy))
-    assert len(Records.read(store, [run().run_id, noisy.run_id]).cells()) == 2
+    assert len(store.read([run().run_id, noisy.run_id]).cells()) == 2

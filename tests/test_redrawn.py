@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-from imagestudy import compare, stats
-from imagestudy.records import Records, labels_key
-from imagestudy.specs import Choice, ModelSpec, RunSpec, TrainingSpec
-from imagestudy.store import Record
-from imagestudy.versions import stamp
+from imagestudy import stats
+from imagestudy.analysis import comparisons
+from imagestudy.core.specs import Choice, ModelSpec, RunSpec, TrainingSpec
+from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.versions import stamp
 
 SHARE = 0.25 / 0.6
 ALL_SEEN = {"jump": 0.0, "depth": 1.0}
@@ -125,15 +125,15 @@ def scored(runs: int, *, errors: int = 0) -> Records:
 
 
 def test_one_rare_test_image_leaves_a_class_open_even_where_all_is_right():
-    found = compare.level_of(scored(5)).interval(limits=(0.0, 1.0))
+    found = comparisons.level_of(scored(5)).interval(limits=(0.0, 1.0))
     often = (1 - (1 - 13 / 52) ** 5) / (13 / 52)
     assert 1 - found.low == pytest.approx((1 - 0.025 ** (1 / often)) / 3)
-    judged = compare.judge(compare.difference(scored(5), scored(5)), margin=0.01, comparisons=1)
+    judged = comparisons.judge(comparisons.difference(scored(5), scored(5)), margin=0.01, comparisons=1)
     assert judged.verdict == "undecided"
 
 
 def test_more_splits_have_seen_more_images():
-    few, many = (compare.level_of(scored(runs, errors=1)) for runs in (2, 10))
+    few, many = (comparisons.level_of(scored(runs, errors=1)) for runs in (2, 10))
     assert 1 < few.depth < many.depth < 4
     assert few.depth * few.jump == pytest.approx(many.depth * many.jump)
 
@@ -149,7 +149,7 @@ def test_cells_tested_on_other_images_are_compared_by_run_and_what_neither_shows
     )
     short = tuple(Record(r.spec, r.scores, {}, r.cost, r.facts, {"missed": r.arrays["missed"][:12]}) for r in other)
     other = Records(short, other.labels)
-    found, ours, theirs = compare.difference(a, other), compare.level_of(a), compare.level_of(other)
+    found, ours, theirs = comparisons.difference(a, other), comparisons.level_of(a), comparisons.level_of(other)
     assert found.by_run.tolist() == pytest.approx([2 / 24] * 4)
     assert found.jump == pytest.approx(ours.jump + theirs.jump)
     assert found.depth == min(ours.depth, theirs.depth)

@@ -5,9 +5,9 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
-from imagestudy.errors import InputError
-from imagestudy.registry import Registry
-from imagestudy.specs import Choice, ModelSpec
+from imagestudy.core.errors import InputError
+from imagestudy.core.registry import Registry
+from imagestudy.core.specs import Choice, ModelSpec
 
 
 @pytest.fixture

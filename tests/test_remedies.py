@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice
 from imagestudy.remedies import COSINE_SCALE, Remedy, classical_remedies, remedies, remedy, require_classical
+from imagestudy.remedies.base import TRIALS, Trial
 from imagestudy.remedies.posthoc import Adjustment
-from imagestudy.remedies.tuning import TRIALS, Trial
-from imagestudy.specs import Choice
 
 COUNTS = np.array([90, 31, 7, 2])
 LABELS = np.repeat(np.arange(4), COUNTS)

@@ -7,7 +7,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice
 from imagestudy.remedies import remedy
 from imagestudy.remedies.losses import (
     CrossEntropy,
@@ -22,7 +23,6 @@ from imagestudy.remedies.losses import (
     uniform_weights,
     with_image_mean_one,
 )
-from imagestudy.specs import Choice
 
 CIFAR10_RATIO_100 = np.array([5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50])
 COUNTS = np.array([90, 31, 7, 2])

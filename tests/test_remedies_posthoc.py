@@ -5,7 +5,7 @@ import pytest
 from scipy.special import log_softmax
 from scipy.stats import norm
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
 from imagestudy.remedies.posthoc import TAUS, Adjustment, adjust, pick_tau
 
 COUNTS = np.array([90, 31, 7, 2])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
 from imagestudy.remedies import sampling
 from imagestudy.remedies.sampling import (
     ClassSampler,

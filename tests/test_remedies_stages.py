@@ -8,16 +8,17 @@ import torch
 from sklearn.neighbors import NearestCentroid
 from torch import Tensor
 
-from imagestudy import data, metrics
-from imagestudy.errors import InputError
-from imagestudy.learners import TorchLearner, log_softmax, make_learner
-from imagestudy.learners.endings import class_means, normalize_head
+from imagestudy import data
+from imagestudy.core.errors import InputError
+from imagestudy.core.seeding import generator
+from imagestudy.core.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.metrics import classification
 from imagestudy.models.heads import CosineHead, ScaledHead, normalized
 from imagestudy.remedies import remedy
+from imagestudy.remedies.decoupling import Normalization, Retraining
 from imagestudy.remedies.sampling import ClassSampler, Epochs, power_shares
-from imagestudy.remedies.stages import Normalization, Retraining
-from imagestudy.seeding import generator
-from imagestudy.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.training import TorchLearner, log_softmax, make_learner
+from imagestudy.training.heads import class_means, normalize_head
 
 MODELS = ("mlp", "lenet", "resnet", "bilstm", "vit", "crnn")
 STEPS, LATE = 20, 3
@@ -179,10 +180,10 @@ class TestTauNormalisation:
         features, weight = pooled(plain, shown), plain.network.head.weight.detach().double().numpy()
         lengths = np.linalg.norm(weight, axis=1)
         scores = [
-            metrics.balanced_accuracy((features @ (weight.T / lengths**tau)).argmax(axis=1), labels, classes=10)
+            classification.balanced_accuracy((features @ (weight.T / lengths**tau)).argmax(axis=1), labels, classes=10)
             for tau in Normalization().taus
         ]
-        said = metrics.balanced_accuracy(found.predict_log_proba(shown).argmax(axis=1), labels, classes=10)
+        said = classification.balanced_accuracy(found.predict_log_proba(shown).argmax(axis=1), labels, classes=10)
         assert said == pytest.approx(max(scores), abs=2 / len(labels))
         tau = found.chosen["norm_tau"]
         assert tau in Normalization().taus
@@ -240,10 +241,10 @@ class TestNearestClassMean:
         cosines = said / scale  # up to a constant an image
 
         def loss(factor: float) -> float:
-            return metrics.nll(log_softmax(scale * factor * cosines), part.labels)
+            return classification.nll(log_softmax(scale * factor * cosines), part.labels)
 
         assert found.network.head.scale == scale
-        assert loss(1) == pytest.approx(metrics.nll(said, part.labels))
+        assert loss(1) == pytest.approx(classification.nll(said, part.labels))
         assert all(loss(1) < loss(factor) for factor in (0.5, 0.9, 1.1, 2.0))
 
     def test_a_common_class_has_no_more_say_than_a_rare_one(self) -> None:

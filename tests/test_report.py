@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from sample_notebooks import code, prose, shown, write, write_cells
 
-from imagestudy import paths, report
-from imagestudy.errors import InputError
-from imagestudy.report.pages import kinds_of_cells, mark_html
-from imagestudy.report.quiet import quieten
+from imagestudy import report
+from imagestudy.core import paths, text
+from imagestudy.core.errors import InputError
+from imagestudy.report.clean_outputs import quieten
+from imagestudy.report.sphinx_tables import kinds_of_cells, mark_html
 
 EVIL = '<script>alert(1)</script> & "x" *y* [z](w) $q$'
 
@@ -146,7 +147,7 @@ def test_a_failing_notebook_is_kept_beside_and_stops_no_other(folder: Path, tmp_
 
 
 def test_a_value_that_a_notebook_refuses_is_an_input_error(folder: Path, tmp_path: Path) -> None:
-    cell = code("from imagestudy.errors import require_known\nrequire_known(effort, ('smoke',), what='effort')")
+    cell = code("from imagestudy.core.errors import require_known\nrequire_known(effort, ('smoke',), what='effort')")
     with pytest.raises(InputError, match=r"^unknown effort 'big'; allowed: smoke \(notebook one\.ipynb\)$"):
         report.execute([write(folder, "one", cell)], output=tmp_path / "out", parameters={"effort": "big"}, timeout_s=60)
     assert not (tmp_path / "out").exists()
@@ -229,8 +230,8 @@ def test_marked_tables_keep_their_text() -> None:
 
 
 def test_escape_leaves_no_markup() -> None:
-    assert report.escape("cat") == "cat"
-    assert report.escape("a <b> *c*\n# d") == r"a &lt;b&gt; \*c\* \# d"
+    assert text.escape("cat") == "cat"
+    assert text.escape("a <b> *c*\n# d") == r"a &lt;b&gt; \*c\* \# d"
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +250,7 @@ def site(executed: list[Path]) -> Path:
     output = base / "results" / "report"
     output.mkdir(parents=True)
     (output / "stale.html").write_text("of an older site")
-    front = f"A name: {report.escape(EVIL)}\n\n## How to read it\n\nSlowly."
+    front = f"A name: {text.escape(EVIL)}\n\n## How to read it\n\nSlowly."
     assert (
         report.build_site(study="digits", title=EVIL, notebooks=[*executed, tables], front=front, output=output)
         == output / "index.html"

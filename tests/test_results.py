@@ -7,14 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imagestudy import claims, compare, grids, paths, publishing, results, stats
-from imagestudy.claims import Finding
-from imagestudy.errors import InputError
-from imagestudy.publishing import readme_marks
-from imagestudy.records import Records, labels_key
-from imagestudy.specs import Choice
-from imagestudy.store import Record, RunStore
-from imagestudy.versions import stamp
+from imagestudy import stats
+from imagestudy.analysis import claims, comparisons
+from imagestudy.analysis.claims import Finding
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice
+from imagestudy.experiments import grids
+from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.store import RunStore
+from imagestudy.experiments.versions import stamp
+from imagestudy.report import publish, results
+from imagestudy.report.publish import readme_marks
 
 BEGIN, END = readme_marks("digits")
 
@@ -49,7 +53,7 @@ def tables(records, findings=()) -> dict[str, pd.DataFrame]:
 def test_each_cell_is_a_row_under_the_name_that_another_machine_gives_it(records):
     cells = tables(records)["cells"]
     assert len(cells) == len(records.cells()) == cells["cell"].nunique()
-    np.testing.assert_allclose(cells["estimate"], compare.summarize(records)["estimate"], atol=1e-5)
+    np.testing.assert_allclose(cells["estimate"], comparisons.summarize(records)["estimate"], atol=1e-5)
     assert "seconds" not in cells
 
 
@@ -60,7 +64,7 @@ def _finding(records, verdict: str) -> Finding:
         "CNNs lead",
         verdict,
         "effect",
-        (("resnet − mlp", compare.judge(compare.difference(b, a), margin=0.01, comparisons=1)),),
+        (("resnet − mlp", comparisons.judge(comparisons.difference(b, a), margin=0.01, comparisons=1)),),
     )
 
 
@@ -99,8 +103,8 @@ def test_equal_tables_agree_throughout(records, tmp_path, monkeypatch):
 
 def test_the_headline_holds_the_intervals_of_its_cells(plan, records):
     said = results.headline(plan, records)
-    interval = compare.level_of(records.of(grids.cell(plan, "resnet"))).interval(limits=(0.0, 1.0))
-    assert f"| resnet | {compare.say_share(interval)} |" in said
+    interval = comparisons.level_of(records.of(grids.cell(plan, "resnet"))).interval(limits=(0.0, 1.0))
+    assert f"| resnet | {comparisons.say_share(interval)} |" in said
     assert isinstance(interval, stats.Interval)
     assert said.count("\n") == 1 + len(plan.study.models)
 
@@ -111,9 +115,9 @@ def test_the_headline_shows_longer_training_beside_the_budget_and_only_where_the
     trained = [_record(stamp(spec)) for spec in grids.longer(longer)]
     head, _, *rows = results.headline(longer, Records((*records, *trained), records.labels)).splitlines()
     place = head.split(" | ").index("balanced, 3 times the training")
-    interval = compare.level_of(Records(tuple(trained), records.labels)).interval(limits=(0.0, 1.0))
+    interval = comparisons.level_of(Records(tuple(trained), records.labels)).interval(limits=(0.0, 1.0))
     said = {row.split(" | ")[0].lstrip("| "): row.split(" | ")[place].strip() for row in rows}
-    assert said["mlp"] == compare.say_share(interval)
+    assert said["mlp"] == comparisons.say_share(interval)
     assert not any(share for name, share in said.items() if name != "mlp")
 
 
@@ -123,16 +127,16 @@ def test_only_the_part_between_the_marks_of_the_readme_is_renewed(plan, records,
     monkeypatch.setattr(paths, "readme_file", lambda: readme)
     monkeypatch.setattr(paths, "published_results", lambda study: tmp_path / study)
     (tmp_path / "digits").mkdir()
-    made = json.dumps(publishing._provenance(plan, 7, ["one", "another"]))
+    made = json.dumps(publish._provenance(plan, 7, ["one", "another"]))
     (tmp_path / "digits" / "provenance.json").write_text(made, encoding="utf-8")
-    publishing.renew_readme(plan, records)
+    publish.renew_readme(plan, records)
     once = readme.read_text(encoding="utf-8")
     assert once.startswith(f"before\n{BEGIN}\n")
     assert once.endswith(f"{END}\nafter\n")
     assert "old" not in once
     assert results.headline(plan, records) in once
     assert f"7 runs on {os.cpu_count()} cores of one and another;" in once
-    publishing.renew_readme(plan, records)
+    publish.renew_readme(plan, records)
     assert readme.read_text(encoding="utf-8") == once
 
 
@@ -143,7 +147,7 @@ def test_the_committed_readme_has_both_marks_once():
 
 def test_what_was_not_run_is_not_published(plan):
     with pytest.raises(InputError, match="missing; `imagestudy run` makes them"):
-        publishing.publish(plan, names=["01_preprocessing.ipynb"])
+        publish.publish(plan, names=["01_preprocessing.ipynb"])
 
 
 def test_a_store_that_is_too_large_leaves_the_published_one_as_it_is(plan, records, tmp_path, monkeypatch):
@@ -151,10 +155,10 @@ def test_a_store_that_is_too_large_leaves_the_published_one_as_it_is(plan, recor
     for record in records.records[:3]:
         store.write(record)
     specs = [record.spec for record in records.records[:3]]
-    assert publishing._copy_store(plan, specs[:1], tmp_path) == (tmp_path / paths.STORE_NAME).stat().st_size
+    assert publish._copy_store(plan, specs[:1], tmp_path) == (tmp_path / paths.STORE_NAME).stat().st_size
     before = (tmp_path / paths.STORE_NAME).read_bytes()
-    monkeypatch.setattr(publishing, "MOST_STORE_BYTES", 1_000)
-    assert publishing._copy_store(plan, specs, tmp_path) > 1_000
+    monkeypatch.setattr(publish, "MOST_STORE_BYTES", 1_000)
+    assert publish._copy_store(plan, specs, tmp_path) > 1_000
     assert (tmp_path / paths.STORE_NAME).read_bytes() == before
     assert not list(tmp_path.glob(f".{paths.STORE_NAME}*"))
 
@@ -163,12 +167,12 @@ def test_a_processor_is_named_as_long_as_runs_of_it_are_published(plan, records,
     store, specs = RunStore(paths.store_file(plan.name)), [record.spec for record in records.records[:2]]
     for record in records.records[:2]:
         store.write(record)
-    own = publishing._processors(tmp_path, specs)
+    own = publish._processors(tmp_path, specs)
     assert len(own) == 1
-    publishing._copy_store(plan, specs[:1], tmp_path)
-    (tmp_path / "provenance.json").write_text(json.dumps(publishing._provenance(plan, 1, ["another"])), encoding="utf-8")
-    assert publishing._processors(tmp_path, specs) == ["another", *own]
-    assert publishing._processors(tmp_path, specs[1:]) == own
+    publish._copy_store(plan, specs[:1], tmp_path)
+    (tmp_path / "provenance.json").write_text(json.dumps(publish._provenance(plan, 1, ["another"])), encoding="utf-8")
+    assert publish._processors(tmp_path, specs) == ["another", *own]
+    assert publish._processors(tmp_path, specs[1:]) == own
 
 
 def test_a_finding_without_an_interval_keeps_its_row(records):

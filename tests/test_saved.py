@@ -12,18 +12,21 @@ import pytest
 import safetensors.torch
 import torch
 
-from imagestudy import data, metrics, runs, saved
-from imagestudy.errors import InputError
-from imagestudy.learners import ClassicalLearner, make_learner
+from imagestudy import data, inference
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.experiments import runner
+from imagestudy.experiments.codec import round_log_probabilities
+from imagestudy.experiments.records import decided
+from imagestudy.experiments.versions import stamp
+from imagestudy.inference import format, load, networks
+from imagestudy.inference import save as training
+from imagestudy.inference.files import put_folder
+from imagestudy.inference.format import DESCRIPTION_NAME, WEIGHTS_NAME, Description, digest_of, plain, to_json
+from imagestudy.metrics import classification
 from imagestudy.models import build, models
-from imagestudy.records import decided
 from imagestudy.remedies.posthoc import adjust
-from imagestudy.saved import description, networks, opening, training
-from imagestudy.saved.description import DESCRIPTION_NAME, WEIGHTS_NAME, Description, digest_of, plain, to_json
-from imagestudy.saved.writing import put_folder
-from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
-from imagestudy.store import round_log_probabilities
-from imagestudy.versions import stamp
+from imagestudy.training import ClassicalLearner, make_learner
 
 TRAINED = [
     ("article", "none"),
@@ -56,7 +59,7 @@ def run(model: str = "article", remedy: str = "none", **fields: object) -> RunSp
 
 
 def save(folder: Path, *names: str, **fields: object) -> Path:
-    return saved.save(run(*names, **fields), folder / "model", scores={"test": 0.5}, provenance={"study": "tiny"})
+    return inference.save(run(*names, **fields), folder / "model", scores={"test": 0.5}, provenance={"study": "tiny"})
 
 
 def held_out(spec: RunSpec) -> np.ndarray:
@@ -84,11 +87,11 @@ def put_weights(folder: Path, content: bytes) -> None:
 class TestAgainstItsRun:
     @pytest.mark.parametrize(("model", "remedy"), CELLS)
     def test_it_says_what_the_learner_says_bit_for_bit(self, model: str, remedy: str, tmp_path: Path) -> None:
-        spec = opening.trained_run(stamp(run(model, remedy)))
+        spec = load.trained_run(stamp(run(model, remedy)))
         prepared = data.prepare(spec)
         watch = (prepared.validation.images, prepared.validation.labels)
         learner = make_learner(spec, classes=10, watch=watch).fit(prepared.train.images, prepared.train.labels)
-        opened = saved.load(save(tmp_path, model, remedy))
+        opened = inference.load(save(tmp_path, model, remedy))
         expected = learner.predict_log_proba(held_out(spec))
         np.testing.assert_array_equal(opened.speak(held_out(spec)), expected)
         if (model, remedy) in DERIVED:
@@ -97,8 +100,8 @@ class TestAgainstItsRun:
 
     @pytest.mark.parametrize(("model", "remedy"), CELLS)
     def test_it_says_what_the_store_recorded(self, model: str, remedy: str, tmp_path: Path) -> None:
-        (record,) = found = runs.obtain([run(model, remedy)], study="tiny", workers=1)
-        opened, images = saved.load(save(tmp_path, model, remedy)), data.test_part(run()).images
+        (record,) = found = runner.obtain([run(model, remedy)], study="tiny", workers=1)
+        opened, images = inference.load(save(tmp_path, model, remedy)), data.test_part(run()).images
         facts, said = opened.description, round_log_probabilities(opened.speak(images))
         assert facts.run == record.spec
         assert list(facts.counts) == record.facts["counts"]
@@ -113,13 +116,13 @@ class TestAgainstItsRun:
 
     def test_a_redrawn_seed_and_a_moved_stream_are_those_of_the_run(self, tmp_path: Path) -> None:
         spec = run("mlp").with_(seed=3).moved("init")
-        (record,) = runs.obtain([spec], study="tiny", workers=1)
-        opened = saved.load(saved.save(spec, tmp_path / "model", scores={}, provenance={}))
+        (record,) = runner.obtain([spec], study="tiny", workers=1)
+        opened = inference.load(inference.save(spec, tmp_path / "model", scores={}, provenance={}))
         said = round_log_probabilities(opened.predict_log_proba(data.test_part(spec).images))
         np.testing.assert_array_equal(said, record.arrays["test"])
 
     def test_probabilities_are_tempered_and_decide_the_same(self, tmp_path: Path) -> None:
-        opened, images = saved.load(save(tmp_path, "resnet", "logit_adjustment")), held_out(run())
+        opened, images = inference.load(save(tmp_path, "resnet", "logit_adjustment")), held_out(run())
         log, proba, heat = opened.predict_log_proba(images), opened.predict_proba(images), opened.description.temperature
         assert heat != 1
         np.testing.assert_allclose(proba.sum(axis=1), 1)
@@ -127,7 +130,7 @@ class TestAgainstItsRun:
         np.testing.assert_allclose(np.diff(np.log(proba)), np.diff(log) / heat, atol=1e-9)
 
     def test_images_of_another_size_are_refused_and_none_is_fine(self, tmp_path: Path) -> None:
-        opened = saved.load(save(tmp_path))
+        opened = inference.load(save(tmp_path))
         with pytest.raises(InputError, match=r"^images of 9×9×1 were given; the model takes 8×8×1: height, width, channels$"):
             opened.predict_log_proba(random_images(2, 9, 1))
         assert opened.predict_proba(random_images(0, 8, 1)).shape == (0, 10)
@@ -145,14 +148,14 @@ class TestAgainstItsRun:
         assert training._choose(spec, learner, prepared)["temperature"] == 1.0
         sure[0] = np.roll(sure[0], 1)
         assert sure[0].argmax() != labels[0]
-        fitted = metrics.fit_temperature(metrics.normalize(round_log_probabilities(sure)), labels)
+        fitted = classification.fit_temperature(classification.normalize(round_log_probabilities(sure)), labels)
         assert training._choose(spec, learner, prepared)["temperature"] == round(fitted, 4) != 1.0
 
     def test_asking_leaves_the_process_as_it_was(self, tmp_path: Path) -> None:
         folder = save(tmp_path, "vit")
         torch.set_num_threads(2)
         before = torch.get_rng_state()
-        saved.load(folder).predict_proba(held_out(run()))
+        inference.load(folder).predict_proba(held_out(run()))
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.get_rng_state(), before)
 
@@ -172,7 +175,7 @@ class TestTheFiles:
         assert facts["provenance"]["versions"].keys() >= {"python", "torch", "imagestudy"}
 
     def test_normalisation_is_that_of_the_training_images(self, tmp_path: Path) -> None:
-        facts, seen = saved.load(save(tmp_path)).description, data.prepare(run()).train.images / 255
+        facts, seen = inference.load(save(tmp_path)).description, data.prepare(run()).train.images / 255
         assert facts.normalisation is not None
         np.testing.assert_allclose(
             [*facts.normalisation.mean, *facts.normalisation.deviation], [seen.mean(), seen.std()], rtol=1e-6
@@ -183,13 +186,13 @@ class TestTheFiles:
         self, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder, images = save(tmp_path, "article", remedy), held_out(run())
-        code = textwrap.dedent("\n".join(line for line in (saved.__doc__ or "").splitlines() if line.startswith("    ")))
+        code = textwrap.dedent("\n".join(line for line in (inference.__doc__ or "").splitlines() if line.startswith("    ")))
         assert "imagestudy" not in code
         monkeypatch.chdir(folder)
         with (folder / DESCRIPTION_NAME).open(encoding="utf-8") as stream:
             names = {"bytes_nchw": torch.tensor(images).permute(0, 3, 1, 2), "open": lambda _: stream}
             exec(code, names)
-        np.testing.assert_allclose(names["probabilities"].numpy(), saved.load(folder).predict_proba(images), atol=1e-6)
+        np.testing.assert_allclose(names["probabilities"].numpy(), inference.load(folder).predict_proba(images), atol=1e-6)
 
     def test_scores_of_any_kind_become_json(self) -> None:
         given = {"a": np.float32(0.5), "b": float("nan"), "c": [np.int64(3), (True, None)], 4: Path("x"), "d": np.arange(2)}
@@ -199,7 +202,7 @@ class TestTheFiles:
         folder = save(tmp_path)
         (folder / "notes.txt").write_text("mine")
         assert save(tmp_path, "mlp") == folder
-        assert saved.load(folder).description.model.name == "mlp"
+        assert inference.load(folder).description.model.name == "mlp"
         assert (folder / "notes.txt").read_text() == "mine"
         assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
@@ -264,11 +267,11 @@ class TestDamaged:
     def test_a_missing_file_is_named(self, name: str, folder: Path) -> None:
         (folder / name).unlink()
         with pytest.raises(InputError, match=rf"^no model in '.*model': {name} is missing; a study makes such a folder$"):
-            saved.load(folder)
+            inference.load(folder)
         with pytest.raises(InputError, match=r"^no model in '.*nowhere': model.json is missing"):
-            saved.load(folder / "nowhere")
+            inference.load(folder / "nowhere")
         with pytest.raises(InputError, match=r"^no model in .*: model.json cannot be read: Not a directory$"):
-            saved.load(folder / (WEIGHTS_NAME if name == DESCRIPTION_NAME else DESCRIPTION_NAME))
+            inference.load(folder / (WEIGHTS_NAME if name == DESCRIPTION_NAME else DESCRIPTION_NAME))
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -299,19 +302,19 @@ class TestDamaged:
     def test_what_the_description_says_wrongly_is_named(self, change: Callable, said: str, folder: Path) -> None:
         edit(folder, change)
         with pytest.raises(InputError, match=said) as raised:
-            saved.load(folder)
+            inference.load(folder)
         assert "\n" not in str(raised.value)
 
     @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
     def test_a_description_that_is_no_json(self, content: bytes, folder: Path) -> None:
         (folder / DESCRIPTION_NAME).write_bytes(content)
         with pytest.raises(InputError, match=r"model.json is damaged: it is not readable as JSON$"):
-            saved.load(folder)
+            inference.load(folder)
 
     def test_a_description_that_is_a_list(self, folder: Path) -> None:
         (folder / DESCRIPTION_NAME).write_bytes(b"[1]")
         with pytest.raises(InputError, match="describes no model"):
-            saved.load(folder)
+            inference.load(folder)
 
     def test_a_flipped_bit_and_the_weights_of_another_model(self, folder: Path, tmp_path: Path) -> None:
         content = bytearray((folder / WEIGHTS_NAME).read_bytes())
@@ -320,20 +323,20 @@ class TestDamaged:
         for wrong in (bytes(content), other, b""):
             (folder / WEIGHTS_NAME).write_bytes(wrong)
             with pytest.raises(InputError, match=r"model.safetensors is damaged, or belongs to another model.json"):
-                saved.load(folder)
+                inference.load(folder)
 
     @pytest.mark.parametrize("keep", [0, 4, 100, -1])
     def test_weights_cut_off_under_the_right_digest(self, keep: int, folder: Path) -> None:
         put_weights(folder, (folder / WEIGHTS_NAME).read_bytes()[:keep])
         with pytest.raises(InputError, match=r"model.safetensors is damaged: ") as raised:
-            saved.load(folder)
+            inference.load(folder)
         assert "\n" not in str(raised.value)
 
     def test_weights_of_another_type(self, folder: Path) -> None:
         weights = safetensors.torch.load((folder / WEIGHTS_NAME).read_bytes())
         put_weights(folder, safetensors.torch.save({name: one.double() for name, one in weights.items()}))
         with pytest.raises(InputError, match=r"are torch.float64 .*; the network .* has torch.float32"):
-            saved.load(folder)
+            inference.load(folder)
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -354,15 +357,15 @@ class TestDamaged:
         change(tensors)
         put_weights(folder, safetensors.torch.save(tensors))
         with pytest.raises(InputError, match=said):
-            saved.load(folder)
+            inference.load(folder)
 
 
-def drawn(folder: Path, name: str, head: description.Head | None = None, *, tau: float | None = 0.7) -> Path:
+def drawn(folder: Path, name: str, head: format.Head | None = None, *, tau: float | None = 0.7) -> Path:
     """A model of random weights and statistics for RGB images at side 12, sure enough that rounding would show."""
     torch.manual_seed(1)
     spec, classes = ModelSpec(name=name, options={"width": SMALLEST[name]} if name in SMALLEST else {}), tuple("äbcd")
     network = build(spec, shape=(3, 12, 12), classes=len(classes))
-    head = head or description.Head()
+    head = head or format.Head()
     network.head = networks.make_head(head, network.head.in_features, len(classes))
     weights = networks.keep_weights(network)
     for key, value in weights.items():
@@ -384,9 +387,9 @@ def drawn(folder: Path, name: str, head: description.Head | None = None, *, tau:
 
 
 HEADS = {
-    "perceptron": description.Head(kind="cosine", scale=9.0),
-    "lenet": description.Head(kind="scaled"),
-    "elman": description.Head(bias=False),
+    "perceptron": format.Head(kind="cosine", scale=9.0),
+    "lenet": format.Head(kind="scaled"),
+    "elman": format.Head(bias=False),
 }
 
 
@@ -399,9 +402,9 @@ class TestOnnx:
     @pytest.mark.parametrize("name", models.names(kind="neural", pretrained=None))
     def test_it_agrees_with_pytorch_at_any_number_of_images(self, name: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
         folder = drawn(tmp_path, name, HEADS.get(name))
-        file = saved.write_onnx(folder, tmp_path / "model.onnx")
+        file = inference.write_onnx(folder, tmp_path / "model.onnx")
         assert capfd.readouterr() == ("", "")
-        opened = saved.load(folder)
+        opened = inference.load(folder)
         for number in (1, 7):
             images = random_images(number, 12, 3)
             (said,) = ask_onnx(file, images)
@@ -415,13 +418,13 @@ class TestOnnx:
     def test_a_trained_model_decides_as_its_run_did(self, tmp_path: Path) -> None:
         folder, images = save(tmp_path, "resnet", "logit_adjustment_tuned"), held_out(run())
         session = onnxruntime.InferenceSession(
-            saved.write_onnx(folder, tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]
+            inference.write_onnx(folder, tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]
         )
         (said,) = session.run(["probabilities"], {"images": images})
-        np.testing.assert_allclose(said, saved.load(folder).predict_proba(images), atol=1e-5)
+        np.testing.assert_allclose(said, inference.load(folder).predict_proba(images), atol=1e-5)
 
     def test_the_file_says_what_it_takes_and_gives(self, tmp_path: Path) -> None:
-        proto = onnx.load(saved.write_onnx(drawn(tmp_path, "article"), tmp_path / "model.onnx"))
+        proto = onnx.load(inference.write_onnx(drawn(tmp_path, "article"), tmp_path / "model.onnx"))
         (given,), (made,) = proto.graph.input, proto.graph.output
         sizes = [[one.dim_param or one.dim_value for one in part.type.tensor_type.shape.dim] for part in (given, made)]
         assert sizes == [["batch", 12, 12, 3], ["batch", 4]]
@@ -435,7 +438,7 @@ class TestOnnx:
 
     def test_a_classical_model_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"^model 'knn' in '.*' is classical; only networks are written as ONNX$"):
-            saved.write_onnx(save(tmp_path, "knn"), tmp_path / "model.onnx")
+            inference.write_onnx(save(tmp_path, "knn"), tmp_path / "model.onnx")
         assert not (tmp_path / "model.onnx").exists()
 
     @pytest.mark.parametrize(
@@ -444,7 +447,7 @@ class TestOnnx:
     )
     def test_an_output_that_cannot_be_written_is_refused_first(self, name: str, said: str, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=said):
-            saved.write_onnx(tmp_path / "nowhere", tmp_path / name)
+            inference.write_onnx(tmp_path / "nowhere", tmp_path / name)
 
 
 def test_every_neural_model_that_needs_no_file_is_among_the_cells() -> None:

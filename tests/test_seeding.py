@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from imagestudy.seeding import generator, make_torch_deterministic, torch_generator
+from imagestudy.core.seeding import generator, make_torch_deterministic, torch_generator
 
 STREAMS = ("draw", "order", "init", "batches", "augment", "noise")
 

@@ -5,9 +5,9 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from imagestudy.data.sources import MARKS, PROBE_PLACES, TEST, TRAIN, VALIDATION, Dataset, load, sources
-from imagestudy.errors import InputError
-from imagestudy.specs import Choice
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice
+from imagestudy.data.datasets import MARKS, PROBE_PLACES, TEST, TRAIN, VALIDATION, Dataset, load, sources
 
 DISTANCES = (6, 12, 23, 24)
 SIZES = {"n_train": 1200, "n_validation": 60, "n_test": 120}

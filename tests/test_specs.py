@@ -6,18 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from imagestudy.errors import InputError
-from imagestudy.specs import (
-    Choice,
-    ModelSpec,
-    PreprocessingSpec,
-    ProfileSpec,
-    RunSpec,
-    Spec,
-    TrainingSpec,
-    load_study,
-    study_file,
-)
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, Spec, TrainingSpec
+from imagestudy.experiments.study import load_study, study_file
 
 PLAIN = RunSpec(dataset=Choice(name="digits"), model=ModelSpec(name="mlp"))
 IMBALANCED = RunSpec(

@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from imagestudy.data.sources import Dataset, load
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ProfileSpec
+from imagestudy.data.datasets import Dataset, load
 from imagestudy.data.splits import choose, count, describe, draw, draw_class_order, profile_counts, split, spread
-from imagestudy.errors import InputError
-from imagestudy.specs import Choice, ProfileSpec
 
 DIGITS = Choice(name="digits")
 POOL = np.array([99, 102, 98, 103, 101, 102, 101, 99, 95, 100])

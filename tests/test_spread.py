@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imagestudy import data, figures, grids, overview, spread
-from imagestudy.records import Records, labels_key
-from imagestudy.specs import SEED_STREAMS, Choice, ProfileSpec, RunSpec
-from imagestudy.store import Record
-from imagestudy.versions import stamp
+from imagestudy import data, figures
+from imagestudy.analysis.accuracy import ranking
+from imagestudy.analysis.variance import components
+from imagestudy.core.specs import SEED_STREAMS, Choice, ProfileSpec, RunSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.versions import stamp
 
 DIGITS = Choice(name="digits")
 LABELS = data.held_out_labels(DIGITS)
@@ -54,20 +56,20 @@ def by_source(frame: pd.DataFrame) -> dict[str, dict]:
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
-    return spread.measure(additive(10, {"draw": 60.0, "order": 6.0, "init": 3.0, "batches": 3.0}))
+    return components.measure(additive(10, {"draw": 60.0, "order": 6.0, "init": 3.0, "batches": 3.0}))
 
 
 class TestTotalEffects:
     def test_known_components_of_an_additive_model_are_found_again(self) -> None:
-        found = by_source(spread.measure(additive(200, SIZES)))
+        found = by_source(components.measure(additive(200, SIZES)))
         expected = {"subset draw": 8.0, "class order": 4.0, "initialization": 2.0, "batch order": 1.0}
         expected |= {"restart": np.sqrt(2**2 + 1), "all four": np.sqrt(8**2 + 4**2 + 2**2 + 1)}
         assert {source: found[source]["points"] for source in expected} == pytest.approx(expected, rel=0.15)
-        assert sum(found[source]["share"] for source in spread.SINGLE) == pytest.approx(1, abs=0.2)
+        assert sum(found[source]["share"] for source in components.SINGLE) == pytest.approx(1, abs=0.2)
         assert found["all four"]["share"] == pytest.approx(1)
 
     def test_a_stream_without_effect_gives_exactly_nothing(self) -> None:
-        found = by_source(spread.measure(additive(5, {"draw": 40.0, "order": 10.0})))
+        found = by_source(components.measure(additive(5, {"draw": 40.0, "order": 10.0})))
         for source in ("initialization", "batch order", "restart"):
             assert [found[source][name] for name in ("points", "low", "high", "endless", "share")] == [0] * 5
         assert found["subset draw"]["points"] > 0
@@ -78,7 +80,7 @@ class TestTotalEffects:
             s.run_id: 200 + 40 * effect(s.seed_of("draw"), "draw", 1) * np.sign(effect(s.seed_of("order"), "order", 1))
             for s in wanted
         }
-        found = by_source(spread.measure(collect(wanted, {k: hardest[: round(v)] for k, v in product.items()})))
+        found = by_source(components.measure(collect(wanted, {k: hardest[: round(v)] for k, v in product.items()})))
         assert found["subset draw"]["share"] == pytest.approx(1, abs=0.15)
         assert found["class order"]["share"] == pytest.approx(1, abs=0.15)
         assert found["initialization"]["points"] == 0
@@ -89,7 +91,7 @@ class TestTotalEffects:
         number = {"": (0, 50), "draw": (10, 50), "order": (0, 20)}
         moved = {s.run_id: next((name for name in ("draw", "order") if s.seed_of(name) != s.seed), "") for s in wanted}
         seeds = {s.run_id: s.seed for s in wanted}
-        found = by_source(spread.measure(collect(wanted, {k: np.arange(number[moved[k]][seeds[k]]) for k in seeds})))
+        found = by_source(components.measure(collect(wanted, {k: np.arange(number[moved[k]][seeds[k]]) for k in seeds})))
         balanced = 100 / 10 / np.bincount(LABELS["test"])[LABELS["test"]][:50]
         first, last = balanced[:10].sum(), balanced[20:50].sum()
         assert found["subset draw"]["points"] == pytest.approx(np.sqrt((first**2 / 2 + 0) / 2))
@@ -98,16 +100,16 @@ class TestTotalEffects:
 
     def test_what_runs_share_in_no_image_is_left_out_on_an_endless_test_set(self) -> None:
         wanted, rng = specs(40), np.random.default_rng(1)
-        found = by_source(spread.measure(collect(wanted, {s.run_id: rng.choice(500, 100, replace=False) for s in wanted})))
+        found = by_source(components.measure(collect(wanted, {s.run_id: rng.choice(500, 100, replace=False) for s in wanted})))
         assert found["subset draw"]["endless"] < 0.7 * found["subset draw"]["points"]
-        alike = by_source(spread.measure(additive(40, SIZES)))
+        alike = by_source(components.measure(additive(40, SIZES)))
         assert alike["subset draw"]["endless"] > 0.95 * alike["subset draw"]["points"]
 
     def test_whole_and_test_set_are_those_of_the_overview(self) -> None:
         records = additive(6, SIZES)
-        found = by_source(spread.measure(records))
+        found = by_source(components.measure(records))
         plain = records.of([r.spec for r in records if all(r.spec.seed_of(s) == r.spec.seed for s in SEED_STREAMS)])
-        (seen,) = overview.measure_spread(plain, score="balanced_accuracy").to_dict("records")
+        (seen,) = ranking.measure_spread(plain, score="balanced_accuracy").to_dict("records")
         assert found["all four"]["points"] == pytest.approx(seen["seen"])
         assert found["all four"]["endless"] == pytest.approx(seen["training"])
         assert found["test set"]["points"] == pytest.approx(seen["test_set"])
@@ -117,11 +119,11 @@ class TestTotalEffects:
         records = additive(5, SIZES)
         lost = next(r for r in records if r.spec.seed == 3 and r.spec.seed_of("init") != 3 and r.spec.seed_of("batches") == 3)
         left = Records(tuple(r for r in records if r is not lost), records.labels)
-        assert by_source(spread.measure(left))["initialization"]["runs"] == 4
-        assert by_source(spread.measure(left))["subset draw"]["runs"] == 5
+        assert by_source(components.measure(left))["initialization"]["runs"] == 4
+        assert by_source(components.measure(left))["subset draw"]["runs"] == 5
 
     def test_a_single_run_has_pairs_but_no_whole(self) -> None:
-        found = by_source(spread.measure(additive(1, SIZES)))
+        found = by_source(components.measure(additive(1, SIZES)))
         assert found["subset draw"]["points"] > 0
         assert np.isnan(found["all four"]["points"])
 
@@ -131,7 +133,7 @@ class TestInterval:
 
     @staticmethod
     def coverage(squares: np.ndarray, truth: float) -> float:
-        intervals = [spread.variance_interval(one, freedom=len(one)) for one in squares]
+        intervals = [components.variance_interval(one, freedom=len(one)) for one in squares]
         return float(np.mean([low <= truth <= high for low, high, _ in intervals]))
 
     @pytest.mark.parametrize("runs", [2, 5, 10])
@@ -159,7 +161,7 @@ class TestInterval:
         assert np.mean((low <= 1) & (high >= 1)) < 0.87
 
     def test_equal_squares_give_the_chi_square_interval(self) -> None:
-        low, high, freedom = spread.variance_interval(np.full(10, 2.0), freedom=10)
+        low, high, freedom = components.variance_interval(np.full(10, 2.0), freedom=10)
         assert (low, high, freedom) == pytest.approx((2 * 10 / 20.483, 2 * 10 / 3.247, 10), rel=1e-3)
 
     def test_coverage_of_the_ratio_of_two_sources(self) -> None:
@@ -167,33 +169,33 @@ class TestInterval:
         hits = []
         for one, other in rng.normal(size=(1_000, 2, 10)) ** 2 * np.array([9.0, 1.0])[:, None]:
             above, below = (
-                {"points": np.sqrt(s.mean()), "freedom": spread.variance_interval(s, freedom=10)[2]} for s in (one, other)
+                {"points": np.sqrt(s.mean()), "freedom": components.variance_interval(s, freedom=10)[2]} for s in (one, other)
             )
-            _, low, high = spread.ratio_interval(above, below)
+            _, low, high = components.ratio_interval(above, below)
             hits.append(low <= 3 <= high)
         assert 0.93 <= np.mean(hits) <= 0.99
 
 
 class TestSentences:
     def test_the_largest_is_named_with_its_lead(self, frame: pd.DataFrame) -> None:
-        said = spread.say_largest(frame)
+        said = components.say_largest(frame)
         assert said.startswith("* **mlp**: the largest is subset draw, ")
         assert "the next, class order" in said
         assert "told apart" not in said
 
     def test_equals_cannot_be_told_apart(self) -> None:
-        said = spread.say_largest(spread.measure(additive(5, dict.fromkeys(SEED_STREAMS, 20.0))))
+        said = components.say_largest(components.measure(additive(5, dict.fromkeys(SEED_STREAMS, 20.0))))
         assert said.endswith("so that they cannot be told apart.")
 
     def test_restarts_show_a_small_share_where_the_draw_rules(self, frame: pd.DataFrame) -> None:
         row = by_source(frame)["restart"]
-        said = spread.say_restart(frame)
+        said = components.say_restart(frame)
         assert f"* **mlp**: {100 * row['share']:.0f} % [" in said
         assert f"an error bar from restarts is {1 / np.sqrt(row['share']):.1f} times too short." in said
 
     def test_redraw_and_initialization_stand_side_by_side(self, frame: pd.DataFrame) -> None:
         rows = by_source(frame)
-        said = spread.say_redraw(frame)
+        said = components.say_redraw(frame)
         for source in ("subset draw", "initialization"):
             assert f"{source} {rows[source]['points']:.1f} points ({rows[source]['endless']:.1f} on an endless" in said
         ratio = rows["subset draw"]["points"] / rows["initialization"]["points"]
@@ -201,22 +203,22 @@ class TestSentences:
         assert "10 pairs of runs" in said
 
     def test_tables_have_a_column_a_model(self, frame: pd.DataFrame) -> None:
-        assert list(spread.spread_out(frame)) == ["source", "mlp"]
-        assert list(spread.spread_out(frame)["source"]) == [*spread.MOVED, "all four", "test set"]
-        shares = spread.shares(frame).set_index("source")["mlp"]
-        assert list(shares.index) == list(spread.MOVED)
+        assert list(components.spread_out(frame)) == ["source", "mlp"]
+        assert list(components.spread_out(frame)["source"]) == [*components.MOVED, "all four", "test set"]
+        shares = components.shares(frame).set_index("source")["mlp"]
+        assert list(shares.index) == list(components.MOVED)
         assert shares["restart"].startswith(f"{100 * by_source(frame)['restart']['share']:.0f} % [")
 
     def test_what_moves_nothing_has_no_share_and_no_ratio(self) -> None:
-        still = spread.measure(additive(5, {"draw": 40.0, "order": 10.0}))
-        assert spread.shares(still).set_index("source")["mlp"]["restart"] == "0 %"
-        assert "One over the other: mlp –." in spread.say_redraw(still)
-        assert spread.say_restart(still).endswith("a share that these runs do not show.")
+        still = components.measure(additive(5, {"draw": 40.0, "order": 10.0}))
+        assert components.shares(still).set_index("source")["mlp"]["restart"] == "0 %"
+        assert "One over the other: mlp –." in components.say_redraw(still)
+        assert components.say_restart(still).endswith("a share that these runs do not show.")
 
     def test_an_effort_without_such_runs_says_so_everywhere(self) -> None:
-        empty = spread.measure(Records((), {}))
-        for say in (spread.say_largest, spread.say_redraw, spread.say_restart, spread.say_test_set):
-            assert say(empty) == spread.NOTHING
-        assert spread.spread_out(empty).empty
-        assert spread.shares(empty).empty
+        empty = components.measure(Records((), {}))
+        for say in (components.say_largest, components.say_redraw, components.say_restart, components.say_test_set):
+            assert say(empty) == components.NOTHING
+        assert components.spread_out(empty).empty
+        assert components.shares(empty).empty
         assert figures.draw_sources(empty).axes

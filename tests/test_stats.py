@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from imagestudy import metrics, stats
+from imagestudy import stats
+from imagestudy.metrics import classification
 
 CLASSES, PER_CLASS = 10, 50
 IMAGES = CLASSES * PER_CLASS
 LABELS = np.repeat(np.arange(CLASSES), PER_CLASS)
-WEIGHTS = metrics.linear_weights(LABELS, classes=CLASSES)
+WEIGHTS = classification.linear_weights(LABELS, classes=CLASSES)
 SIMULATIONS = 2_000
 RECALLS = np.linspace(0.82, 0.98, CLASSES)
 
@@ -229,7 +230,7 @@ def test_the_order_of_runs_and_of_images_does_not_matter(pair):
     a, b = pair
     rng = np.random.default_rng(10)
     labels = np.sort(rng.integers(CLASSES, size=IMAGES))
-    for weights in (metrics.linear_weights(labels, classes=CLASSES), np.full(IMAGES, 1 / IMAGES)):
+    for weights in (classification.linear_weights(labels, classes=CLASSES), np.full(IMAGES, 1 / IMAGES)):
         shuffled, runs = rng.permutation(IMAGES), rng.permutation(5)
         one = stats.crossed_interval(a - b, weights=weights, strata=labels)
         other = stats.crossed_interval((a - b)[runs][:, shuffled], weights=weights[shuffled], strata=labels[shuffled])
@@ -246,7 +247,7 @@ def test_swapping_the_models_mirrors_the_interval(pair):
 def test_images_without_weight_change_nothing(pair):
     a, _ = pair
     inside = LABELS < 3
-    weights = metrics.linear_weights(LABELS, classes=CLASSES, members=[0, 1, 2])
+    weights = classification.linear_weights(LABELS, classes=CLASSES, members=[0, 1, 2])
     whole = stats.crossed_interval(a, weights=weights, strata=LABELS)
     part = stats.crossed_interval(a[:, inside], weights=weights[inside], strata=LABELS[inside])
     assert bounds(whole) == pytest.approx(bounds(part))

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagestudy import store as store_module
-from imagestudy.specs import Choice, ModelSpec, RunSpec
-from imagestudy.store import Failure, Record, RunStore, _pack, _unpack, round_log_probabilities
+from imagestudy.core.specs import Choice, ModelSpec, RunSpec
+from imagestudy.experiments import store as store_module
+from imagestudy.experiments.codec import _pack, _unpack, round_log_probabilities
+from imagestudy.experiments.records import Failure, Record
+from imagestudy.experiments.store import RunStore
 
 
 def spec(seed: int = 0) -> RunSpec:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imagestudy import tables
+from imagestudy.core import text
+from imagestudy.figures import tables
 
 SCORES = pd.DataFrame(
     {
@@ -56,12 +57,12 @@ def test_differences_are_points_with_their_sign() -> None:
 
 
 def test_a_rounded_zero_has_no_sign() -> None:
-    assert (tables.signed(-0.04), tables.signed(0.04), tables.signed(0.05001)) == ("0.0", "0.0", "+0.1")
+    assert (text.signed(-0.04), text.signed(0.04), text.signed(0.05001)) == ("0.0", "0.0", "+0.1")
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.5, "0.50"), (0.0312, "0.031"), (0.0002, "< 0.001"), (np.nan, "–")])
 def test_p_has_two_digits_that_mean_something(value: float, said: str) -> None:
-    assert tables.say_p(value) == said
+    assert text.say_p(value) == said
 
 
 def test_a_missing_number_is_a_dash_and_not_nan() -> None:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from imagestudy import writing
-from imagestudy.errors import InputError
+from imagestudy.core import files
+from imagestudy.core.errors import InputError
 
 
 def test_a_file_and_its_folder_are_made_and_a_write_that_fails_leaves_the_old_one(tmp_path):
     file = tmp_path / "a" / "b.txt"
-    writing.put(file, "one")
+    files.put(file, "one")
     with pytest.raises(UnicodeEncodeError):
-        writing.put(file, "two \ud800")
+        files.put(file, "two \ud800")
     assert file.read_text(encoding="utf-8") == "one"
-    writing.put(file, "three")
+    files.put(file, "three")
     assert file.read_text(encoding="utf-8") == "three"
     assert not list(tmp_path.rglob("*two*"))
 
@@ -25,26 +25,26 @@ def test_what_takes_a_files_place_leaves_nothing_beside_it_however_it_ends(tmp_p
     file = tmp_path / "a.bin"
 
     def fail() -> None:
-        with writing.replacing(file) as fresh:
+        with files.replacing(file) as fresh:
             fresh.write_bytes(b"half")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert not list(tmp_path.iterdir())
-    writing.put(file, b"whole")
+    files.put(file, b"whole")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("a.bin", b"whole")]
     with pytest.raises(InputError, match=r"b\.txt cannot be written: "):
-        writing.put(file / "b.txt", "below a file")
+        files.put(file / "b.txt", "below a file")
     assert file.read_bytes() == b"whole"
 
 
 def test_of_writers_at_the_same_moment_one_wins_and_what_is_read_is_whole(tmp_path):
     file, contents = tmp_path / "one.bin", [bytes([letter]) * 500_000 for letter in b"abcd"]
-    writing.put(file, contents[0])
+    files.put(file, contents[0])
 
     def write(content: bytes) -> bool:
-        writing.put(file, content)
+        files.put(file, content)
         return file.read_bytes() in contents
 
     with ThreadPoolExecutor(4) as writers:
@@ -53,7 +53,7 @@ def test_of_writers_at_the_same_moment_one_wins_and_what_is_read_is_whole(tmp_pa
 
 
 def test_a_folder_that_can_be_made_is_not_made(tmp_path):
-    writing.require_writable(tmp_path / "a" / "b", variable="THERE")
+    files.require_writable(tmp_path / "a" / "b", variable="THERE")
     assert not list(tmp_path.iterdir())
 
 
@@ -61,14 +61,14 @@ def test_a_file_in_the_way_or_no_permission_is_a_sentence_that_names_the_variabl
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
         with pytest.raises(InputError, match=r"^\S+ cannot be written to \(\S+/file is no folder\); .* THERE moves it$"):
-            writing.require_writable(folder, variable="THERE")
+            files.require_writable(folder, variable="THERE")
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InputError, match="no permission to write in"):
-        writing.require_writable(tmp_path / "a", variable="THERE")
+        files.require_writable(tmp_path / "a", variable="THERE")
 
     def deny(place: Path) -> bool:
         raise PermissionError(13, "Permission denied", str(place))
 
     monkeypatch.setattr(Path, "exists", deny)
     with pytest.raises(InputError, match=r"Permission denied.*THERE moves it$"):
-        writing.require_writable(tmp_path / "a", variable="THERE")
+        files.require_writable(tmp_path / "a", variable="THERE")

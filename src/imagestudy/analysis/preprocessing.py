@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64, UInt8
 
-from imagestudy import compare, data, grids
-from imagestudy.data import augment, preprocess, sources, splits
-from imagestudy.errors import InputError
-from imagestudy.grids import DECIDING, NOISE, STEPS, Plan
-from imagestudy.records import Records
-from imagestudy.registry import Registry
-from imagestudy.seeding import generator
-from imagestudy.specs import Choice, PreprocessingSpec
+from imagestudy import data
+from imagestudy.analysis import comparisons
+from imagestudy.core.errors import InputError
+from imagestudy.core.registry import Registry
+from imagestudy.core.seeding import generator
+from imagestudy.core.specs import Choice, PreprocessingSpec
+from imagestudy.data import augmentation, datasets, preprocessing, splits
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import DECIDING, NOISE, STEPS, Plan
+from imagestudy.experiments.records import Records
 
 Images = UInt8[np.ndarray, "n height width channel"]
 
@@ -37,7 +39,7 @@ SAID = {
 
 def describe_parts(plan: Plan) -> pd.DataFrame:
     """One row a part of the dataset: what it is for, its images, and those of its smallest and largest class."""
-    dataset = sources.load(plan.study.dataset)
+    dataset = datasets.load(plan.study.dataset)
     parts = splits.split(dataset)
     purposes = {
         "training pool": (parts.train, "runs draw their training images from it"),
@@ -54,7 +56,7 @@ def describe_parts(plan: Plan) -> pd.DataFrame:
 
 def pool(plan: Plan) -> data.Part:
     """All images that a run may be trained on."""
-    dataset = sources.load(plan.study.dataset)
+    dataset = datasets.load(plan.study.dataset)
     indices = splits.split(dataset).train
     return data.Part(dataset.images[indices], dataset.labels[indices])
 
@@ -66,7 +68,7 @@ def count_pool(plan: Plan) -> Int64[np.ndarray, " class"]:
 
 def class_names(plan: Plan) -> tuple[str, ...]:
     """Names of the classes, in label order."""
-    return sources.load(plan.study.dataset).classes
+    return datasets.load(plan.study.dataset).classes
 
 
 def pick(plan: Plan, number: int) -> data.Part:
@@ -108,8 +110,8 @@ def noises(sigma: float) -> dict[str, Choice]:
         Choice(name="impulse", options={"amount": REPLACED}),
     ]
     for choice in chosen:
-        preprocess.noises.check(choice, where="parameter 'noise_sigma'")
-    return {_title(preprocess.noises, choice): choice for choice in chosen}
+        preprocessing.noises.check(choice, where="parameter 'noise_sigma'")
+    return {_title(preprocessing.noises, choice): choice for choice in chosen}
 
 
 def _title(registry: Registry, choice: Choice) -> str:
@@ -118,13 +120,13 @@ def _title(registry: Registry, choice: Choice) -> str:
 
 def with_noises(images: Images, chosen: dict[str, Choice], *, seed: int) -> dict[str, Images]:
     """Title of the noise → the images with it."""
-    return {title: preprocess.add_noise(images, noise, generator(seed, "noise")) for title, noise in chosen.items()}
+    return {title: preprocessing.add_noise(images, noise, generator(seed, "noise")) for title, noise in chosen.items()}
 
 
 def with_steps(images: Images, kind: str) -> dict[str, Images]:
     """Title of a step → the images after it alone; kind is filter, denoise or contrast."""
-    chosen = STEPS.get(kind) or tuple(Choice(name=name) for name in preprocess.steps.names(kind=kind))
-    return {_title(preprocess.steps, step): preprocess.apply(images, (step,)) for step in chosen}
+    chosen = STEPS.get(kind) or tuple(Choice(name=name) for name in preprocessing.steps.names(kind=kind))
+    return {_title(preprocessing.steps, step): preprocessing.apply(images, (step,)) for step in chosen}
 
 
 def halves(clean: Images, noisy: Images) -> UInt8[np.ndarray, "both height width channel"]:
@@ -140,12 +142,12 @@ def steps_on_halves(clean: Images, noisy: Images, kind: str) -> dict[str, UInt8[
 
 def with_augmentations(plan: Plan, images: Images, *, seed: int) -> dict[str, Images]:
     """Title of an augmentation → the images after one draw of it: those under trial, all of them at once, then others."""
-    flips = sources.load(plan.study.dataset).flips
+    flips = datasets.load(plan.study.dataset).flips
     tried = STEPS["augment"]
-    shown = {_title(augment.augmentations, step): (step,) for step in tried} | {"all at once": tried}
+    shown = {_title(augmentation.augmentations, step): (step,) for step in tried} | {"all at once": tried}
     shown["erasing"] = (Choice(name="erase"),)
     shown |= {f"{direction} flip": (Choice(name="flip", options={"direction": direction}),) for direction in flips}
-    return {title: augment.preview(images, steps, seed=seed, flips=flips) for title, steps in shown.items()}
+    return {title: augmentation.preview(images, steps, seed=seed, flips=flips) for title, steps in shown.items()}
 
 
 def measure_normalisation(plan: Plan) -> pd.DataFrame:
@@ -217,7 +219,7 @@ def say_errors(errors: pd.DataFrame) -> str:
 def summarize(records: Records) -> pd.DataFrame:
     """`compare.summarize` in accuracy, with the kind of step: one row a setting, clean images first."""
     kinds = {step.label: kind for kind, steps in STEPS.items() for step in steps}
-    frame = compare.summarize(records, score="accuracy")
+    frame = comparisons.summarize(records, score="accuracy")
     frame.insert(0, "kind", [kinds.get(label, "none") for label in frame["preprocessing"]])
     return frame.replace({"preprocessing": {"off": "no step"}})
 
@@ -249,7 +251,7 @@ def count_choices(plan: Plan, records: Records) -> pd.DataFrame:
         row = {"kind": kind}
         for state, noise in STATES.items():
             cells = [cell for _, cell in _cells(plan, records, kind, noise)]
-            row[f"{state} images"] = _say_chosen(compare.choose_by_validation(cells, score="accuracy"))
+            row[f"{state} images"] = _say_chosen(comparisons.choose_by_validation(cells, score="accuracy"))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -264,9 +266,9 @@ def _say_chosen(records: Records) -> str:
 def say_noise(plan: Plan, records: Records) -> str:
     """What the noise alone costs: no step at all, noisy images against clean ones."""
     (_, clean), (_, noisy) = (_cells(plan, records, "off", noise)[0] for noise in STATES.values())
-    judged = compare.judge(compare.difference(noisy, clean, score="accuracy"), margin=plan.study.margin, comparisons=1)
+    judged = comparisons.judge(comparisons.difference(noisy, clean, score="accuracy"), margin=plan.study.margin, comparisons=1)
     name = DECIDING["cnn"]
-    return compare.say(judged, f"{name} trained and tested on noisy images", f"{name} on clean images", of="accuracy")
+    return comparisons.say(judged, f"{name} trained and tested on noisy images", f"{name} on clean images", of="accuracy")
 
 
 def conclude(findings: pd.DataFrame) -> str:

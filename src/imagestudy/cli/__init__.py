@@ -14,28 +14,23 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from imagestudy import (
-    grids,
-    halving,
-    outlook,
-    paths,
-    planned,
-    planning,
-    predicting,
-    publishing,
-    report,
-    results,
-    runs,
-    saved,
-    writing,
-)
-from imagestudy.data.weights import fetch_weights
-from imagestudy.errors import InputError, require_known
-from imagestudy.grids import Plan
+from imagestudy import inference, report
+from imagestudy.analysis import catalog
+from imagestudy.analysis.recommendation import scan_summary
+from imagestudy.core import files, paths
+from imagestudy.core.errors import InputError, require_known
+from imagestudy.experiments import grids, runner, search
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.planning import forecast, planner
+from imagestudy.experiments.planning import study_file as planned
+from imagestudy.experiments.store import RunStore
+from imagestudy.experiments.study import EFFORTS, load_study, study_file
+from imagestudy.inference import predict as predicting
 from imagestudy.models import models
 from imagestudy.models.pretrained import starting_weights
-from imagestudy.specs import EFFORTS, load_study, study_file
-from imagestudy.store import RunStore
+from imagestudy.models.pretrained_weights import fetch_weights
+from imagestudy.report import publish as publishing
+from imagestudy.report import results
 
 NOTEBOOK_TIMEOUT_SECONDS = 6 * 3_600
 STUDY, BUDGET = "digits", "30m"
@@ -102,14 +97,14 @@ def run(
             raise InputError(f"--study {study!r} and --data {images!r} were given; allowed is one of them")
         file = str(_plan_own(images, name=name, budget=BUDGET if budget is None else budget, given={"effort": effort} | parameters))
         plan = grids.open_study(file, effort)
-        typer.echo(planned.say_images(plan))
-        if late := planned.say_late_weights(plan, Path(file)):
+        typer.echo(scan_summary.say_images(plan))
+        if late := scan_summary.say_late_weights(plan, Path(file)):
             typer.echo(late)
     report.check_parameters(_notebooks(plan, None), _for_notebooks(file, effort, parameters))
     _train(plan, workers=workers)
     executed = _execute(plan, file, effort, names=None, parameters=parameters, workers=workers)
     _build(plan, executed)
-    if "13_recommendation" in grids.notebooks(plan):
+    if "13_recommendation" in catalog.notebooks(plan):
         typer.echo(f"The model: {results.keep_model(plan)}")
     typer.echo(results.say_agreement(plan.name))
 
@@ -122,7 +117,7 @@ def _refuse_of_own_images(given: dict[str, str | None]) -> None:
 
 def _require_results(study: str) -> None:
     """Refuse a study whose results cannot be written, before its images are looked at."""
-    writing.require_writable(paths.study_results(load_study(study).name), variable=paths.RESULTS_VARIABLE)
+    files.require_writable(paths.study_results(load_study(study).name), variable=paths.RESULTS_VARIABLE)
 
 
 def _plan_own(images: str, *, name: str | None, budget: str, given: dict[str, Any]) -> Path:
@@ -135,8 +130,8 @@ def _plan_own(images: str, *, name: str | None, budget: str, given: dict[str, An
     require_known(given["effort"], EFFORTS, what="effort")
     file = planned.file_of(Path(images), name=name)
     if not file.is_file():
-        report.check_parameters(_files(planning.NOTEBOOKS), {"study": str(file)} | given)
-    planning.plan_study(Path(images), name=name, budget=budget)
+        report.check_parameters(_files(planner.NOTEBOOKS), {"study": str(file)} | given)
+    planner.plan_study(Path(images), name=name, budget=budget)
     typer.echo(f"The plan: study {file.parent.name}, in {file}")
     return file
 
@@ -150,16 +145,16 @@ def train(study: StudyOption = "digits", effort: EffortOption = "default", worke
 
 
 def _train(plan: Plan, *, workers: int | None) -> None:
-    chooses = "13_recommendation" in grids.notebooks(plan)
-    typer.echo(outlook.say_outlook(plan, outlook.look_ahead(plan, workers=workers)))
+    chooses = "13_recommendation" in catalog.notebooks(plan)
+    typer.echo(forecast.say_outlook(plan, forecast.look_ahead(plan, workers=workers)))
     if chooses:
-        typer.echo(halving.say_schedule(plan))
-    wanted = grids.everything(plan)
-    records = runs.obtain(wanted, study=plan.name, workers=workers)
+        typer.echo(search.say_schedule(plan))
+    wanted = catalog.everything(plan)
+    records = runner.obtain(wanted, study=plan.name, workers=workers)
     failed = len(wanted) - len(records)
     typer.echo(f"{len(records)} runs are recorded" + (f", {failed} failed: see `imagestudy runs failed`." if failed else "."))
     if chooses:
-        halving.select(plan, workers=workers)
+        search.select(plan, workers=workers)
 
 
 @app.command()
@@ -180,7 +175,7 @@ def notebooks(
 
 def _notebooks(plan: Plan, names: list[str] | None) -> list[Path]:
     """The files of the named notebooks, or of those that the study has."""
-    return _files(names or grids.notebooks(plan))
+    return _files(names or catalog.notebooks(plan))
 
 
 def _files(names: Sequence[str]) -> list[Path]:
@@ -286,14 +281,14 @@ def onnx(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to be written, ending in .onnx.")],
 ) -> None:
     """Write a saved network as ONNX: bytes (batch, side, side, channels) in, probabilities out."""
-    typer.echo(saved.write_onnx(model, output))
+    typer.echo(inference.write_onnx(model, output))
 
 
 @app.command()
 @_says_what_was_wrong
 def bench(seconds: Annotated[float, typer.Option(min=0.1, help="Time for each measurement.")] = 3.0) -> None:
     """Print training speed as ratios within this one run."""
-    from imagestudy import benchmark
+    from imagestudy.training import benchmark
 
     benchmark.measure(seconds=seconds, say=typer.echo)
 
@@ -334,9 +329,9 @@ def retry(study: StudyOption = "digits") -> None:
 def prune(study: StudyOption = "digits") -> None:
     """Remove runs that no effort of the study asks for any more."""
     plans = [grids.open_study(study, effort) for effort in EFFORTS]
-    asked = [spec for plan in plans for spec in grids.everything(plan)]
-    asked += [spec for plan in plans if "13_recommendation" in grids.notebooks(plan) for spec in halving.possible(plan)]
-    wanted = {spec.run_id for spec in runs.with_parents(asked)}
+    asked = [spec for plan in plans for spec in catalog.everything(plan)]
+    asked += [spec for plan in plans if "13_recommendation" in catalog.notebooks(plan) for spec in search.possible(plan)]
+    wanted = {spec.run_id for spec in runner.with_parents(asked)}
     store = _store(study)
     stale = [run_id for run_id in store.status() if run_id not in wanted]
     if stale:

@@ -19,8 +19,8 @@ from urllib.request import Request, urlopen
 from filelock import FileLock
 from tqdm import tqdm
 
-from imagestudy.errors import InputError
-from imagestudy.writing import put
+from imagestudy.core.errors import InputError
+from imagestudy.core.files import put
 
 ATTEMPTS = 5
 """Tries of one address while it answers but breaks off."""

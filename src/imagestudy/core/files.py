@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
 
 
 @contextmanager

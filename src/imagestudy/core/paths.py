@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 STORE_NAME = "runs.sqlite"
 RESULTS_VARIABLE = "IMAGESTUDY_RESULTS"

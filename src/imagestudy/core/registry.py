@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from imagestudy.errors import InputError, place, require_known, sentence
-from imagestudy.specs import Choice
+from imagestudy.core.errors import InputError, place, require_known, sentence
+from imagestudy.core.specs import Choice
 
 F = TypeVar("F", bound=Callable[..., Any])
 

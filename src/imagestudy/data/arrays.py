@@ -6,7 +6,7 @@ from tempfile import TemporaryFile
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from imagestudy.data.folders.making import cache_folder, naming_the_folder
+from imagestudy.data.cache import cache_folder, naming_the_folder
 
 MOST_IN_MEMORY = 2**29
 """Bytes; a learner keeps a second copy with the channels first, and as many processes train as there are cores."""

@@ -16,10 +16,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from imagestudy.errors import InputError, place
-from imagestudy.registry import Registry
-from imagestudy.seeding import torch_generator
-from imagestudy.specs import Choice
+from imagestudy.core.errors import InputError, place
+from imagestudy.core.registry import Registry
+from imagestudy.core.seeding import torch_generator
+from imagestudy.core.specs import Choice
 
 Batch = Float[Tensor, "batch channel height width"]
 AnyBatch = Real[Tensor, "batch channel height width"]

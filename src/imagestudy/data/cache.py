@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imagestudy import paths
-from imagestudy.errors import InputError
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
 
 
 def cache_folder() -> Path:

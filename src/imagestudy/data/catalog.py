@@ -1,9 +1,9 @@
 """What data sets there are, said without reading the images of any that would first have to be fetched or decoded."""
 
+from imagestudy.core.specs import Choice
+from imagestudy.data.datasets import load, sources
 from imagestudy.data.public import Known, is_here
-from imagestudy.data.sources import load, sources
 from imagestudy.data.splits import describe
-from imagestudy.specs import Choice
 
 BUILT_IN, HERE, AWAY = "built in", "yes", "no"
 

@@ -12,9 +12,9 @@ from jaxtyping import Int8, Int64, UInt8
 from pydantic import Field
 from sklearn.datasets import load_digits
 
-from imagestudy.registry import Registry
-from imagestudy.seeding import generator
-from imagestudy.specs import Choice
+from imagestudy.core.registry import Registry
+from imagestudy.core.seeding import generator
+from imagestudy.core.specs import Choice
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 

@@ -10,11 +10,11 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from imagestudy.data import augment, folders, gathering, preprocess, public, sources, splits  # noqa: F401  (they register sources)
-from imagestudy.data.catalogue import catalogue as catalogue
-from imagestudy.data.gathering import change, gather
-from imagestudy.seeding import generator
-from imagestudy.specs import Choice, PreprocessingSpec, ProfileSpec, RunSpec
+from imagestudy.core.seeding import generator
+from imagestudy.core.specs import Choice, PreprocessingSpec, ProfileSpec, RunSpec
+from imagestudy.data import arrays, augmentation, datasets, splits
+from imagestudy.data import preprocessing as preprocess
+from imagestudy.data.arrays import change, gather
 
 NOISE_SEED = 0
 
@@ -47,7 +47,7 @@ class Prepared:
 
 def _process(dataset_key: str, preprocessing_key: str) -> UInt8[np.ndarray, "n height width channel"]:
     """All images of a dataset after noise and steps. The noise belongs to the dataset: every run meets the same noisy images."""
-    images = sources.load(Choice.model_validate_json(dataset_key)).images
+    images = datasets.load(Choice.model_validate_json(dataset_key)).images
     preprocessing = PreprocessingSpec.model_validate_json(preprocessing_key)
     noise, draws = preprocessing.noise, generator(NOISE_SEED, "noise")
 
@@ -67,14 +67,14 @@ _kept_on_disk = lru_cache(maxsize=1)(_process)
 
 def _processed(dataset: Choice, preprocessing: PreprocessingSpec) -> UInt8[np.ndarray, "n height width channel"]:
     """See `_process`; the last few are kept, and of those that lie on the disk only one."""
-    keep = _kept if sources.load(dataset).images.nbytes <= gathering.MOST_IN_MEMORY else _kept_on_disk
+    keep = _kept if datasets.load(dataset).images.nbytes <= arrays.MOST_IN_MEMORY else _kept_on_disk
     return keep(dataset.key(), preprocessing.key())
 
 
 def _take(spec: RunSpec, indices: Int64[np.ndarray, " n"]) -> Part:
     before_training = spec.preprocessing.model_copy(update={"augment": ()})
     images = _processed(spec.dataset, before_training)
-    return Part(gather(images, indices), sources.load(spec.dataset).labels[indices])
+    return Part(gather(images, indices), datasets.load(spec.dataset).labels[indices])
 
 
 def prepare(spec: RunSpec) -> Prepared:
@@ -83,8 +83,8 @@ def prepare(spec: RunSpec) -> Prepared:
     Raises:
         InputError: an unknown name, an option that is not allowed, a profile that leaves a class empty.
     """
-    dataset = sources.load(spec.dataset)
-    augment.check_allowed(spec.preprocessing.augment, dataset.flips)
+    dataset = datasets.load(spec.dataset)
+    augmentation.check_allowed(spec.preprocessing.augment, dataset.flips)
     parts = splits.split(dataset, number=spec.split)
     chosen = splits.draw(dataset, parts.train, spec.profile, draw=spec.seed_of("draw"), order=spec.seed_of("order"))
     train = _take(spec, chosen)
@@ -94,24 +94,24 @@ def prepare(spec: RunSpec) -> Prepared:
 
 def test_part(spec: RunSpec) -> Part:
     """The test images of a run's dataset, preprocessed as its training images are; for `runs` alone."""
-    return _take(spec, splits.split(sources.load(spec.dataset), number=spec.split).test)
+    return _take(spec, splits.split(datasets.load(spec.dataset), number=spec.split).test)
 
 
 def held_out_labels(dataset: Choice, split: int | None = None) -> dict[str, Int64[np.ndarray, " n"]]:
     """The labels of a split's validation and test images, for `runs` to keep beside what it predicted."""
-    labels, parts = sources.load(dataset).labels, splits.split(sources.load(dataset), number=split)
+    labels, parts = datasets.load(dataset).labels, splits.split(datasets.load(dataset), number=split)
     return {"validation": labels[parts.validation], "test": labels[parts.test]}
 
 
 def check(spec: RunSpec) -> None:
     """Raise `InputError` unless dataset and preprocessing are registered, with options that are allowed."""
-    sources.sources.check(spec.dataset)
+    datasets.sources.check(spec.dataset)
     if spec.preprocessing.noise is not None:
         preprocess.noises.check(spec.preprocessing.noise)
     for step in spec.preprocessing.steps:
         preprocess.steps.check(step)
     for step in spec.preprocessing.augment:
-        augment.augmentations.check(step)
+        augmentation.augmentations.check(step)
 
 
 def stamp(spec: RunSpec) -> RunSpec:
@@ -120,9 +120,9 @@ def stamp(spec: RunSpec) -> RunSpec:
     stamped = PreprocessingSpec(
         noise=preprocess.noises.stamp(given.noise) if given.noise is not None else None,
         steps=tuple(map(preprocess.steps.stamp, given.steps)),
-        augment=tuple(map(augment.augmentations.stamp, given.augment)),
+        augment=tuple(map(augmentation.augmentations.stamp, given.augment)),
     )
-    return spec.with_(dataset=sources.sources.stamp(spec.dataset), preprocessing=stamped)
+    return spec.with_(dataset=datasets.sources.stamp(spec.dataset), preprocessing=stamped)
 
 
 def profile_size(dataset: Choice, profile: ProfileSpec) -> int:
@@ -131,36 +131,36 @@ def profile_size(dataset: Choice, profile: ProfileSpec) -> int:
 
 
 def _available(dataset: Choice) -> Int64[np.ndarray, " class"]:
-    loaded = sources.load(dataset)
+    loaded = datasets.load(dataset)
     return splits.count(loaded.labels[splits.split(loaded).train], len(loaded.classes))
 
 
 def is_redrawn(dataset: Choice) -> bool:
     """Whether every run is given a split of its own: the dataset has no test set, and none is fixed for it."""
-    return splits.is_redrawn(sources.load(dataset))
+    return splits.is_redrawn(datasets.load(dataset))
 
 
 def has_groups(dataset: Choice) -> bool:
     """Whether images of a dataset belong together, so that none of a group may stand on two sides of a split."""
-    return sources.load(dataset).groups is not None
+    return datasets.load(dataset).groups is not None
 
 
 def image_shape(dataset: Choice) -> tuple[int, int, int]:
     """Channels, height and width of a dataset's images."""
-    _, height, width, channel = sources.load(dataset).images.shape
+    _, height, width, channel = datasets.load(dataset).images.shape
     return channel, height, width
 
 
 def image_count(dataset: Choice) -> int:
     """The number of images, those of all parts."""
-    return len(sources.load(dataset).labels)
+    return len(datasets.load(dataset).labels)
 
 
 def class_count(dataset: Choice) -> int:
     """The number of classes."""
-    return len(sources.load(dataset).classes)
+    return len(datasets.load(dataset).classes)
 
 
 def title(dataset: Choice) -> str:
     """What a dataset is, in a few words."""
-    return sources.sources.entry(dataset.name).facts["title"]
+    return datasets.sources.entry(dataset.name).facts["title"]

@@ -14,8 +14,8 @@ from jaxtyping import Float, UInt8
 from pydantic import AfterValidator, Field
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
-from imagestudy.registry import Registry
-from imagestudy.specs import Choice
+from imagestudy.core.registry import Registry
+from imagestudy.core.specs import Choice
 
 GREY_VALUES = 255
 

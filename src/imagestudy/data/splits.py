@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Int8, Int64
 from sklearn.model_selection import StratifiedGroupKFold
 
-from imagestudy.data.sources import TEST, TRAIN, VALIDATION, Dataset
-from imagestudy.errors import InputError
-from imagestudy.seeding import generator
-from imagestudy.specs import ProfileSpec
+from imagestudy.core.errors import InputError
+from imagestudy.core.seeding import generator
+from imagestudy.core.specs import ProfileSpec
+from imagestudy.data.datasets import TEST, TRAIN, VALIDATION, Dataset
 
 SPLIT_SEED = 0
 TEST_SHARE, VALIDATION_SHARE = 0.25, 0.15

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imagestudy.errors import InputError
-from imagestudy.learners import LEARNING_RATE
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import MOVED_BY, TRIAL_SEED, Choice, RunSpec
+from imagestudy.experiments.records import Record
 from imagestudy.models import models
 from imagestudy.remedies import Trial, remedies, remedy
-from imagestudy.specs import MOVED_BY, TRIAL_SEED, Choice, RunSpec
-from imagestudy.store import Record
+from imagestudy.training import LEARNING_RATE
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from imagestudy import data
-from imagestudy.errors import InputError
-from imagestudy.executors import available_cores
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments.dependencies import is_derived
+from imagestudy.experiments.executors.local import available_cores
+from imagestudy.experiments.store import RunStore
 from imagestudy.models import Network, build, models, twin
-from imagestudy.models.cost import count_flops
-from imagestudy.runs.lineage import is_derived
-from imagestudy.specs import RunSpec
-from imagestudy.store import RunStore
+from imagestudy.models.complexity import count_flops
 
 GUESSED_RATE = 30e9
 """Operations a second of one core; two cores of several machines gave 20 to 45 thousand million, from 8×8 to 64×64 pixels."""

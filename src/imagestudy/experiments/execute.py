@@ -13,16 +13,18 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
 
-from imagestudy import data, metrics
+from imagestudy import data
+from imagestudy.core.specs import RunSpec
 from imagestudy.data.splits import VALIDATION_SHARE
-from imagestudy.learners import CURVE_POINTS, ClassicalLearner, KerasLearner, TorchLearner, make_learner
-from imagestudy.models import cost, models
+from imagestudy.experiments.codec import round_log_probabilities
+from imagestudy.experiments.dependencies import Task
+from imagestudy.experiments.import_cost import measure_import
+from imagestudy.experiments.records import Failure, Record
+from imagestudy.metrics import classification
+from imagestudy.models import complexity, models
 from imagestudy.remedies import remedy
-from imagestudy.remedies.stages import ClassMeans, Normalization
-from imagestudy.runs.importing import measure_import
-from imagestudy.runs.lineage import Task
-from imagestudy.specs import RunSpec
-from imagestudy.store import Failure, Record, round_log_probabilities
+from imagestudy.remedies.decoupling import ClassMeans, Normalization
+from imagestudy.training import CURVE_POINTS, ClassicalLearner, KerasLearner, TorchLearner, make_learner
 
 LEAST_POINTS = 5
 """Of a run's curve, where the validation images are many beside those that it learns from."""
@@ -109,11 +111,11 @@ def _missed(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _temperature(log_probabilities: np.ndarray, labels: np.ndarray) -> float:
     """The temperature that fits best on validation, for whoever asks how well the run is calibrated."""
-    return round(metrics.fit_temperature(metrics.normalize(log_probabilities), labels), 4)
+    return round(classification.fit_temperature(classification.normalize(log_probabilities), labels), 4)
 
 
 def _score(log_probabilities: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> dict[str, float]:
-    scores = metrics.score(log_probabilities.astype(np.float64), labels, counts)
+    scores = classification.score(log_probabilities.astype(np.float64), labels, counts)
     return {name: round(float(value), 6) for name, value in scores.items()}
 
 
@@ -148,9 +150,9 @@ def _measure_cost(task: Task) -> Record:
     }
     if not isinstance(learner, ClassicalLearner):
         _, height, width, channel = images.shape
-        network = cost.in_torch(learner.network, spec.model)
+        network = complexity.in_torch(learner.network, spec.model)
         measured["params"] = sum(p.numel() for p in network.parameters())
-        measured["flops"] = cost.count_flops(network, (channel, height, width))
+        measured["flops"] = complexity.count_flops(network, (channel, height, width))
     return Record(task.spec, {}, {}, {k: round(v, 4) for k, v in measured.items()}, {"counts": prepared.counts.tolist()})
 
 
@@ -234,4 +236,4 @@ def mean_probability(logs: Sequence[Float[np.ndarray, "n class"]]) -> Float[np.n
     """The log of the mean probability of several models; one model's own, as it is."""
     if len(logs) == 1:
         return logs[0]
-    return logsumexp([metrics.normalize(one) for one in logs], axis=0) - np.log(len(logs))
+    return logsumexp([classification.normalize(one) for one in logs], axis=0) - np.log(len(logs))

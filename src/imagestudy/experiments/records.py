@@ -1,14 +1,47 @@
 """Records as a collection: chosen by what was run, with the labels of the images that they were scored on."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
 
-from imagestudy.specs import Choice, ProfileSpec, RunSpec
-from imagestudy.store import Record, RunStore
-from imagestudy.versions import stamp
+from imagestudy.core.specs import Choice, ProfileSpec, RunSpec
+from imagestudy.experiments.versions import stamp
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of one finished run.
+
+    Args:
+        spec: what was run.
+        scores: score name → value on the test images; empty for a trial.
+        validation: the same on the validation images.
+        cost: seconds, images seen, parameters, and what else was measured.
+        facts: class counts of the training set, what was chosen, accuracy on the training images.
+        arrays: `test` and `validation` log-probabilities (float16), the training `curve`, and `missed`: by how many classes,
+            counted round, the decision on each test image is off, 0 where it is right. A derived run stores the last alone.
+    """
+
+    spec: RunSpec
+    scores: dict[str, float]
+    validation: dict[str, float]
+    cost: dict[str, float]
+    facts: dict[str, Any]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that did not finish, and why."""
+
+    spec: RunSpec
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.spec.run_id} {self.spec.key()}: {self.reason}"
 
 
 def labels_key(dataset: Choice, split: int | None = None) -> str:
@@ -27,14 +60,6 @@ class Records:
 
     records: tuple[Record, ...]
     labels: dict[str, dict[str, np.ndarray]]
-
-    @classmethod
-    def read(cls, store: RunStore, run_ids: Iterable[str]) -> "Records":
-        """Those of the named runs that are done, in the order of the names."""
-        loaded = store.load(run_ids := list(run_ids))
-        records = tuple(loaded[run_id] for run_id in run_ids if run_id in loaded)
-        keys = {labels_key(record.spec.dataset, record.spec.split) for record in records}
-        return cls(records, {key: store.load_arrays(key) for key in sorted(keys)})
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)

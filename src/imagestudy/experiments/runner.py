@@ -11,19 +11,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tqdm import tqdm
 
-from imagestudy import data, paths
-from imagestudy.data.weights import fetch_weights
-from imagestudy.errors import InputError, require_known
-from imagestudy.executors import Executor, FreshProcesses, executor_for
+from imagestudy import data
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError, require_known
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments.dependencies import is_derived, parents, task
+from imagestudy.experiments.durations import estimate_each as estimate_each
+from imagestudy.experiments.durations import estimate_seconds, say_duration
+from imagestudy.experiments.execute import derive, record, with_arrays
+from imagestudy.experiments.executors.local import Executor, FreshProcesses, executor_for
+from imagestudy.experiments.records import Failure, Record, Records, labels_key
+from imagestudy.experiments.store import RunStore
+from imagestudy.experiments.versions import stamp
 from imagestudy.models.pretrained import starting_weights
-from imagestudy.records import Records, labels_key
-from imagestudy.runs.durations import estimate_each as estimate_each
-from imagestudy.runs.durations import estimate_seconds, say_duration
-from imagestudy.runs.lineage import is_derived, parents, task
-from imagestudy.runs.recording import derive, record, with_arrays
-from imagestudy.specs import RunSpec
-from imagestudy.store import Failure, Record, RunStore
-from imagestudy.versions import stamp
+from imagestudy.models.pretrained_weights import fetch_weights
 
 TRAIN_VARIABLE = "IMAGESTUDY_TRAIN"
 MEASURING = ("cost", "start")
@@ -53,7 +54,7 @@ def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, 
         seconds = estimate_seconds(todo, store, workers=workers)
         print(f"Runs missing, parents included: {len(todo)}; they take {say_duration(seconds)}.", flush=True)
         _finish(todo, store, workers=workers, executor=executor)
-    return _complete(Records.read(store, wanted), store)
+    return _complete(store.read(wanted), store)
 
 
 def _complete(records: Records, store: RunStore) -> Records:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from imagestudy import grids, runs
-from imagestudy.errors import InputError
-from imagestudy.grids import Plan
-from imagestudy.records import Records
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, RunSpec
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Record, Records
 from imagestudy.remedies import remedy
-from imagestudy.specs import Choice, RunSpec
-from imagestudy.store import Record
 
 ETA = 3
 PLAIN = "none"
@@ -132,7 +131,7 @@ def _climb(plan: Plan, number: int) -> tuple[list[list[RunSpec]], tuple[Candidat
     for rung, images_seen in enumerate(budgets(plan)):
         specs = {(number, one): trial(runs_of(plan, one)[number], images_seen) for one in left}
         climbed.append(list(specs.values()))
-        if runs.missing(specs.values(), study=plan.name):
+        if runner.missing(specs.values(), study=plan.name):
             return climbed, None
         left = _go_on(plan, _score(plan, specs, workers=1)[number], rung)
     return climbed, tuple(left[: plan.effort.finalists])
@@ -172,7 +171,7 @@ def select(plan: Plan, *, workers: int | None = None) -> Selection:
     finalists = {number: tuple(ranked[: plan.effort.finalists]) for number, ranked in remaining.items()}
     panel = _panel(finalists, number=plan.effort.finalists)
     finals = _finals(plan, finalists, panel)
-    records = runs.obtain(finals, study=plan.name, workers=workers)
+    records = runner.obtain(finals, study=plan.name, workers=workers)
     return Selection(plan, pd.DataFrame(rows, columns=COLUMNS), finalists, panel, records, (*asked, *finals))
 
 
@@ -189,11 +188,11 @@ def _go_on(plan: Plan, scores: dict[Candidate, float], rung: int) -> list[Candid
 
 def _score(plan: Plan, specs: dict[tuple[int, Candidate], RunSpec], *, workers: int | None) -> dict[int, dict[Candidate, float]]:
     """Run → candidate → balanced accuracy on the run's validation images; a training that failed has none."""
-    found = runs.obtain(specs.values(), study=plan.name, workers=workers)
+    found = runner.obtain(specs.values(), study=plan.name, workers=workers)
     by_id = {record.spec.run_id: record.validation[SCORE] for record in found}
     scores: dict[int, dict[Candidate, float]] = {number: {} for number, _ in specs}
     for (number, one), spec in specs.items():
-        if (run_id := runs.stamp(spec).run_id) in by_id:
+        if (run_id := runner.stamp(spec).run_id) in by_id:
             scores[number][one] = by_id[run_id]
     if empty := [number for number, one in scores.items() if not one]:
         raise InputError(f"every training of run {empty[0]} of study {plan.name!r} failed; `imagestudy runs failed` says why")

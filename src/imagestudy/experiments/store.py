@@ -5,23 +5,20 @@ arrays in one transaction. A claim whose owner has died is free again.
 """
 
 import json
-import lzma
 import os
 import socket
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float16
 
-from imagestudy.specs import RunSpec
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments.codec import _expand_text, _pack, _squeeze_text, _unpack
+from imagestudy.experiments.records import Failure, Record, Records, labels_key
 
 STALE_SECONDS = 60.0
 BEAT_SECONDS = 10.0
@@ -34,115 +31,6 @@ CREATE TABLE IF NOT EXISTS arrays (
     key TEXT NOT NULL, name TEXT NOT NULL, dtype TEXT NOT NULL, shape TEXT NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (key, name))
     WITHOUT ROWID;
 """
-_PHRASES = (
-    b'{"dataset":{"name":"digits"},"draw":10,"init":10,"kind":"trial","model":{"name":"resnet","params":40000},"order":10,"profile":'
-    b'{"name":"exponential","ratio":50.0},"remedy":{"name":"balanced_sampler","version":2},"seed":1,"training":{"version":2}}'
-    b'{"scores":{"balanced_accuracy":0.9,"accuracy":0.9,"macro_f1":0.9,"g_mean":0.9,"worst_class":0.8,"head":0.99,"middle":0.9,'
-    b'"tail":0.8,"average_precision_rare":0.9,"ece":0.0,"brier":0.1,"nll":0.2},"validation":{"balanced_accuracy":0.9,"accuracy":0.9,'
-    b'"macro_f1":0.9,"nll":0.3},"cost":{"seconds":1.0,"images_seen":40000},"facts":{"counts":[95,61,39,25,16,10,6,4,2,1],'
-    b'"train_accuracy":1.0,"temperature":1.0}}'
-)
-"""What specs and records mostly consist of: with it as the preset dictionary of zlib a record takes a fifth of its length."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is kept of one finished run.
-
-    Args:
-        spec: what was run.
-        scores: score name → value on the test images; empty for a trial.
-        validation: the same on the validation images.
-        cost: seconds, images seen, parameters, and what else was measured.
-        facts: class counts of the training set, what was chosen, accuracy on the training images.
-        arrays: `test` and `validation` log-probabilities (float16), the training `curve`, and `missed`: by how many classes,
-            counted round, the decision on each test image is off, 0 where it is right. A derived run stores the last alone.
-    """
-
-    spec: RunSpec
-    scores: dict[str, float]
-    validation: dict[str, float]
-    cost: dict[str, float]
-    facts: dict[str, Any]
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A run that did not finish, and why."""
-
-    spec: RunSpec
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.spec.run_id} {self.spec.key()}: {self.reason}"
-
-
-ROOT_STEPS = 128
-FLOOR = 0.25
-LEVELS = (2 * np.log(np.concatenate(([FLOOR], np.arange(1, ROOT_STEPS + 1))) / ROOT_STEPS)).astype(np.float16)
-"""The log-probabilities that are stored: √p in steps of 1/128, the lowest at a quarter of a step."""
-CODE = "level"
-
-
-def round_log_probabilities(log_probabilities: Float[np.ndarray, "n class"]) -> Float16[np.ndarray, "n class"]:
-    """Log-probabilities as they are stored: the nearest of 129 levels that are equally far apart in √p.
-
-    √p is the scale on which a probability is equally sure everywhere (it stabilises the variance of a share; distances on it are
-    Hellinger's): p moves by at most √p/128 and a bit, by 0.008 near 1 and 0.0003 near 0.001, and values end at −12.5. The most
-    likely class stays the only most likely one: what would tie with it goes one level down. Rounding again changes nothing.
-    All recorded scores are computed from these values, so that they follow from the store.
-    """
-    level = np.rint(ROOT_STEPS * np.exp(np.minimum(log_probabilities, 0.0).astype(np.float64) / 2)).astype(np.int64)
-    rows, best = np.arange(len(level)), log_probabilities.argmax(axis=1)
-    top = np.maximum(level[rows, best], 1)
-    level = np.minimum(level, top[:, None] - 1)
-    level[rows, best] = top
-    return LEVELS[level]
-
-
-def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
-    """Type, shape and compressed bytes. Rounded log-probabilities take one byte each, the number of their level."""
-    if array.dtype.hasobject:
-        raise TypeError("an array of Python objects cannot be stored")
-    shape = json.dumps(array.shape)
-    if array.dtype == np.float16:
-        level = np.minimum(np.searchsorted(LEVELS, array), ROOT_STEPS)
-        if np.array_equal(LEVELS[level], array):
-            return CODE, shape, _squeeze(level.astype(np.uint8))
-    return array.dtype.str, shape, _squeeze(array)
-
-
-def _unpack(dtype: str, shape: str, packed: bytes) -> np.ndarray:
-    if dtype == CODE:
-        return LEVELS[_expand(packed, np.dtype(np.uint8)).reshape(json.loads(shape))]
-    return _expand(packed, np.dtype(dtype)).reshape(json.loads(shape))
-
-
-def _squeeze_text(text: str) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=_PHRASES)
-    return packer.compress(text.encode()) + packer.flush()
-
-
-def _expand_text(packed: bytes | str) -> str:
-    """What was packed; stores of earlier versions hold plain text."""
-    if isinstance(packed, str):
-        return packed
-    return zlib.decompressobj(-zlib.MAX_WBITS, zdict=_PHRASES).decompress(packed).decode()
-
-
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 2**20, "lc": 0, "lp": 0, "pb": 0}]
-"""Raw LZMA that looks for no context: the bytes are independent samples of a few levels."""
-
-
-def _squeeze(array: np.ndarray) -> bytes:
-    planes = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8).reshape(-1, array.dtype.itemsize).T
-    return lzma.compress(planes.tobytes(), format=lzma.FORMAT_RAW, filters=_FILTERS)
-
-
-def _expand(packed: bytes, dtype: np.dtype) -> np.ndarray:
-    planes = np.frombuffer(lzma.decompress(packed, format=lzma.FORMAT_RAW, filters=_FILTERS), np.uint8)
-    return np.frombuffer(planes.reshape(dtype.itemsize, -1).T.tobytes(), dtype)
 
 
 def _read_spec(packed: bytes) -> RunSpec:
@@ -292,6 +180,13 @@ class RunStore:
             run_id: Record(spec=_read_spec(spec), arrays=arrays.get(run_id, {}), **json.loads(_expand_text(record)))
             for run_id, spec, record in rows
         }
+
+    def read(self, run_ids: Iterable[str]) -> Records:
+        """The finished runs among the given ones, in the order of their names, with the labels that they were scored on."""
+        loaded = self.load(run_ids := list(run_ids))
+        records = tuple(loaded[run_id] for run_id in run_ids if run_id in loaded)
+        keys = {labels_key(record.spec.dataset, record.spec.split) for record in records}
+        return Records(records, {key: self.load_arrays(key) for key in sorted(keys)})
 
     def load_arrays(self, key: str) -> dict[str, np.ndarray]:
         """Arrays that many runs share; empty if there are none under this key."""

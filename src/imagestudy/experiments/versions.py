@@ -1,9 +1,9 @@
 """The versions of registered names, set in a run's description, so that a mended part never loads a stale run."""
 
 from imagestudy import data
+from imagestudy.core.specs import RECIPE_VERSION, RunSpec
 from imagestudy.models import models
 from imagestudy.remedies import remedies
-from imagestudy.specs import RECIPE_VERSION, RunSpec
 
 
 def stamp(spec: RunSpec) -> RunSpec:

@@ -15,38 +15,3 @@ from imagestudy.figures.training import draw_confusion, draw_curves, draw_recall
 from imagestudy.figures.variation import draw_decided, draw_looks, draw_optimism, draw_peeks, draw_sources
 from imagestudy.figures.views import draw_view, draw_views
 from imagestudy.figures.winners import draw_shares, draw_winners
-
-__all__ = [
-    "FAMILY_COLORS",
-    "VERDICT_COLORS",
-    "Picture",
-    "draw_by_count",
-    "draw_confusion",
-    "draw_counts",
-    "draw_curves",
-    "draw_decided",
-    "draw_differences",
-    "draw_distance",
-    "draw_gains",
-    "draw_groups",
-    "draw_intervals",
-    "draw_looks",
-    "draw_optimism",
-    "draw_pareto",
-    "draw_peeks",
-    "draw_ratio",
-    "draw_ratios",
-    "draw_recall",
-    "draw_reliability",
-    "draw_shares",
-    "draw_sources",
-    "draw_stages",
-    "draw_verdicts",
-    "draw_view",
-    "draw_views",
-    "draw_winners",
-    "drawable",
-    "show_errors",
-    "show_images",
-    "show_steps",
-]

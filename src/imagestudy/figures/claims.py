@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from matplotlib.axes import Axes
 
-from imagestudy.compare import Judged
 from imagestudy.figures.intervals import REACH, edge_of, name_lines, put_band, put_difference, put_verdict
 from imagestudy.figures.style import QUIET, VERDICT_COLORS, Picture, drawing, shorten
+from imagestudy.stats import Judged
 
 LINE = 0.47
 ROOM = 76
@@ -17,7 +17,7 @@ ROOM = 76
 
 @runtime_checkable
 class Finding(Protocol):
-    """What is drawn of a finding, see `imagestudy.claims`."""
+    """What is drawn of a finding, see `imagestudy.analysis.claims`."""
 
     @property
     def claim(self) -> str:

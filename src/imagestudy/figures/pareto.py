@@ -13,16 +13,7 @@ from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox, BboxBase
 
-from imagestudy.figures.style import (
-    FAMILY_TITLES,
-    QUIET,
-    Picture,
-    add_legend,
-    drawing,
-    named_artists,
-    palette,
-    say_score,
-)
+from imagestudy.figures.style import FAMILY_TITLES, QUIET, Picture, add_legend, drawing, named_artists, palette, say_score
 
 COSTS = {
     "seconds": "training time, seconds",

@@ -5,68 +5,19 @@ sheet colors verdicts and wraps long text by itself.
 """
 
 import html
-import re
 from collections.abc import Callable, Sequence
-from math import isfinite, isinf
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-MISSING = "–"
-MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$^:@-])")
+from imagestudy.core.text import about, fold_points, fold_share, plain, say_p, signed, whole
+
 TIMINGS = ("seconds", "latency_ms", "images_per_second", "memory_mb")
 FOLDED = ("low", "high")
 FOLDING = ("estimate", "difference")
 NUMBER_STYLE = "text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums"
 TEXT_STYLE = "text-align: left"
-
-
-def escape(text: str) -> str:
-    """Text from outside (a class name, a folder's name) as Markdown that shows it letter by letter."""
-    return MARKUP.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
-
-
-def signed(value: float, *, digits: int = 1) -> str:
-    """`+1.2` or `−0.3`; a rounded zero has no sign."""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "−")
-
-
-def plain(value: float, *, digits: int = 3) -> str:
-    """`0.812`, `−∞`; a missing number is a dash."""
-    if isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:.{digits}f}".replace("-", "−") if isfinite(value) else MISSING
-
-
-def say_p(value: float) -> str:
-    """`0.031`, `0.42`, `< 0.001`: two digits that mean something."""
-    if not isfinite(value):
-        return MISSING
-    if value < 0.001:
-        return "< 0.001"
-    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
-
-
-def fold_share(row: pd.Series) -> str:
-    """`0.812 [0.798, 0.825]`."""
-    return f"{plain(row['estimate'])} [{plain(row['low'])}, {plain(row['high'])}]"
-
-
-def fold_points(row: pd.Series) -> str:
-    """`+1.2 [0.4, 2.0]`, in points."""
-    return f"{signed(100 * row['difference'])} [{plain(100 * row['low'], digits=1)}, {plain(100 * row['high'], digits=1)}]"
-
-
-def whole(value: float) -> str:
-    """`39,812`."""
-    return f"{value:,.0f}" if isfinite(value) else MISSING
-
-
-def about(value: float) -> str:
-    """Three digits that mean something: `12.3`, `0.00456`, `39,800`."""
-    return f"{float(f'{value:.3g}'):,.10g}".replace("-", "−") if isfinite(value) else MISSING
 
 
 FORMATS: dict[str, Callable[[float], str]] = {
@@ -176,3 +127,12 @@ def _caption(frame: pd.DataFrame, titles: dict[str, str], bold: bool) -> str:
 def _range(numbers: pd.Series) -> str:
     low, high = int(numbers.min()), int(numbers.max())
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+NOT_RECORDED = "No such runs are recorded at this effort."
+NOT_INSTALLED = "This needs TensorFlow."
+
+
+def show_or_say(frame: pd.DataFrame, columns: dict[str, str], *, caption: str = "", otherwise: str = NOT_RECORDED) -> HTML:
+    """`show`, or a sentence where the frame is empty."""
+    return show(frame, columns, caption=caption) if len(frame) else HTML(f"<p>{html.escape(otherwise)}</p>")

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from imagestudy.experiments.records import Record
 from imagestudy.figures.style import INK, WIDTH, Picture, add_legend, drawable, drawing, named_artists, palette, shorten
 from imagestudy.models import models
-from imagestudy.store import Record
 
 LOSS, WATCHED = 1, 3
 """Columns of a record's curve: images seen, mean loss, accuracy on the batches, balanced accuracy on validation."""

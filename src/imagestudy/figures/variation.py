@@ -13,17 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from imagestudy.figures.intervals import name_lines, put_band, put_interval
 from imagestudy.figures.pareto import use_plain_log
-from imagestudy.figures.style import (
-    FAINT,
-    INK,
-    QUIET,
-    Picture,
-    add_legend,
-    draw_sentence,
-    drawing,
-    named_artists,
-    palette,
-)
+from imagestudy.figures.style import FAINT, INK, QUIET, Picture, add_legend, draw_sentence, drawing, named_artists, palette
 from imagestudy.models import models
 
 MOST = 2.5

@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from imagestudy.errors import require_known
+from imagestudy.core.errors import require_known
 from imagestudy.figures.images import put_image
 from imagestudy.figures.style import CYCLE, FAMILY_COLORS, QUIET, Picture, drawing, hide_frame
 from imagestudy.models import views

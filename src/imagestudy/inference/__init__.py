@@ -20,10 +20,8 @@ PyTorch prints it, and each weight has the name of its layer. For the model `art
     probabilities = torch.softmax(logits / facts["temperature"], dim=1)    # in the order of classes
 """
 
-from imagestudy.saved.description import Description
-from imagestudy.saved.exporting import write_onnx
-from imagestudy.saved.opening import SavedModel, load
-from imagestudy.saved.training import save
-from imagestudy.saved.writing import require_output, writing
-
-__all__ = ["Description", "SavedModel", "load", "require_output", "save", "write_onnx", "writing"]
+from imagestudy.inference.export_onnx import write_onnx
+from imagestudy.inference.files import require_output, writing
+from imagestudy.inference.format import Description
+from imagestudy.inference.load import SavedModel, load
+from imagestudy.inference.save import save

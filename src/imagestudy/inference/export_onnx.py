@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from imagestudy.errors import InputError
-from imagestudy.remedies.counts import relative_log_prior
-from imagestudy.saved.description import WEIGHTS_NAME, Description
-from imagestudy.saved.networks import BytesNetwork, restore
-from imagestudy.saved.opening import read
-from imagestudy.saved.writing import require_output
-from imagestudy.writing import put
+from imagestudy.core.errors import InputError
+from imagestudy.core.files import put
+from imagestudy.inference.files import require_output
+from imagestudy.inference.format import WEIGHTS_NAME, Description
+from imagestudy.inference.load import read
+from imagestudy.inference.networks import BytesNetwork, restore
+from imagestudy.remedies.priors import relative_log_prior
 
 INPUT, OUTPUT = "images", "probabilities"
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from imagestudy.errors import InputError
-from imagestudy.writing import replacing
+from imagestudy.core.errors import InputError
+from imagestudy.core.files import replacing
 
 MOST_SHOWN = 80
 """Characters of a first line."""

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from imagestudy.errors import InputError, sentence
-from imagestudy.specs import ModelSpec, RunSpec, Spec
+from imagestudy.core.errors import InputError, sentence
+from imagestudy.core.specs import ModelSpec, RunSpec, Spec
 
 FORMAT = 1
 WEIGHTS_NAME, DESCRIPTION_NAME = "model.safetensors", "model.json"

@@ -10,16 +10,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load as read_weights
 from torch import Tensor
 
-from imagestudy import metrics
-from imagestudy.errors import InputError
-from imagestudy.learners import ClassicalLearner
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments.dependencies import is_derived, parents
+from imagestudy.inference.format import DESCRIPTION_NAME, WEIGHTS_NAME, Description, digest_of, from_json
+from imagestudy.inference.networks import Images, LogProbabilities, restore, speaker
+from imagestudy.metrics import classification
 from imagestudy.models import models
 from imagestudy.remedies import remedies
 from imagestudy.remedies.posthoc import adjust
-from imagestudy.runs.lineage import is_derived, parents
-from imagestudy.saved.description import DESCRIPTION_NAME, WEIGHTS_NAME, Description, digest_of, from_json
-from imagestudy.saved.networks import Images, LogProbabilities, restore, speaker
-from imagestudy.specs import RunSpec
+from imagestudy.training import ClassicalLearner
 
 EXAMPLES, LABELS = "images", "labels"
 """Names of a classical model's training images and labels in the file of tensors."""
@@ -68,7 +68,7 @@ class SavedModel:
 
     def predict_proba(self, images: UInt8[np.ndarray, "n height width channel"]) -> Float[np.ndarray, "n class"]:
         """Probabilities at the temperature that fits best on validation: as sure as the model may be, its decisions the same."""
-        return np.exp(metrics.temper(self.predict_log_proba(images), temperature=self.description.temperature))
+        return np.exp(classification.temper(self.predict_log_proba(images), temperature=self.description.temperature))
 
 
 def load(folder: Path) -> SavedModel:

@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Float, Real, UInt8
 from torch import Tensor, nn
 
-from imagestudy.errors import InputError
-from imagestudy.learners import TorchLearner
-from imagestudy.learners.network import PREDICT_BATCH
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import ModelSpec, TrainingSpec
+from imagestudy.inference.format import Description, Head, Normalisation
 from imagestudy.models import Network, Shape, build, models
+from imagestudy.models.build import fitting_width
 from imagestudy.models.heads import CosineHead, ScaledHead
-from imagestudy.models.sizing import fitting_width
-from imagestudy.saved.description import Description, Head, Normalisation
-from imagestudy.specs import ModelSpec, TrainingSpec
+from imagestudy.training import TorchLearner
+from imagestudy.training.torch_learner import PREDICT_BATCH
 
 LogProbabilities = Float[np.ndarray, "n class"]
 Images = UInt8[np.ndarray, "n height width channel"]

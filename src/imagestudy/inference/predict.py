@@ -17,16 +17,16 @@ from jaxtyping import Float, UInt8
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from imagestudy import saved
+from imagestudy import inference
+from imagestudy.core.errors import InputError
 from imagestudy.data.folders.archives import is_archive, unpack
 from imagestudy.data.folders.decoding import SUFFIXES
-from imagestudy.data.folders.inspecting import ALONE_BYTES, ALONE_FILES, CHUNK_BYTES, LARGEST_CHUNK, Look, inspect_chunk
-from imagestudy.data.folders.scans import Quarantined
-from imagestudy.data.folders.walking import UNREAD_SUFFIXES, printable, walk
-from imagestudy.errors import InputError
-from imagestudy.executors import available_cores
-from imagestudy.saved import SavedModel, require_output, writing
-from imagestudy.saved.writing import require_own
+from imagestudy.data.folders.file_tree import UNREAD_SUFFIXES, printable, walk
+from imagestudy.data.folders.scan_report import Quarantined
+from imagestudy.data.folders.scanning import ALONE_BYTES, ALONE_FILES, CHUNK_BYTES, LARGEST_CHUNK, Look, inspect_chunk
+from imagestudy.experiments.executors.local import available_cores
+from imagestudy.inference import SavedModel
+from imagestudy.inference.files import require_output, require_own, writing
 
 COLUMNS = ("path", "predicted", "confidence")
 FAULT_COLUMNS = ("path", "reason")
@@ -92,7 +92,7 @@ def predict(model: Path, images: Path, output: Path, *, batch: int = 256, worker
         raise InputError(f"batch {batch} was given; allowed: 1 to {MOST_BATCH}")
     companion = output.with_name(f"{output.stem}-unreadable.csv")
     _require_outputs(output, companion)
-    opened, found = saved.load(model), find_images(images)
+    opened, found = inference.load(model), find_images(images)
     started = time.perf_counter()
     faults = [(one.path, one.reason) for one in found.refused]
     with writing(output) as table:

@@ -11,27 +11,20 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from imagestudy import data, metrics
-from imagestudy.data import sources
-from imagestudy.errors import InputError
-from imagestudy.learners import ClassicalLearner, KerasLearner, TorchLearner, make_learner
+from imagestudy import data
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import RunSpec
+from imagestudy.data import datasets
+from imagestudy.experiments.codec import round_log_probabilities
+from imagestudy.experiments.versions import stamp
+from imagestudy.inference.files import put_folder
+from imagestudy.inference.format import DESCRIPTION_NAME, FORMAT, WEIGHTS_NAME, Description, digest_of, plain, to_json
+from imagestudy.inference.load import EXAMPLES, LABELS, trained_run
+from imagestudy.inference.networks import keep_head, keep_normalisation, keep_weights, with_width
+from imagestudy.metrics import classification
 from imagestudy.models import models
 from imagestudy.remedies import remedy
-from imagestudy.saved.description import (
-    DESCRIPTION_NAME,
-    FORMAT,
-    WEIGHTS_NAME,
-    Description,
-    digest_of,
-    plain,
-    to_json,
-)
-from imagestudy.saved.networks import keep_head, keep_normalisation, keep_weights, with_width
-from imagestudy.saved.opening import EXAMPLES, LABELS, trained_run
-from imagestudy.saved.writing import put_folder
-from imagestudy.specs import RunSpec
-from imagestudy.store import round_log_probabilities
-from imagestudy.versions import stamp
+from imagestudy.training import ClassicalLearner, KerasLearner, TorchLearner, make_learner
 
 COLOURS = {1: "grey", 3: "rgb"}
 VERSIONED = ("imagestudy", "torch", "numpy", "scikit-learn", "safetensors")
@@ -55,7 +48,7 @@ def save(spec: RunSpec, folder: Path, *, scores: dict[str, Any], provenance: dic
     Raises:
         InputError: a run whose model cannot be kept, see `check`.
     """
-    spec = stamp(spec.with_(dataset=sources.settle(spec.dataset)))
+    spec = stamp(spec.with_(dataset=datasets.settle(spec.dataset)))
     check(spec)
     base = trained_run(spec)
     prepared = data.prepare(base)
@@ -135,18 +128,18 @@ def _choose(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLearn
     tau = None if found is None else found.choose(said, labels, counts)
     if found is not None and tau is not None:
         said = found.apply(said, counts, tau)
-    temperature = round(metrics.fit_temperature(metrics.normalize(said), labels), 4)
+    temperature = round(classification.fit_temperature(classification.normalize(said), labels), 4)
     flawless = bool(np.all(said.argmax(axis=1) == labels))
     return {
         "tau": tau,
         "temperature": max(1.0, temperature) if flawless else temperature,
-        "validation": round(metrics.balanced_accuracy(said.argmax(axis=1), labels, classes=len(counts)), 6),
+        "validation": round(classification.balanced_accuracy(said.argmax(axis=1), labels, classes=len(counts)), 6),
     }
 
 
 def _fit(spec: RunSpec) -> str:
     """How images were brought to a square; those of public sets that are no squares are stretched."""
-    return str(sources.sources.options(spec.dataset).get("fit", "stretch"))
+    return str(datasets.sources.options(spec.dataset).get("fit", "stretch"))
 
 
 def _versions() -> dict[str, str]:

@@ -7,17 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from imagestudy.models import views
-from imagestudy.models.network import (
-    Depth,
-    Network,
-    OnlyPosition,
-    Shape,
-    Share,
-    Width,
-    draw_xavier,
-    models,
-    norm,
-)
+from imagestudy.models.base import Depth, Network, OnlyPosition, Shape, Share, Width, draw_xavier, models, norm
 
 
 class VectorFeatures(nn.Module):

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from imagestudy.registry import Registry
+from imagestudy.core.registry import Registry
 
 models: Registry = Registry("model")
 

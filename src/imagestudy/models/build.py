@@ -1,28 +1,16 @@
 """The models: one file a family, and one function that builds any of them for an image's shape and a number of classes."""
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
-from imagestudy.errors import InputError
-from imagestudy.models import ann, classical, cnn, hybrid, pretrained, rnn, transformer  # noqa: F401  (each registers its models)
+import torch
+
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, ModelSpec
+from imagestudy.models.base import Network, Shape, count_parameters, models
 from imagestudy.models.classical import Classical
 from imagestudy.models.keras import KerasNetwork
-from imagestudy.models.network import Network, Shape, count_parameters, models
-from imagestudy.models.sizing import fitting_width
-from imagestudy.specs import Choice, ModelSpec
-
-__all__ = [
-    "Classical",
-    "KerasNetwork",
-    "Network",
-    "Shape",
-    "at_budget",
-    "build",
-    "check_size",
-    "count_parameters",
-    "models",
-    "twin",
-]
 
 
 def at_budget(choice: Choice, params: int) -> ModelSpec:
@@ -81,3 +69,41 @@ def _search(name: str, options: tuple[tuple[str, Any], ...], params: int, shape:
     others = {k: v for k, v in options if k != "width"}
     builder = partial(entry.function, shape, classes, **others)
     return fitting_width(lambda width: builder(width=width), params, step=entry.facts["step"], name=name)
+
+
+TOLERANCE = 0.10
+"""How far from the budget, as a share of it, a model may land."""
+
+WIDEST = 4096
+
+
+def fitting_width(build: Callable[[int], Network], params: int, *, step: int, name: str) -> int:
+    """The multiple of `step` whose number of parameters is nearest to `params`.
+
+    Args:
+        build: width → network, with a number of parameters that grows with the width.
+        params: the budget.
+        step: the width is a multiple of it, such as the number of heads.
+        name: of the model, for the error.
+
+    Raises:
+        InputError: no width lands within 10 % of the budget.
+    """
+    below, above = 1, 2
+    while _count(build, above * step) < params and above * step < WIDEST:
+        below, above = above, 2 * above
+    while above - below > 1:
+        middle = (below + above) // 2
+        below, above = (middle, above) if _count(build, middle * step) <= params else (below, middle)
+    counts = {k * step: _count(build, k * step) for k in (below, above)}
+    width = min(counts, key=lambda w: (abs(counts[w] - params), w))
+    if abs(counts[width] - params) > TOLERANCE * params:
+        offered = " or ".join(f"{count:,} (width {w})" for w, count in counts.items())
+        raise InputError(f"model {name!r} cannot have {params:,} parameters within {TOLERANCE:.0%}; the nearest are {offered}")
+    return width
+
+
+def _count(build: Callable[[int], Network], width: int) -> int:
+    """Built under a copy of torch's generator, so that looking for a width leaves the initialisation that follows alone."""
+    with torch.random.fork_rng(devices=[]):
+        return count_parameters(build(width))

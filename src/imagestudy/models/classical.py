@@ -15,9 +15,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import has_fit_parameter
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
+from imagestudy.models.base import Shape, models
 from imagestudy.models.hog import hog
-from imagestudy.models.network import Shape, models
 
 MOST_BYTES = 2**32
 """Of the pixels of all training images as numbers: a pipeline holds them, and a copy or two, in memory."""

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from imagestudy.models import views
-from imagestudy.models.network import Network, Shape, Width, draw_xavier, models, norm
+from imagestudy.models.base import Network, Shape, Width, draw_xavier, models, norm
 
 
 class GridFeatures(nn.Module):

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import ModelSpec
 from imagestudy.models import KerasNetwork, build, twin
+from imagestudy.models.base import Network, Shape
 from imagestudy.models.heads import CosineHead
-from imagestudy.models.network import Network, Shape
 from imagestudy.models.transformer import Attention
-from imagestudy.specs import ModelSpec
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from imagestudy.models.base import MeanPool, Network, Shape, Width, draw_recurrent, models
 from imagestudy.models.cnn import draw_he, grid_size, stem, strides
-from imagestudy.models.network import MeanPool, Network, Shape, Width, draw_recurrent, models
 
 
 class ConvolutionThenRows(nn.Module):

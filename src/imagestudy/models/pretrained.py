@@ -12,8 +12,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from imagestudy.errors import InputError
-from imagestudy.models.network import BatchNorm, MeanPool, Network, Shape, models
+from imagestudy.core.errors import InputError
+from imagestudy.models.base import BatchNorm, MeanPool, Network, Shape, models
 
 Side = Annotated[int, Field(ge=32, le=512)]
 WEIGHTS = "ResNet18_Weights.IMAGENET1K_V1"

@@ -3,8 +3,8 @@
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from imagestudy import paths
-from imagestudy.data.download import RemoteFile, fetch
+from imagestudy.core import paths
+from imagestudy.core.download import RemoteFile, fetch
 
 
 def remote_weights(name: str) -> RemoteFile:

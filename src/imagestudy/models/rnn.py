@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from imagestudy.models import views
-from imagestudy.models.network import MeanPool, Network, Shape, Width, draw_recurrent, models
+from imagestudy.models.base import MeanPool, Network, Shape, Width, draw_recurrent, models
 
 
 class RowFeatures(nn.Module):

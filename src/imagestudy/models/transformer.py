@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
 from imagestudy.models import views
-from imagestudy.models.network import Depth, MeanPool, Network, Shape, Width, draw_xavier, models
+from imagestudy.models.base import Depth, MeanPool, Network, Shape, Width, draw_xavier, models
 
 HEADS = 2
 

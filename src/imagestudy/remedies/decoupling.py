@@ -7,7 +7,7 @@ they are, and it is the head that imbalance spoils.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
 from imagestudy.remedies.sampling import ClassSampler, Sampling, power_shares
 
 TAUS = tuple(step / 10 for step in range(21))

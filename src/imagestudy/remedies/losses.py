@@ -15,7 +15,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from imagestudy.remedies.counts import relative_log_prior, require_every_class
+from imagestudy.remedies.priors import relative_log_prior, require_every_class
 
 Loss = Callable[[Float[Tensor, "batch class"], Int64[Tensor, " batch"], float], Float[Tensor, " batch"]]
 WeightRule = Callable[[Int64[np.ndarray, " class"]], Float64[np.ndarray, " class"]]

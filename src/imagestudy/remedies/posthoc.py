@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 from scipy.special import log_softmax
 
-from imagestudy import metrics
-from imagestudy.errors import InputError
-from imagestudy.remedies.counts import relative_log_prior
+from imagestudy.core.errors import InputError
+from imagestudy.metrics import classification
+from imagestudy.remedies.priors import relative_log_prior
 
 TAUS = tuple(step / 20 for step in range(61))
 """The strengths that are tried on validation: 0 to 3 in steps of 0.05."""
@@ -92,7 +92,7 @@ def pick_tau(
     if not len(labels):
         raise InputError("there is no validation image to pick tau on; use logit_adjustment with a fixed tau instead")
     predicted = (_shift(log_probabilities, counts, tau=tau).argmax(axis=1) for tau in grid)
-    scores = np.array([np.nanmean(metrics.per_class_recall(said, labels, classes=len(counts))) for said in predicted])
+    scores = np.array([np.nanmean(classification.per_class_recall(said, labels, classes=len(counts))) for said in predicted])
     return float(grid[steadiest(scores)])
 
 

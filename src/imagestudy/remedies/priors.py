@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int64
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
 
 
 def require_every_class(counts: Int64[np.ndarray, " class"]) -> Int64[np.ndarray, " class"]:

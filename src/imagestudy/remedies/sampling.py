@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int64
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
 
 
 @runtime_checkable

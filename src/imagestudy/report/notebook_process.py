@@ -1,4 +1,4 @@
-"""The process of one notebook: `python -m imagestudy.report.one_paper FOLDER` does what `FOLDER/job.json` says.
+"""The process of one notebook: `python -m imagestudy.report.notebook_process FOLDER` does what `FOLDER/job.json` says.
 
 How it ended is left in `FOLDER/outcome.json`: done, refused (the notebook raised `InputError`), not started, or failed.
 """
@@ -16,8 +16,8 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from imagestudy.report.quiet import folders_of_this_machine, quieten
-from imagestudy.writing import replacing
+from imagestudy.core.files import replacing
+from imagestudy.report.clean_outputs import folders_of_this_machine, quieten
 
 KERNEL_START_S = 120
 

@@ -20,7 +20,7 @@ import papermill
 from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
-from imagestudy.errors import InputError, require_known
+from imagestudy.core.errors import InputError, require_known
 
 Parameter = bool | int | float | str | list
 DECLARABLE: dict[str, Any] = {
@@ -184,7 +184,7 @@ def _run(paper: Paper, *, timeout_s: int, environment: Mapping[str, str], stop: 
         folder = Path(scratch)
         job = {"source": str(paper.source), "target": str(paper.target), "parameters": dict(paper.parameters)}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        command = [sys.executable, "-P", "-m", "imagestudy.report.one_paper", str(folder)]
+        command = [sys.executable, "-P", "-m", "imagestudy.report.notebook_process", str(folder)]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             in_time = _wait(process, timeout_s=timeout_s, stop=stop)

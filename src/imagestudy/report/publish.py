@@ -10,16 +10,19 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from imagestudy import compare, data, grids, paths, recommendation, runs
+from imagestudy import data
+from imagestudy.analysis import catalog, comparisons, recommendation
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
+from imagestudy.core.files import put, replacing
+from imagestudy.core.specs import PreprocessingSpec, ProfileSpec, RunSpec
 from imagestudy.data import folders
-from imagestudy.errors import InputError
-from imagestudy.grids import Plan
-from imagestudy.records import Records, labels_key
-from imagestudy.results import answer_of, headline
-from imagestudy.runs.lineage import is_derived, parents
-from imagestudy.specs import PreprocessingSpec, ProfileSpec, RunSpec
-from imagestudy.store import RunStore
-from imagestudy.writing import put, replacing
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.dependencies import is_derived, parents
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records, labels_key
+from imagestudy.experiments.store import RunStore
+from imagestudy.report.results import answer_of, headline
 
 MOST_STORE_BYTES = 10_000_000
 PACKAGES = ("torch", "scikit-learn", "numpy", "imagestudy")
@@ -38,7 +41,7 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
         InputError: runs or notebooks are missing.
     """
     target, own = paths.published_results(plan.name), paths.study_results(plan.name)
-    wanted = runs.with_parents(everything(plan))
+    wanted = runner.with_parents(everything(plan))
     store = RunStore(paths.store_file(plan.name))
     done = {run_id for run_id, status in store.status().items() if status != "claimed"}
     lacking = [spec for spec in wanted if spec.run_id not in done] + [
@@ -54,7 +57,7 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
     for part in ("tables", "figures"):
         shutil.copytree(own / part, target / part, dirs_exist_ok=True)
     put(target / "provenance.json", json.dumps(_provenance(plan, len(wanted), processors), indent=2) + "\n")
-    renew_readme(plan, runs.obtain(grids.everything(plan), study=plan.name))
+    renew_readme(plan, runner.obtain(catalog.everything(plan), study=plan.name))
     kept = f"{size / 1e6:.1f} MB of records" if size <= MOST_STORE_BYTES else f"without their {size / 1e6:.0f} MB of records"
     return f"Published {len(wanted)} runs under {target}, {kept}."
 
@@ -62,7 +65,7 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
 def everything(plan: Plan) -> list[RunSpec]:
     """All runs behind the study's results: those of its grids, and what its recommendation tried."""
     answer = answer_of(plan)
-    return [*grids.everything(plan), *(answer.selection.wanted if answer else ())]
+    return [*catalog.everything(plan), *(answer.selection.wanted if answer else ())]
 
 
 def _published_arrays(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, tuple[str, ...]]:
@@ -185,6 +188,6 @@ def readme_part(plan: Plan, records: Records) -> str:
 def _say_n(plan: Plan, records: Records) -> str:
     """How many runs and test images are behind an interval of plain training, and what is redrawn."""
     shown = (records.of(grids.cell(plan, plan.study.crossed[0], profile=p)) for p in (ProfileSpec(), *plan.study.profiles))
-    interval = compare.level_of(next(cell for cell in shown if len(cell))).interval()
+    interval = comparisons.level_of(next(cell for cell in shown if len(cell))).interval()
     what = "another set of such images" if interval.redrawn else "another training and another test set"
-    return f"{compare.say_n(interval)} ({what})"
+    return f"{comparisons.say_n(interval)} ({what})"

@@ -5,25 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from imagestudy import (
-    claims,
-    compare,
-    data,
-    figures,
-    grids,
-    imbalance,
-    overview,
-    paths,
-    planned,
-    recommendation,
-    runs,
-    saved,
-    writing,
-)
-from imagestudy.claims import Finding
-from imagestudy.grids import LONGER, Plan
-from imagestudy.recommendation import Answer
-from imagestudy.records import Records
+from imagestudy import data, figures, inference
+from imagestudy.analysis import catalog, claims, comparisons, imbalance, recommendation
+from imagestudy.analysis.accuracy import ranking
+from imagestudy.analysis.claims import Finding
+from imagestudy.analysis.recommendation import Answer, scan_summary
+from imagestudy.core import files, paths
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.grids import LONGER, Plan
+from imagestudy.experiments.records import Records
 
 
 def tabulate(records: Records, findings: Sequence[Finding], answer: Answer | None = None) -> dict[str, pd.DataFrame]:
@@ -34,7 +24,7 @@ def tabulate(records: Records, findings: Sequence[Finding], answer: Answer | Non
     every = {record.spec.run_id: record for record in (*records, *(answer.selection.records if answer else ()))}
     labels = records.labels | (answer.selection.records.labels if answer else {})
     scored = Records(tuple(record for record in every.values() if record.scores and not record.spec.is_moved), labels)
-    cells, grouped = compare.summarize(scored).drop(columns="seconds"), scored.cells()
+    cells, grouped = comparisons.summarize(scored).drop(columns="seconds"), scored.cells()
     cells.insert(0, "cell", list(grouped))
     cells.insert(list(cells).index("runs"), "images_seen", [cell.records[0].spec.training.images_seen for cell in grouped.values()])
     tables = {"cells": cells, "verdicts": pd.DataFrame(_verdict_rows(findings)) if findings else None}
@@ -47,18 +37,18 @@ def _verdict_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
     rows = []
     for finding in findings:
         head: dict[str, object] = {"claim": finding.claim, "says": finding.says, "claim verdict": finding.verdict}
-        rows += [head | {"comparison": name} | compare.as_row(judged) for name, judged in finding.judged] or [head]
+        rows += [head | {"comparison": name} | comparisons.as_row(judged) for name, judged in finding.judged] or [head]
     return rows
 
 
 def write(plan: Plan, folder: Path) -> str:
     """Write tables and figures of a study's recorded runs under a folder; return the Markdown of the report's first page."""
-    records = runs.obtain(grids.everything(plan), study=plan.name)
+    records = runner.obtain(catalog.everything(plan), study=plan.name)
     findings, answer = decide(plan, records), answer_of(plan)
     for part in ("tables", "figures"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for name, table in tabulate(records, findings, answer).items():
-        writing.put(folder / "tables" / f"{name}.csv", table.to_csv(index=False))
+        files.put(folder / "tables" / f"{name}.csv", table.to_csv(index=False))
     for name, figure in _drawn(plan, records, findings, answer).items():
         figure.savefig(folder / "figures" / f"{name}.png", metadata={"Software": None})
     return _front(plan, records, findings, answer)
@@ -66,15 +56,15 @@ def write(plan: Plan, folder: Path) -> str:
 
 def answer_of(plan: Plan) -> Answer | None:
     """The recommendation, where the study asks for one."""
-    return recommendation.recommend(plan) if "13_recommendation" in grids.notebooks(plan) else None
+    return recommendation.recommend(plan) if "13_recommendation" in catalog.notebooks(plan) else None
 
 
 def decide(plan: Plan, records: Records) -> list[Finding]:
     """The findings that the study's notebooks show: all, those on accuracy, or none."""
-    shown = grids.notebooks(plan)
+    shown = catalog.notebooks(plan)
     if "12_verdicts" in shown:
         return claims.decide(plan, records)
-    on_accuracy = overview.decidable(plan) if "07_accuracy" in shown else []
+    on_accuracy = ranking.decidable(plan) if "07_accuracy" in shown else []
     return [finding for claim in on_accuracy for finding in claims.CLAIMS[claim](plan, records)]
 
 
@@ -82,16 +72,16 @@ def keep_model(plan: Plan) -> str:
     """Train the first run of the recommended candidate again and keep its model; say where, or why there is none."""
     answer = recommendation.recommend(plan)
     (record,) = recommendation.first_run(answer)
-    scores = record.scores | {"balanced accuracy of such a choice": compare.say_share(answer.level)}
+    scores = record.scores | {"balanced accuracy of such a choice": comparisons.say_share(answer.level)}
     made = {"study": plan.name, "dataset": plan.study.dataset.canonical()}
-    return str(saved.save(record.spec, paths.study_results(plan.name) / "model", scores=scores, provenance=made))
+    return str(inference.save(record.spec, paths.study_results(plan.name) / "model", scores=scores, provenance=made))
 
 
 def _drawn(plan: Plan, records: Records, findings: Sequence[Finding], answer: Answer | None) -> dict[str, figures.Picture]:
-    shown, drawn = grids.notebooks(plan), {}
+    shown, drawn = catalog.notebooks(plan), {}
     if "07_accuracy" in shown:
         accuracy = records.of(grids.accuracy(plan))
-        ranked, near = compare.summarize(accuracy, score="accuracy"), compare.near_best(accuracy, score="accuracy")
+        ranked, near = comparisons.summarize(accuracy, score="accuracy"), comparisons.near_best(accuracy, score="accuracy")
         drawn["accuracy"] = figures.draw_intervals(ranked, bold=near, score="accuracy")
     if "08_class_imbalance" in shown:
         crossed = imbalance.Shown(plan, grids.imbalanced_profiles(plan)[:1], records)
@@ -99,7 +89,7 @@ def _drawn(plan: Plan, records: Records, findings: Sequence[Finding], answer: An
     if findings:
         drawn["verdicts"] = figures.draw_verdicts(findings, margin=plan.study.margin)
     if answer is not None:
-        start = overview.axis_start(answer.panel)
+        start = ranking.axis_start(answer.panel)
         drawn["panel"] = figures.draw_intervals(answer.panel, bold=answer.panel["near"], label="candidate", start=start)
     return drawn
 
@@ -111,7 +101,7 @@ def _front(plan: Plan, records: Records, findings: Sequence[Finding], answer: An
         f"{plan.training.images_seen:,} images seen by every network, a margin of {100 * plan.study.margin:g} points."
     ]
     if answer is not None:
-        images = f"{recommendation.say_data(plan)} {planned.say_set_aside(plan, where='13_recommendation')}".rstrip()
+        images = f"{recommendation.say_data(plan)} {scan_summary.say_set_aside(plan, where='13_recommendation')}".rstrip()
         said = [recommendation.say_answer(answer), recommendation.say_near(answer), images, *said]
     if findings:
         counted = pd.Series([finding.verdict for finding in findings]).value_counts()
@@ -140,7 +130,7 @@ def headline(plan: Plan, records: Records) -> str:
 
 
 def _share(cell: Records) -> str:
-    return compare.say_share(compare.level_of(cell).interval(limits=(0.0, 1.0))) if len(cell) else ""
+    return comparisons.say_share(comparisons.level_of(cell).interval(limits=(0.0, 1.0))) if len(cell) else ""
 
 
 def say_agreement(study: str) -> str:

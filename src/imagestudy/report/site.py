@@ -12,9 +12,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from imagestudy.errors import InputError
-from imagestudy.report.quiet import INJECTED
-from imagestudy.tables import escape
+from imagestudy.core.errors import InputError
+from imagestudy.core.text import escape
+from imagestudy.report.clean_outputs import INJECTED
 
 THEME = Path(__file__).parent / "theme"
 

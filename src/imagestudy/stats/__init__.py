@@ -4,17 +4,7 @@ The same test images serve every run, so that two things vary: another training 
 component). A test set is never redrawn for each run apart (Owen 2007; Bouthillier et al. 2021; Jordan 2024).
 """
 
-from imagestudy.stats.deciding import (
-    MOST_REDRAWN,
-    MOST_TIMES,
-    ImagesNeeded,
-    Needed,
-    SpreadByStratum,
-    measure_by_stratum,
-    what_images_decide,
-    what_would_decide,
-    what_would_decide_redrawn,
-)
+from imagestudy.stats.decisions import Judged, Needed, Verdict, corrected_level, decide, probability_of_improvement, sign_flip_p
 from imagestudy.stats.intervals import (
     Interval,
     Spread,
@@ -25,29 +15,13 @@ from imagestudy.stats.intervals import (
     measure_spread,
     redrawn_interval,
 )
-from imagestudy.stats.verdicts import Verdict, corrected_level, decide, probability_of_improvement, sign_flip_p
-
-__all__ = [
-    "MOST_REDRAWN",
-    "MOST_TIMES",
-    "ImagesNeeded",
-    "Interval",
-    "Needed",
-    "Spread",
-    "SpreadByStratum",
-    "Statistic",
-    "Verdict",
-    "bootstrap_interval",
-    "corrected_level",
-    "crossed_interval",
-    "decide",
-    "draw_weights",
-    "measure_by_stratum",
-    "measure_spread",
-    "probability_of_improvement",
-    "redrawn_interval",
-    "sign_flip_p",
-    "what_images_decide",
-    "what_would_decide",
-    "what_would_decide_redrawn",
-]
+from imagestudy.stats.sample_size import (
+    MOST_REDRAWN,
+    MOST_TIMES,
+    ImagesNeeded,
+    SpreadByStratum,
+    measure_by_stratum,
+    what_images_decide,
+    what_would_decide,
+    what_would_decide_redrawn,
+)

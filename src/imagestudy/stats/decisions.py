@@ -1,5 +1,6 @@
 """The rule that turns an interval into a verdict, and what is reported beside it and decides nothing."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -66,3 +67,35 @@ def probability_of_improvement(a: Float[np.ndarray, " run"], b: Float[np.ndarray
     if not len(a):
         raise ValueError("P(A > B) needs at least one run")
     return float(np.mean((a > b) + 0.5 * (a == b)))
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What would decide a comparison: more runs, more test images, or both; None for what is not needed or cannot do it.
+
+    Both None: it cannot be told, from a single run, or nothing within reach would do.
+    """
+
+    more_runs: int | None
+    more_images: int | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An effect and its verdict as one of `comparisons` declared together.
+
+    Args:
+        interval: at the level that the number of comparisons asks for.
+        verdict: equivalent, higher, lower or undecided.
+        comparisons: how many were declared together.
+        p: of the sign-flip test over runs; decides nothing.
+        improvement: P(A > B) over runs; decides nothing.
+        needed: what would decide it, if it is undecided.
+    """
+
+    interval: Interval
+    verdict: Verdict
+    comparisons: int
+    p: float
+    improvement: float
+    needed: Needed

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int64
 from scipy.special import stdtrit
 
+from imagestudy.stats.decisions import Needed, decide
 from imagestudy.stats.intervals import Interval, Spread, center, measure_spread, redrawn_half_width, unseen_half_width
-from imagestudy.stats.verdicts import decide
 
 MOST_RUNS = 1_000
 MOST_REDRAWN = 50
@@ -19,17 +19,6 @@ MOST_IMAGES = 10_000_000
 MOST_TIMES = 10.0
 """More images than so many times those that are there are out of reach."""
 ENDLESS = 1e12
-
-
-@dataclass(frozen=True)
-class Needed:
-    """What would decide a comparison: more runs, more test images, or both; None for what is not needed or cannot do it.
-
-    Both None: it cannot be told, from a single run, or nothing within reach would do.
-    """
-
-    more_runs: int | None
-    more_images: int | None
 
 
 def what_would_decide(

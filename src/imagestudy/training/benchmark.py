@@ -15,9 +15,9 @@ from jaxtyping import Int64, UInt8
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from imagestudy.learners import TorchLearner
-from imagestudy.models import build, cost
-from imagestudy.specs import Choice, ModelSpec, PreprocessingSpec, RunSpec, TrainingSpec
+from imagestudy.core.specs import Choice, ModelSpec, PreprocessingSpec, RunSpec, TrainingSpec
+from imagestudy.models import build, complexity
+from imagestudy.training import TorchLearner
 
 SIDE, CHANNELS, CLASSES, IMAGES, BATCH, ROUNDS = 32, 3, 10, 4_096, 64, 3
 MATRIX_SIDE = 1_024
@@ -110,7 +110,7 @@ def _rounds(seconds: float, *, model: str) -> Iterator[Speed]:
     images, labels = _draw_images()
     rate, learner = _train_ours(spec, images, labels, seen=16 * BATCH)
     seen = max(16, round(rate * seconds / BATCH)) * BATCH
-    operations = 3e-9 * cost.count_flops(learner.network, (CHANNELS, SIDE, SIDE))
+    operations = 3e-9 * complexity.count_flops(learner.network, (CHANNELS, SIDE, SIDE))
     some = slice(0, min(IMAGES, max(16 * BATCH, seen // 4)))
     for _ in range(ROUNDS):
         ours, _ = _train_ours(spec, images, labels, seen=seen)

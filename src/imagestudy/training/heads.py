@@ -6,10 +6,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from imagestudy import metrics
-from imagestudy.learners.classical import log_softmax
+from imagestudy.metrics import classification
 from imagestudy.models.heads import CosineHead, normalized
 from imagestudy.remedies.posthoc import steadiest
+from imagestudy.training.sklearn_learner import log_softmax
 
 
 def normalize_head(
@@ -26,7 +26,7 @@ def normalize_head(
     made = [normalized(head, tau=tau) for tau in taus]
     with torch.inference_mode():
         predicted = [one(watched).argmax(dim=1).cpu().numpy() for one in made]
-    recalls = [metrics.per_class_recall(said, labels, classes=head.out_features) for said in predicted]
+    recalls = [classification.per_class_recall(said, labels, classes=head.out_features) for said in predicted]
     best = steadiest(np.array([np.nanmean(recall) for recall in recalls]))
     return made[best], {"norm_tau": taus[best]}
 
@@ -55,5 +55,5 @@ def class_means(
     with torch.no_grad():
         head.weight.copy_(F.normalize(means))
         cosines = head(watched).double().cpu().numpy()
-    head.scale = 1 / metrics.fit_temperature(log_softmax(cosines), watched_labels)
+    head.scale = 1 / classification.fit_temperature(log_softmax(cosines), watched_labels)
     return head, {"cosine_scale": head.scale}

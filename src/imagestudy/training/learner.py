@@ -10,28 +10,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from imagestudy.learners.classical import Beside, ClassicalLearner, Images, Labels, log_softmax
-from imagestudy.learners.descent import LEARNING_RATE, learning_rate_at
-from imagestudy.learners.keras import KerasLearner, keras_remedies
-from imagestudy.learners.network import TorchLearner
-from imagestudy.learners.tracker import CURVE_POINTS, DivergedError
+from imagestudy.core.specs import RunSpec
 from imagestudy.models import models
 from imagestudy.remedies import classical_remedies, remedies
-from imagestudy.specs import RunSpec
-
-__all__ = [
-    "CURVE_POINTS",
-    "LEARNING_RATE",
-    "ClassicalLearner",
-    "DivergedError",
-    "KerasLearner",
-    "Learner",
-    "TorchLearner",
-    "followed_remedies",
-    "learning_rate_at",
-    "log_softmax",
-    "make_learner",
-]
+from imagestudy.training.history import CURVE_POINTS
+from imagestudy.training.keras.learner import KerasLearner, keras_remedies
+from imagestudy.training.sklearn_learner import Beside, ClassicalLearner, Images, Labels
+from imagestudy.training.torch_learner import TorchLearner
 
 
 @runtime_checkable

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Float, Int64, UInt8
 from threadpoolctl import ThreadpoolController
 
-from imagestudy import metrics
-from imagestudy.data.gathering import gather
+from imagestudy.core.seeding import generator
+from imagestudy.core.specs import RunSpec
+from imagestudy.data.arrays import gather
+from imagestudy.metrics import classification
 from imagestudy.models import Classical, build
 from imagestudy.remedies import require_classical
-from imagestudy.seeding import generator
-from imagestudy.specs import RunSpec
 
 Images = UInt8[np.ndarray, "n height width channel"]
 Labels = Int64[np.ndarray, " n"]
@@ -68,7 +68,7 @@ class ClassicalLearner:
         weights = chosen.sample_weights(np.bincount(labels, minlength=self.classes).astype(np.int64))
         self.model.fit(gather(images, taken), labels[taken], sample_weight=None if weights is None else weights[labels[taken]])
         if self.watch is not None:
-            self.temperature = metrics.fit_temperature(log_softmax(self.model.decision(self.watch[0])), self.watch[1])
+            self.temperature = classification.fit_temperature(log_softmax(self.model.decision(self.watch[0])), self.watch[1])
         self.seconds = time.perf_counter() - started
         self.curve = np.empty((0, 4))
         return self

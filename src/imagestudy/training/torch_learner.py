@@ -11,25 +11,25 @@ import torch
 from jaxtyping import Float, Int64, Real, UInt8
 from torch import Tensor, nn
 
-from imagestudy import metrics
-from imagestudy.data import augment
-from imagestudy.data.weights import fetch_weights
-from imagestudy.errors import InputError
-from imagestudy.learners.classical import Beside, Images, Labels
-from imagestudy.learners.descent import LEARNING_RATE, WEIGHT_DECAY, Descent
-from imagestudy.learners.endings import class_means, normalize_head
-from imagestudy.learners.heap import keep_freed_memory
-from imagestudy.learners.tracker import CURVE_POINTS, Tracker
+from imagestudy.core.errors import InputError
+from imagestudy.core.seeding import generator, make_torch_deterministic, torch_generator
+from imagestudy.core.specs import RunSpec
+from imagestudy.data import augmentation
+from imagestudy.metrics import classification
 from imagestudy.models import Network, build
 from imagestudy.models.heads import CosineHead, ScaledHead
 from imagestudy.models.pretrained import load_weights, starting_weights
+from imagestudy.models.pretrained_weights import fetch_weights
 from imagestudy.remedies import COSINE_SCALE, remedy
+from imagestudy.remedies.decoupling import ClassMeans, Normalization, Retraining
 from imagestudy.remedies.losses import Loss, plain_cross_entropy
 from imagestudy.remedies.mixing import Mixture
 from imagestudy.remedies.sampling import count_steps
-from imagestudy.remedies.stages import ClassMeans, Normalization, Retraining
-from imagestudy.seeding import generator, make_torch_deterministic, torch_generator
-from imagestudy.specs import RunSpec
+from imagestudy.training.heads import class_means, normalize_head
+from imagestudy.training.history import CURVE_POINTS, Tracker
+from imagestudy.training.memory import keep_freed_memory
+from imagestudy.training.optimizer import LEARNING_RATE, WEIGHT_DECAY, Descent
+from imagestudy.training.sklearn_learner import Beside, Images, Labels
 
 PREDICT_BATCH = 512
 
@@ -159,7 +159,7 @@ class TorchLearner:
         mixture: Mixture | None,
         draws: torch.Generator,
     ) -> Iterator[Batch]:
-        augmented = augment.bind(self.spec.preprocessing.augment, flips=self.flips)
+        augmented = augmentation.bind(self.spec.preprocessing.augment, flips=self.flips)
 
         def see(chosen: Int64[Tensor, " batch"]) -> Float[Tensor, "batch channel height width"]:
             return self._normalised(augmented(pixels.index_select(0, chosen), draws))
@@ -255,7 +255,7 @@ class TorchLearner:
         training = self.network.training
         predicted = self.predict_log_proba(images).argmax(axis=1)
         self.network.train(training)
-        return metrics.balanced_accuracy(predicted, labels, classes=self.classes)
+        return classification.balanced_accuracy(predicted, labels, classes=self.classes)
 
     @torch.inference_mode()
     def _pooled(self, images: Images) -> Float[Tensor, "n dim"]:

@@ -7,10 +7,11 @@ compared and chooses nothing.
 import numpy as np
 import pandas as pd
 
-from imagestudy import compare, grids
-from imagestudy.grids import LONGER, RATES, Plan
-from imagestudy.learners import LEARNING_RATE
-from imagestudy.records import Records
+from imagestudy.analysis import comparisons
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import LONGER, RATES, Plan
+from imagestudy.experiments.records import Records
+from imagestudy.training import LEARNING_RATE
 
 MEAN = "mean of all networks"
 LENGTHENED = ["model", "budget", "longer", "difference", "verdict"]
@@ -99,12 +100,12 @@ def lengthen(plan: Plan, records: Records, lengthened: Records, *, score: str) -
     rows = []
     for name in plan.effort.longer:
         pair = lengthened.where(model=name), records.of(grids.cell(plan, name))
-        after, before = (float(compare.level_of(cell, score=score).by_run.mean()) for cell in pair)
-        judged = compare.judge(
-            compare.difference(*pair, score=score), margin=plan.study.margin, comparisons=len(plan.effort.longer)
+        after, before = (float(comparisons.level_of(cell, score=score).by_run.mean()) for cell in pair)
+        judged = comparisons.judge(
+            comparisons.difference(*pair, score=score), margin=plan.study.margin, comparisons=len(plan.effort.longer)
         )
         means = {"model": name, "budget": before, "longer": after}
-        rows.append(means | compare.as_row(judged) | {"n": compare.say_n(judged.interval)})
+        rows.append(means | comparisons.as_row(judged) | {"n": comparisons.say_n(judged.interval)})
     if not rows:
         return pd.DataFrame(columns=LENGTHENED)
     return pd.DataFrame(rows).sort_values("longer", ascending=False, kind="stable", ignore_index=True)
@@ -115,7 +116,7 @@ def say_longer(plan: Plan, frame: pd.DataFrame) -> str:
     if frame.empty:
         return "This effort trains no network longer than the others."
     budget = plan.training.images_seen
-    named = {verdict: list(frame["model"][frame["verdict"] == verdict]) for verdict in compare.VERBS}
+    named = {verdict: list(frame["model"][frame["verdict"] == verdict]) for verdict in comparisons.VERBS}
     said = "; ".join(f"{verdict} for {', '.join(names)}" for verdict, names in named.items() if names)
     opening = f"After {LONGER * budget:,} images seen instead of {budget:,}: {said}."
     if len(frame) == 1:

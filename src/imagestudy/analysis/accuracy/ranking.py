@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64, UInt8
 
-from imagestudy import compare, data, stats
-from imagestudy.errors import InputError, require_known
-from imagestudy.grids import DECIDING, TRADITIONAL, Plan
+from imagestudy import data, stats
+from imagestudy.analysis import comparisons
+from imagestudy.core.errors import InputError, require_known
+from imagestudy.data import datasets
+from imagestudy.experiments.grids import DECIDING, TRADITIONAL, Plan
+from imagestudy.experiments.records import Records
 from imagestudy.models import models
-from imagestudy.records import Records
 
 SCORES = ("accuracy", "balanced_accuracy")
 COSTS = ("params", "flops", "seconds", "memory_mb", "latency_ms")
@@ -37,7 +39,7 @@ def check(*, score: str, cost: str, missed_shown: int) -> None:
 
 def rank(records: Records, *, score: str) -> pd.DataFrame:
     """`compare.summarize`, the highest first, with the family's `title`, and `near`: not distinguishable from the best."""
-    frame = compare.summarize(records, score=score).assign(near=compare.near_best(records, score=score))
+    frame = comparisons.summarize(records, score=score).assign(near=comparisons.near_best(records, score=score))
     frame["title"] = [FAMILY_TITLES.get(family, family) for family in frame["family"]]
     return frame.sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
 
@@ -88,14 +90,14 @@ def rank_families(records: Records, *, score: str) -> pd.DataFrame:
     cells: dict[str, list[Records]] = {}
     for cell in records.cells().values():
         cells.setdefault(models.entry(cell.records[0].spec.model.name).facts["family"], []).append(cell)
-    chosen = {family: compare.choose_by_validation(members, score=score) for family, members in cells.items()}
-    means = {family: float(compare.level_of(runs, score=score).by_run.mean()) for family, runs in chosen.items()}
+    chosen = {family: comparisons.choose_by_validation(members, score=score) for family, members in cells.items()}
+    means = {family: float(comparisons.level_of(runs, score=score).by_run.mean()) for family, runs in chosen.items()}
     best = max(means, key=means.__getitem__)
     level = stats.corrected_level(max(1, len(chosen) - 1))
     rows = []
     for family, runs in chosen.items():
-        interval = compare.level_of(runs, score=score).interval(limits=(0.0, 1.0))
-        near = family == best or compare.difference(chosen[best], runs, score=score).interval(level=level).low <= 0
+        interval = comparisons.level_of(runs, score=score).interval(limits=(0.0, 1.0))
+        near = family == best or comparisons.difference(chosen[best], runs, score=score).interval(level=level).low <= 0
         bounds = {name: getattr(interval, name) for name in ("estimate", "low", "high", "runs", "images")}
         rows.append({"family": FAMILY_TITLES.get(family, family), "chosen": _say_chosen(runs)} | bounds | {"near": near})
     return pd.DataFrame(rows).sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
@@ -129,9 +131,9 @@ def compare_pairs(plan: Plan, records: Records, *, score: str) -> pd.DataFrame:
     pairs = list(combinations(cells, 2))
     rows = []
     for a, b in pairs:
-        effect = compare.difference(cells[a], cells[b], score=score)
-        judged = compare.judge(effect, margin=plan.study.margin, comparisons=len(pairs))
-        rows.append({"row": a, "column": b} | compare.as_row(judged))
+        effect = comparisons.difference(cells[a], cells[b], score=score)
+        judged = comparisons.judge(effect, margin=plan.study.margin, comparisons=len(pairs))
+        rows.append({"row": a, "column": b} | comparisons.as_row(judged))
     return pd.DataFrame(rows)
 
 
@@ -228,7 +230,7 @@ def find_hardest(records: Records, *, number: int) -> Hardest:
     every = np.arange(len(wrong))
     likely = np.mean([record.arrays["validation"][every, validation.labels] for record in runs], axis=0, dtype=np.float64)
     hardest = np.lexsort((likely, -wrong))[:number]
-    classes = data.sources.load(runs.records[0].spec.dataset).classes
+    classes = datasets.load(runs.records[0].spec.dataset).classes
     captions = [_caption(classes, int(validation.labels[i]), float(wrong[i]), predicted[:, i]) for i in hardest]
     return Hardest(validation.images[hardest], tuple(captions))
 
@@ -306,7 +308,7 @@ def measure_spread(records: Records, *, score: str) -> pd.DataFrame:
 
 
 def _spread(cell: Records, *, score: str) -> stats.Spread:
-    effect = compare.shared_level(cell, score=score)
+    effect = comparisons.shared_level(cell, score=score)
     return stats.measure_spread(effect.values, weights=effect.weights, strata=effect.strata)
 
 

@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from imagestudy import compare, data, grids, stats
-from imagestudy.compare import Effect, Judged
-from imagestudy.grids import DECIDING, TRADITIONAL, Plan
-from imagestudy.models import cost, models
-from imagestudy.records import Records
-from imagestudy.specs import ProfileSpec
+from imagestudy import data, stats
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.comparisons import Effect
+from imagestudy.core.specs import ProfileSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import DECIDING, TRADITIONAL, Plan
+from imagestudy.experiments.records import Records
+from imagestudy.models import complexity, models
+from imagestudy.stats import Judged
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
 
@@ -69,10 +72,10 @@ def learned_features(plan: Plan, records: Records) -> list[Finding]:
     if not deep or not classical:
         return []
     ours, theirs = (
-        compare.choose_by_validation([records.of(grids.cell(plan, name)) for name in side], score="accuracy")
+        comparisons.choose_by_validation([records.of(grids.cell(plan, name)) for name in side], score="accuracy")
         for side in (deep, classical)
     )
-    judged = compare.judge(compare.difference(ours, theirs, score="accuracy"), margin=plan.study.margin, comparisons=1)
+    judged = comparisons.judge(comparisons.difference(ours, theirs, score="accuracy"), margin=plan.study.margin, comparisons=1)
     aside = f"Chosen on validation: {_chosen(ours)} against {_chosen(theirs)}."
     return [_one("A1", "Learned features beat fixed ones", "best network − best classical model, accuracy", judged, aside=aside)]
 
@@ -94,8 +97,8 @@ def cnn_leads(plan: Plan, records: Records) -> list[Finding]:
     judged = [
         (
             f"{DECIDING['cnn']} − {name}",
-            compare.judge(
-                compare.difference(cnn, records.of(grids.cell(plan, name)), score="accuracy"),
+            comparisons.judge(
+                comparisons.difference(cnn, records.of(grids.cell(plan, name)), score="accuracy"),
                 margin=plan.study.margin,
                 comparisons=len(others),
             ),
@@ -122,8 +125,8 @@ def modern_is_more_accurate(plan: Plan, records: Records) -> list[Finding]:
     findings = []
     for number, family in (("A3", "cnn"), ("A4", "rnn"), ("A5", "ann")):
         modern, traditional = (records.of(grids.cell(plan, side[family])) for side in (DECIDING, TRADITIONAL))
-        effect = compare.difference(modern, traditional, score="accuracy")
-        judged = compare.judge(effect, margin=plan.study.margin, comparisons=3)
+        effect = comparisons.difference(modern, traditional, score="accuracy")
+        judged = comparisons.judge(effect, margin=plan.study.margin, comparisons=3)
         says = f"A modern {FAMILY_TITLES[family]} is more accurate than the traditional one"
         findings.append(_one(number, says, f"{DECIDING[family]} − {TRADITIONAL[family]}, accuracy", judged))
     return findings
@@ -140,7 +143,7 @@ def modern_loses_less(plan: Plan, records: Records) -> list[Finding]:
     for number, family in (("A6", "cnn"), ("A7", "rnn"), ("A8", "ann")):
         profiles = grids.imbalanced_profiles(plan)
         cells = _same_seeds({side: _lost_pairs(plan, records, name, profiles) for side, name in _members(family).items()})
-        judged = compare.judge(
+        judged = comparisons.judge(
             _difference_of_losses(cells["traditional"], cells["modern"]), margin=plan.study.margin, comparisons=3
         )
         says = f"A modern {FAMILY_TITLES[family]} handles class imbalance better"
@@ -156,7 +159,7 @@ def _difference_of_losses(traditional: Pairs, modern: Pairs) -> Effect:
     """Mean over profiles of (balanced − imbalanced) of the traditional member minus the same of the modern one."""
     losses = [[balanced.correct() - imbalanced.correct() for balanced, imbalanced in side] for side in (traditional, modern)]
     labels = traditional[0][0].test_labels()
-    return Effect(np.mean(losses[0], axis=0) - np.mean(losses[1], axis=0), compare.weights_of(labels), labels)
+    return Effect(np.mean(losses[0], axis=0) - np.mean(losses[1], axis=0), comparisons.weights_of(labels), labels)
 
 
 def _same_seeds(sides: dict[str, list[tuple[Records, ...]]]) -> dict[str, list[tuple[Records, ...]]]:
@@ -188,9 +191,9 @@ def gap_grows_with_size(plan: Plan, records: Records) -> list[Finding]:
             for traditional, modern in zip(sides["traditional"], sides["modern"], strict=True)
         ]
         slope = slope_of(losses, np.log2(sizes))
-        judged = compare.judge(slope, margin=plan.study.margin, comparisons=3)
+        judged = comparisons.judge(slope, margin=plan.study.margin, comparisons=3)
         says = f"A modern {FAMILY_TITLES[family]} handles imbalance the better, the larger the set"
-        at = "; ".join(f"{size}: {compare.say_points(loss.interval())}" for size, loss in zip(sizes, losses, strict=True))
+        at = "; ".join(f"{size}: {comparisons.say_points(loss.interval())}" for size, loss in zip(sizes, losses, strict=True))
         effect = "growth of that difference with each doubling of the training set"
         findings.append(_one(f"A9 {FAMILY_TITLES[family]}", says, effect, judged, aside=f"By training images, at 95 %: {at}."))
     return findings
@@ -224,7 +227,7 @@ def _say_log_odds(traditional: Pairs, modern: Pairs) -> str:
         for balanced, imbalanced in side
         for sign, cell in ((direction, balanced), (-direction, imbalanced))
     ]
-    interval = compare.log_odds_interval(signed, rng=np.random.default_rng(0))
+    interval = comparisons.log_odds_interval(signed, rng=np.random.default_rng(0))
     said = f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]".replace("-", "−")
     return f"In log-odds, where the level does not matter: {said}."
 
@@ -237,10 +240,10 @@ def long_range(plan: Plan, records: Records) -> list[Finding]:
         records.of(grids.probe_cell(plan, DECIDING["rnn"], d)) for d in (min(plan.effort.distances), max(plan.effort.distances))
     )
     labels = far.test_labels()
-    weights = compare.weights_of(labels)
+    weights = comparisons.weights_of(labels)
     beyond = Effect(far.correct() - ONE_MARK, weights, labels)
     falling = Effect(far.correct() - near.correct(), weights, labels)
-    judged = [compare.judge(effect, margin=plan.study.margin, comparisons=2) for effect in (beyond, falling)]
+    judged = [comparisons.judge(effect, margin=plan.study.margin, comparisons=2) for effect in (beyond, falling)]
     names = (f"accuracy at distance {max(plan.effort.distances)} − ⅔", "far − near, accuracy")
     verdict = _reaches([j.verdict for j in judged])
     named = tuple(zip(names, judged, strict=True))
@@ -273,8 +276,10 @@ def preprocessing_pays(plan: Plan, records: Records) -> list[Finding]:
                 ]
                 for k in (kind, "off")
             )
-            chosen = compare.choose_by_validation(on, score="accuracy")
-            judged = compare.judge(compare.difference(chosen, off[0], score="accuracy"), margin=plan.study.margin, comparisons=6)
+            chosen = comparisons.choose_by_validation(on, score="accuracy")
+            judged = comparisons.judge(
+                comparisons.difference(chosen, off[0], score="accuracy"), margin=plan.study.margin, comparisons=6
+            )
             says = f"To {kind} is worth doing before training, {state} images"
             findings.append(_one(f"A11 {kind}, {state}", says, f"{kind} on − off, accuracy", judged))
     return findings
@@ -283,13 +288,13 @@ def preprocessing_pays(plan: Plan, records: Records) -> list[Finding]:
 def listings(plan: Plan, records: Records) -> list[Finding]:
     """A13: what is inside the article's two listings, by structure alone; accuracy beside it."""
     shape, classes = data.image_shape(plan.study.dataset), data.class_count(plan.study.dataset)
-    layers = cost.layers(grids.model_spec(plan, grids.LISTING), shape=shape, classes=classes)
+    layers = complexity.layers(grids.model_spec(plan, grids.LISTING), shape=shape, classes=classes)
     found = sorted({BORROWED[layer.kind] for layer in layers if layer.kind in BORROWED})
     verdict: Verdict = "supported" if found else "contradicted"
     effect = f"layers inside: {', '.join(dict.fromkeys(layer.kind for layer in layers if layer.kind != 'OnlyPosition'))}"
     cells = {name: records.of(grids.cell(plan, name)) for name in (grids.LISTING, *DECIDING.values())}
     said = [
-        f"{name} {compare.say_share(compare.level_of(cell, score='accuracy').interval(limits=(0.0, 1.0)))}"
+        f"{name} {comparisons.say_share(comparisons.level_of(cell, score='accuracy').interval(limits=(0.0, 1.0)))}"
         for name, cell in cells.items()
         if len(cell)
     ]
@@ -332,18 +337,18 @@ def table(findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def _said(name: str, judged: Judged, *, alone: bool) -> str:
-    return compare.say_points(judged.interval) if alone else f"{name}: {compare.say_points(judged.interval)}"
+    return comparisons.say_points(judged.interval) if alone else f"{name}: {comparisons.say_points(judged.interval)}"
 
 
 def _row(finding: Finding) -> dict[str, object]:
-    needed = [compare.say_needed(j.needed) for _, j in finding.judged if j.verdict == "undecided"]
+    needed = [comparisons.say_needed(j.needed) for _, j in finding.judged if j.verdict == "undecided"]
     return {
         "claim": finding.claim,
         "says": finding.says,
         "verdict": finding.verdict,
         "effect": finding.effect,
         "points": "; ".join(_said(name, judged, alone=len(finding.judged) == 1) for name, judged in finding.judged),
-        "n": compare.say_n(finding.judged[0][1].interval) if finding.judged else "structure alone",
+        "n": comparisons.say_n(finding.judged[0][1].interval) if finding.judged else "structure alone",
         "would decide it": "; ".join(part for part in needed if part) if finding.verdict == "undecided" else "",
         "aside": finding.aside,
     }

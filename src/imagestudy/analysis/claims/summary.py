@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from imagestudy import compare, tables
-from imagestudy.claims import CLAIMS, Finding
-from imagestudy.compare import Judged
-from imagestudy.errors import InputError, require_known
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.claims import CLAIMS, Finding
+from imagestudy.core import text
+from imagestudy.core.errors import InputError, require_known
+from imagestudy.stats import Judged
 
 ORDER = ("supported", "contradicted", "equivalent", "undecided")
 
@@ -62,8 +63,8 @@ def _explain(finding: Finding, *, asides: bool) -> str:
 
 def _say(name: str, judged: Judged) -> str:
     interval = judged.interval
-    sentence = f"*{name}:* {compare.say_points(interval)} at {level(judged)}, {compare.say_n(interval)}"
-    needed = compare.say_needed(judged.needed) if judged.verdict == "undecided" else ""
+    sentence = f"*{name}:* {comparisons.say_points(interval)} at {level(judged)}, {comparisons.say_n(interval)}"
+    needed = comparisons.say_needed(judged.needed) if judged.verdict == "undecided" else ""
     return f"{sentence}; {needed} would decide it." if needed else f"{sentence}."
 
 
@@ -107,11 +108,11 @@ def undecided(findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def _folded(judged: Judged) -> str:
-    return compare.say_points(judged.interval).replace(" points", "")
+    return comparisons.say_points(judged.interval).replace(" points", "")
 
 
 def _needed(judged: Judged) -> str:
-    return compare.say_needed(judged.needed) or tables.MISSING
+    return comparisons.say_needed(judged.needed) or text.MISSING
 
 
 def count(findings: Sequence[Finding]) -> str:

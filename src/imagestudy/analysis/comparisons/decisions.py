@@ -1,34 +1,13 @@
 """Effects → verdicts, by the rule that was fixed beforehand and the number of comparisons declared together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from imagestudy import stats
-from imagestudy.compare.effects import HEADLINE, Effect, Redrawn, difference, level_of
-from imagestudy.records import Records
-
-
-@dataclass(frozen=True)
-class Judged:
-    """An effect and its verdict as one of `comparisons` declared together.
-
-    Args:
-        interval: at the level that the number of comparisons asks for.
-        verdict: equivalent, higher, lower or undecided.
-        comparisons: how many were declared together.
-        p: of the sign-flip test over runs; decides nothing.
-        improvement: P(A > B) over runs; decides nothing.
-        needed: what would decide it, if it is undecided.
-    """
-
-    interval: stats.Interval
-    verdict: stats.Verdict
-    comparisons: int
-    p: float
-    improvement: float
-    needed: stats.Needed
+from imagestudy.analysis.comparisons.effects import HEADLINE, Effect, Redrawn, difference, level_of
+from imagestudy.experiments.records import Records
+from imagestudy.stats import Judged
 
 
 def judge(effect: Effect | Redrawn, *, margin: float, comparisons: int) -> Judged:

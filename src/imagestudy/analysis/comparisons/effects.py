@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int64
 
-from imagestudy import metrics, stats
-from imagestudy.records import Records, decided, labels_key
-from imagestudy.store import Record
+from imagestudy import stats
+from imagestudy.experiments.records import Record, Records, decided, labels_key
+from imagestudy.metrics import classification
 
 HEADLINE = "balanced_accuracy"
 
@@ -100,7 +100,7 @@ class Redrawn:
 
 def weights_of(labels: Int64[np.ndarray, " image"], *, score: str = HEADLINE) -> Float[np.ndarray, " image"]:
     """Weights with which accuracy or balanced accuracy is a weighted sum of correctness."""
-    return metrics.linear_weights(labels, classes=int(labels.max()) + 1, score=score)  # type: ignore[arg-type]
+    return classification.linear_weights(labels, classes=int(labels.max()) + 1, score=score)  # type: ignore[arg-type]
 
 
 def level_of(cell: Records, *, score: str = HEADLINE) -> Effect | Redrawn:

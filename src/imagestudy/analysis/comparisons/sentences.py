@@ -3,7 +3,7 @@
 from math import isinf
 
 from imagestudy import stats
-from imagestudy.compare.judging import Judged
+from imagestudy.stats import Judged
 
 VERBS = {
     "higher": "is higher than",

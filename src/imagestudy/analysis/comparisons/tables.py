@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from imagestudy.compare.effects import HEADLINE, difference, level_of
-from imagestudy.compare.judging import Judged, judge
-from imagestudy.compare.words import say_needed
+from imagestudy.analysis.comparisons.decisions import judge
+from imagestudy.analysis.comparisons.effects import HEADLINE, difference, level_of
+from imagestudy.analysis.comparisons.sentences import say_needed
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments.records import Records
 from imagestudy.models import models
-from imagestudy.records import Records
 from imagestudy.remedies import remedies
-from imagestudy.specs import RunSpec
+from imagestudy.stats import Judged
 
 
 def tidy(records: Records) -> pd.DataFrame:

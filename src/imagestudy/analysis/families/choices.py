@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from imagestudy import data, grids
-from imagestudy.errors import InputError, require_known
-from imagestudy.grids import DECIDING, TRADITIONAL, Plan
+from imagestudy import data
+from imagestudy.core.errors import InputError, require_known
+from imagestudy.core.specs import RunSpec
+from imagestudy.data import datasets
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import DECIDING, TRADITIONAL, Plan
+from imagestudy.experiments.records import Records
 from imagestudy.models import models
-from imagestudy.records import Records
-from imagestudy.specs import RunSpec
 
 MOST_ERRORS = 60
 NO_PROBE = "This study has no probe."
@@ -76,7 +78,7 @@ def example(plan: Plan, number: int) -> UInt8[np.ndarray, "height width channel"
 
 def class_names(plan: Plan) -> tuple[str, ...]:
     """The names of the study's classes, in label order."""
-    return data.sources.load(plan.study.dataset).classes
+    return datasets.load(plan.study.dataset).classes
 
 
 def probe_examples(plan: Plan, *, count: int) -> dict[str, Any]:
@@ -84,6 +86,6 @@ def probe_examples(plan: Plan, *, count: int) -> dict[str, Any]:
 
     An image's marks and columns are the same at every distance.
     """
-    apart = {f"{d} rows": data.sources.load(grids.probe_dataset(d)).images[:count] for d in plan.effort.distances}
+    apart = {f"{d} rows": datasets.load(grids.probe_dataset(d)).images[:count] for d in plan.effort.distances}
     first = next(iter(apart))
     return {"images": apart.pop(first), "steps": apart, "first": first}

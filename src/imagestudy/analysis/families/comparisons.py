@@ -4,11 +4,13 @@ from typing import Any
 
 import pandas as pd
 
-from imagestudy import claims, compare, grids, stats
-from imagestudy.claims import Finding
-from imagestudy.grids import ABLATIONS, DECIDING, Plan
-from imagestudy.inspection.structure import size_of
-from imagestudy.records import Records
+from imagestudy import stats
+from imagestudy.analysis import claims, comparisons
+from imagestudy.analysis.claims import Finding
+from imagestudy.analysis.families.structure import size_of
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import ABLATIONS, DECIDING, Plan
+from imagestudy.experiments.records import Records
 
 SCORE = "accuracy"
 
@@ -39,7 +41,7 @@ def ablation(plan: Plan, records: Records, family: str) -> pd.DataFrame:
     specs = [grids.model_spec(plan, name, **options) for options in ABLATIONS[name]]
     whole = records.of(grids.cell(plan, name))
     without = records.of(spec for options in ABLATIONS[name] for spec in grids.cell(plan, name, options=options))
-    frame = compare.against(without, whole, margin=plan.study.margin, comparisons=len(specs), score=SCORE)
+    frame = comparisons.against(without, whole, margin=plan.study.margin, comparisons=len(specs), score=SCORE)
     parts = frame["model"].map({spec.label: _say_part(options) for spec, options in zip(specs, ABLATIONS[name], strict=True)})
     counts = frame["model"].map({spec.label: size_of(plan, spec) for spec in specs})
     return frame.assign(model=f"{name} with " + parts, part=parts, parameters=counts)
@@ -53,7 +55,8 @@ def _say_part(options: dict[str, Any]) -> str:
 def say_parts(frame: pd.DataFrame, model: str) -> str:
     """The verdicts of `ablation` in one sentence: what a model with a part less is, against the whole."""
     said = [
-        f"with {part} it {compare.VERBS[verdict]} the whole" for part, verdict in zip(frame["part"], frame["verdict"], strict=True)
+        f"with {part} it {comparisons.VERBS[verdict]} the whole"
+        for part, verdict in zip(frame["part"], frame["verdict"], strict=True)
     ]
     return f"The parts of {model}, in {SCORE}: {'; '.join(said)}."
 
@@ -63,7 +66,7 @@ def against_others(plan: Plan, records: Records, family: str) -> pd.DataFrame:
     others = [name for name in DECIDING.values() if name != DECIDING[family]]
     theirs = records.of(spec for name in others for spec in grids.cell(plan, name))
     ours = records.of(grids.cell(plan, DECIDING[family]))
-    return compare.against(theirs, ours, margin=plan.study.margin, comparisons=len(others), score=SCORE)
+    return comparisons.against(theirs, ours, margin=plan.study.margin, comparisons=len(others), score=SCORE)
 
 
 def say_differences(frame: pd.DataFrame, baseline: str) -> list[str]:
@@ -75,20 +78,22 @@ def _say_difference(row: dict, baseline: str) -> str:
     level = stats.corrected_level(row["comparisons"])
     interval = stats.Interval(row["difference"], row["low"], row["high"], level, row["runs"], row["images"])
     needed = f"; {row['needed']} would decide it" if row["needed"] else ""
-    said = f"{compare.say_points(interval)}, {compare.say_n(interval)}"
-    return f"{row['model']} {compare.VERBS[row['verdict']]} {baseline} in {SCORE}: {said}{needed}."
+    said = f"{comparisons.say_points(interval)}, {comparisons.say_n(interval)}"
+    return f"{row['model']} {comparisons.VERBS[row['verdict']]} {baseline} in {SCORE}: {said}{needed}."
 
 
 def say_rank(frame: pd.DataFrame, baseline: str) -> str:
     """All verdicts of `compare.against` in one sentence."""
-    said = [f"{name} {compare.VERBS[verdict]} {baseline}" for name, verdict in zip(frame["model"], frame["verdict"], strict=True)]
+    said = [
+        f"{name} {comparisons.VERBS[verdict]} {baseline}" for name, verdict in zip(frame["model"], frame["verdict"], strict=True)
+    ]
     return f"In {SCORE}, {', '.join(said)}."
 
 
 def say_level(cell: Records, model: str) -> str:
     """A model's accuracy with its interval."""
-    interval = compare.level_of(cell, score=SCORE).interval(limits=(0.0, 1.0))
-    return f"{model} has an {SCORE} of {compare.say_share(interval)}, {compare.say_n(interval)}."
+    interval = comparisons.level_of(cell, score=SCORE).interval(limits=(0.0, 1.0))
+    return f"{model} has an {SCORE} of {comparisons.say_share(interval)}, {comparisons.say_n(interval)}."
 
 
 def modern_finding(plan: Plan, records: Records, family: str) -> Finding:
@@ -98,14 +103,14 @@ def modern_finding(plan: Plan, records: Records, family: str) -> Finding:
 
 def say_finding(finding: Finding) -> str:
     """Claim, verdict, what was measured, and what would decide it."""
-    said = [f"{name}: {compare.say_points(j.interval)}" for name, j in finding.judged] or [finding.effect]
-    rests_on = compare.say_n(finding.judged[0][1].interval) if finding.judged else "structure alone"
+    said = [f"{name}: {comparisons.say_points(j.interval)}" for name, j in finding.judged] or [finding.effect]
+    rests_on = comparisons.say_n(finding.judged[0][1].interval) if finding.judged else "structure alone"
     return f"{say_short(finding)} Measured, {rests_on}: {'; '.join(said)}."
 
 
 def say_short(finding: Finding) -> str:
     """Claim and verdict, and what would decide it."""
-    needed = [compare.say_needed(j.needed) for _, j in finding.judged if finding.verdict == j.verdict == "undecided"]
+    needed = [comparisons.say_needed(j.needed) for _, j in finding.judged if finding.verdict == j.verdict == "undecided"]
     enough = f"; {' and '.join(dict.fromkeys(filter(None, needed)))} would decide it" if any(needed) else ""
     return f"{finding.claim}, “{finding.says}”, is {finding.verdict}{enough}."
 
@@ -115,5 +120,5 @@ def by_distance(plan: Plan, records: Records) -> pd.DataFrame:
     if plan.study.probe is None:
         return pd.DataFrame()
     runs = [(d, records.of(grids.probe_cell(plan, name, d))) for d in plan.effort.distances for name in DECIDING.values()]
-    frames = [compare.summarize(cell, score=SCORE).assign(distance=d) for d, cell in runs if len(cell)]
+    frames = [comparisons.summarize(cell, score=SCORE).assign(distance=d) for d, cell in runs if len(cell)]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from imagestudy.grids import Plan
-from imagestudy.inspection.structure import find_extreme
-from imagestudy.records import Records
+from imagestudy.analysis.families.structure import find_extreme
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records
 
 
 def say_overfit(cell: Records, model: str) -> str:

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64, UInt8
 
-from imagestudy import compare, data, metrics
-from imagestudy.compare import Effect
-from imagestudy.grids import Plan
-from imagestudy.inspection.choices import class_names
-from imagestudy.inspection.structure import find_extreme
-from imagestudy.records import Records
+from imagestudy import data
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.comparisons import Effect
+from imagestudy.analysis.families.choices import class_names
+from imagestudy.analysis.families.structure import find_extreme
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records
+from imagestudy.metrics import classification
 
 
 def confusion(cell: Records) -> Float[np.ndarray, "class class"]:
@@ -41,13 +43,13 @@ def per_class(plan: Plan, cell: Records) -> pd.DataFrame:
     for number, name in enumerate(names):
         own, others = (_recall_weights(labels, members) for members in (every[[number]], np.delete(every, number)))
         interval = Effect(values, own, labels).interval(limits=(0.0, 1.0))
-        apart = compare.judge(Effect(values, own - others, labels), margin=plan.study.margin, comparisons=len(names))
+        apart = comparisons.judge(Effect(values, own - others, labels), margin=plan.study.margin, comparisons=len(names))
         rows.append((name, interval.estimate, interval.low, interval.high, interval.runs, interval.images, apart.verdict))
     return pd.DataFrame(rows, columns=["class", "estimate", "low", "high", "runs", "images", "verdict"])
 
 
 def _recall_weights(labels: Int64[np.ndarray, " n"], members: Int64[np.ndarray, " _"]) -> Float[np.ndarray, " n"]:
-    return metrics.linear_weights(labels, classes=int(labels.max()) + 1, score="balanced_accuracy", members=members)
+    return classification.linear_weights(labels, classes=int(labels.max()) + 1, score="balanced_accuracy", members=members)
 
 
 def say_per_class(frame: pd.DataFrame) -> str:
@@ -98,7 +100,7 @@ def errors(cell: Records) -> Errors:
     """What the runs of one cell get wrong on validation; each run's seeds leave the validation part as it is."""
     part = data.prepare(cell.records[0].spec).validation
     stored = [record.arrays["validation"] for record in cell]
-    probabilities = np.mean([np.exp(metrics.normalize(logs)) for logs in stored], axis=0)
+    probabilities = np.mean([np.exp(classification.normalize(logs)) for logs in stored], axis=0)
     misses = np.stack([logs.argmax(axis=1) != part.labels for logs in stored]).sum(axis=0, dtype=np.int64)
     rivals = probabilities.copy()
     rivals[np.arange(len(rivals)), part.labels] = -1.0

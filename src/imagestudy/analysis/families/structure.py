@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from imagestudy import compare, data, grids
-from imagestudy.grids import Plan
-from imagestudy.models import cost, views
-from imagestudy.records import Records
-from imagestudy.specs import ModelSpec
+from imagestudy import data
+from imagestudy.analysis import comparisons
+from imagestudy.core.specs import ModelSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records
+from imagestudy.models import complexity, views
 
 VIEWS = {"ann": "vector", "cnn": "grid", "rnn": "rows", "transformer": "patches"}
 """Family → how it sees an image, as `figures.draw_view` names it."""
@@ -29,8 +31,8 @@ def say_view(plan: Plan, family: str) -> str:
     return f"An image of {height} × {width} pixels becomes {seen[family]}."
 
 
-def _layers(plan: Plan, spec: ModelSpec) -> list[cost.Layer]:
-    return cost.layers(spec, shape=data.image_shape(plan.study.dataset), classes=data.class_count(plan.study.dataset))
+def _layers(plan: Plan, spec: ModelSpec) -> list[complexity.Layer]:
+    return complexity.layers(spec, shape=data.image_shape(plan.study.dataset), classes=data.class_count(plan.study.dataset))
 
 
 def size_of(plan: Plan, spec: ModelSpec) -> int:
@@ -76,7 +78,7 @@ def say_sharing(plan: Plan, frame: pd.DataFrame) -> str:
 def sizes(plan: Plan, members: dict[str, Records]) -> pd.DataFrame:
     """`compare.summarize` of models in accuracy, with the column `parameters` beside it."""
     frames = [
-        compare.summarize(cell, score="accuracy").assign(parameters=size_of(plan, grids.model_spec(plan, name)))
+        comparisons.summarize(cell, score="accuracy").assign(parameters=size_of(plan, grids.model_spec(plan, name)))
         for name, cell in members.items()
     ]
     return pd.concat(frames, ignore_index=True)

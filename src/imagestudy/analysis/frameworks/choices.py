@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from imagestudy import grids, runs
-from imagestudy.errors import InputError, require_known
-from imagestudy.grids import Plan
-from imagestudy.learners import followed_remedies
+from imagestudy.core.errors import InputError, require_known
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records
+from imagestudy.experiments.versions import stamp
 from imagestudy.models.keras import HOW_TO_INSTALL, is_installed, start
-from imagestudy.records import Records
-from imagestudy.versions import stamp
+from imagestudy.training import followed_remedies
 
 BATCHES = range(2, 513)
 
@@ -37,9 +37,9 @@ def obtain(plan: Plan, *, remedies: Sequence[str]) -> Records:
     """The twins' records and those of their costs; without TensorFlow those that the store has."""
     specs = [*grids.twins(plan, remedies_=remedies), *grids.twin_costs(plan)]
     if not is_installed():
-        lacking = {spec.run_id for spec in runs.missing(specs, study=plan.name)}
+        lacking = {spec.run_id for spec in runner.missing(specs, study=plan.name)}
         specs = [spec for spec in specs if stamp(spec).run_id not in lacking]
-    return runs.obtain(specs, study=plan.name)
+    return runner.obtain(specs, study=plan.name)
 
 
 def say_installed(plan: Plan) -> str:

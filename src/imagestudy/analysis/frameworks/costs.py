@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from imagestudy import figures, grids, tables
+from imagestudy import figures
+from imagestudy.core import text
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Record, Records
 from imagestudy.figures import Picture
-from imagestudy.grids import Plan
-from imagestudy.records import Records
-from imagestudy.store import Record
 
 MORE, LESS = "more is better", "less is better"
 EITHER = "the framework"
@@ -85,7 +86,7 @@ def ratios(frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (what, model), part in frame.groupby(["what", "model"], sort=False):
         middle, low, high = part["ratio"].median(), part["ratio"].min(), part["ratio"].max()
-        medians = {"torch": tables.about(part["torch"].median()), "keras": tables.about(part["keras"].median())}
+        medians = {"torch": text.about(part["torch"].median()), "keras": text.about(part["keras"].median())}
         said = {"times": f"{_times(middle)} [{_times(low)}, {_times(high)}]", "rounds": len(part)}
         rows.append({"what": what, "model": model} | medians | {"ratio": middle, "low": low, "high": high} | said)
     return pd.DataFrame(rows, columns=["what", "model", "torch", "keras", "ratio", "low", "high", "times", "rounds"])

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from imagestudy import compare, figures, grids, stats
-from imagestudy.compare import Effect, Redrawn
+from imagestudy import figures, stats
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.comparisons import Effect, Redrawn
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import DECIDING, TWINS, Plan
+from imagestudy.experiments.records import Records
 from imagestudy.figures import Picture
 from imagestudy.figures.style import draw_sentence
-from imagestudy.frameworks.showing import NOT_RECORDED
-from imagestudy.grids import DECIDING, TWINS, Plan
-from imagestudy.records import Records
+from imagestudy.figures.tables import NOT_RECORDED
 from imagestudy.remedies import remedies as registered
 
 SIDES = {"PyTorch": DECIDING["cnn"], "Keras": TWINS[DECIDING["cnn"]]}
@@ -36,7 +38,7 @@ def gains(plan: Plan, records: Records, *, remedies: Sequence[str]) -> pd.DataFr
     for remedy in remedies:
         for side, cell in _cells(plan, records, remedy).items():
             if len(cell) and len(plain[side]):
-                against = compare.against(cell, plain[side], margin=plan.study.margin, comparisons=len(remedies))
+                against = comparisons.against(cell, plain[side], margin=plan.study.margin, comparisons=len(remedies))
                 frames.append(against.assign(framework=side))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["remedy", "framework", "difference"])
 
@@ -57,11 +59,11 @@ def compare_gains(plan: Plan, records: Records, *, remedies: Sequence[str]) -> p
         cells = _same_seeds([*_cells(plan, records, remedy).values(), *plain.values()])
         if not len(cells[0]):
             continue
-        ours, theirs = compare.difference(cells[1], cells[3]), compare.difference(cells[0], cells[2])
-        judged = compare.judge(_minus(ours, theirs), margin=plan.study.margin, comparisons=len(remedies))
-        said = {side: compare.say_points(one.interval()) for side, one in (("PyTorch", theirs), ("Keras", ours))}
+        ours, theirs = comparisons.difference(cells[1], cells[3]), comparisons.difference(cells[0], cells[2])
+        judged = comparisons.judge(_minus(ours, theirs), margin=plan.study.margin, comparisons=len(remedies))
+        said = {side: comparisons.say_points(one.interval()) for side, one in (("PyTorch", theirs), ("Keras", ours))}
         tails = {f"{side} tail": _tail(cell) for side, cell in zip(SIDES, cells, strict=False)}
-        rows.append({"remedy": registered.entry(remedy).facts["title"]} | said | tails | compare.as_row(judged))
+        rows.append({"remedy": registered.entry(remedy).facts["title"]} | said | tails | comparisons.as_row(judged))
     return pd.DataFrame(rows)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML
 
-from imagestudy import data, grids, parity
-from imagestudy.grids import Plan
+from imagestudy import data
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
 from imagestudy.models import models
 from imagestudy.models.keras import counterparts, is_installed
+from imagestudy.training.keras import parity
 
 COLUMNS = "display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 0.5rem 1.5rem"
 LINE = "display: block; white-space: pre-wrap; overflow-wrap: anywhere; min-height: 1.4em"

@@ -3,10 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from imagestudy import data, grids, parity
-from imagestudy.grids import Plan
-from imagestudy.learners.network import measure_channels
+from imagestudy import data
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
 from imagestudy.models.keras import is_installed, start
+from imagestudy.training.keras import parity
+from imagestudy.training.keras.defaults import defaults
+from imagestudy.training.torch_learner import measure_channels
 
 RANDOM, OWN = "random images", "the study's images"
 WORDS = {
@@ -81,7 +84,7 @@ def say_numbers(frame: pd.DataFrame) -> str:
 def list_defaults() -> pd.DataFrame:
     """`parity.defaults`; empty without TensorFlow."""
     columns = ["what", "PyTorch", "Keras", "here"]
-    return parity.defaults().astype(str) if is_installed() else pd.DataFrame(columns=columns)
+    return defaults().astype(str) if is_installed() else pd.DataFrame(columns=columns)
 
 
 def say_defaults(frame: pd.DataFrame) -> str:

@@ -5,15 +5,18 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from imagestudy import claims, compare, figures, grids, inspection, stats
-from imagestudy.claims import Finding
+from imagestudy import figures, stats
+from imagestudy.analysis import claims, families
+from imagestudy.analysis import comparisons as compare
+from imagestudy.analysis.claims import Finding
+from imagestudy.core.specs import Choice, ProfileSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records
 from imagestudy.figures import Picture
 from imagestudy.figures.style import draw_sentence
-from imagestudy.frameworks.showing import NOT_RECORDED
-from imagestudy.grids import Plan
-from imagestudy.records import Records
+from imagestudy.figures.tables import NOT_RECORDED
 from imagestudy.remedies import remedies as registered
-from imagestudy.specs import Choice, ProfileSpec
 
 BALANCED = "accuracy"
 """The score on balanced training data, by which the claim is decided; elsewhere it is balanced accuracy."""
@@ -123,5 +126,5 @@ def _all_equal(decisions: Sequence[stats.Verdict], *, alike: bool) -> claims.Ver
 
 def say_equality(findings: Sequence[Finding], *, short: bool = False) -> str:
     """The finding in words; says so if there is none."""
-    say = inspection.say_short if short else inspection.say_finding
+    say = families.say_short if short else families.say_finding
     return " ".join(say(finding) for finding in findings) or f"{CLAIM}, “{SAYS}”, is not decided: its runs are not recorded."

@@ -4,8 +4,8 @@ Every gain is paired with plain training (the remedy `none`) of the same model u
 profile are declared together. What is chosen is chosen on validation.
 """
 
-from imagestudy.imbalance.best import Best, best, say_best
-from imagestudy.imbalance.calibration import (
+from imagestudy.analysis.imbalance.best_remedy import Best, best, say_best
+from imagestudy.analysis.imbalance.calibration import (
     STAGES,
     by_group,
     calibrate,
@@ -16,8 +16,11 @@ from imagestudy.imbalance.calibration import (
     say_reliability,
     spread_scores,
 )
-from imagestudy.imbalance.costs import axis_start, changes, costs, say_cheapest, taus, trainings, tuned
-from imagestudy.imbalance.deployed import (
+from imagestudy.analysis.imbalance.costs import axis_start, changes, costs, say_cheapest, taus, trainings, tuned
+from imagestudy.analysis.imbalance.gains import gains, losses, say_verdicts
+from imagestudy.analysis.imbalance.groups import group_effect, judge_groups, recall_by_count, say_groups, say_rarity
+from imagestudy.analysis.imbalance.prior_shift import Deployment, deployments_of, make_deployment
+from imagestudy.analysis.imbalance.prior_shift_results import (
     chosen_taus,
     closest_remedy,
     deploy,
@@ -33,68 +36,5 @@ from imagestudy.imbalance.deployed import (
     standings,
     winners,
 )
-from imagestudy.imbalance.deployment import Deployment, deployments_of, make_deployment
-from imagestudy.imbalance.gains import gains, losses, say_verdicts
-from imagestudy.imbalance.groups import group_effect, judge_groups, recall_by_count, say_groups, say_rarity
-from imagestudy.imbalance.ranking import curves, mark_best, one_for_all, rank, say_near, say_one_for_all
-from imagestudy.imbalance.shown import Shown, check_remedy, counts, grid, model_of, profiles_of, remedy_of
-
-__all__ = [
-    "STAGES",
-    "Best",
-    "Deployment",
-    "Shown",
-    "axis_start",
-    "best",
-    "by_group",
-    "calibrate",
-    "calibration",
-    "calibration_costs",
-    "changes",
-    "check_remedy",
-    "chosen_taus",
-    "closest_remedy",
-    "costs",
-    "counts",
-    "curves",
-    "deploy",
-    "deployed_gains",
-    "deployments_of",
-    "gains",
-    "grid",
-    "grid_of_model",
-    "group_effect",
-    "judge_groups",
-    "left_over",
-    "losses",
-    "make_deployment",
-    "mark_best",
-    "mean_costs",
-    "model_of",
-    "one_for_all",
-    "profiles_of",
-    "rank",
-    "recall_by_count",
-    "reliability",
-    "remedy_of",
-    "repriored_plain",
-    "say_best",
-    "say_cheapest",
-    "say_costs",
-    "say_groups",
-    "say_left",
-    "say_near",
-    "say_one_for_all",
-    "say_rarity",
-    "say_reliability",
-    "say_repriored",
-    "say_taus",
-    "say_verdicts",
-    "say_winners",
-    "spread_scores",
-    "standings",
-    "taus",
-    "trainings",
-    "tuned",
-    "winners",
-]
+from imagestudy.analysis.imbalance.ranking import curves, mark_best, one_for_all, rank, say_near, say_one_for_all
+from imagestudy.analysis.imbalance.selection import Shown, check_remedy, counts, grid, model_of, profiles_of, remedy_of

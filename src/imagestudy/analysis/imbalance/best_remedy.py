@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imagestudy import compare
-from imagestudy.compare import Judged
+from imagestudy.analysis import comparisons as compare
+from imagestudy.analysis.imbalance.costs import trainings
+from imagestudy.analysis.imbalance.gains import declared_remedies
+from imagestudy.analysis.imbalance.selection import PLAIN, Shown, on_validation, title_of
+from imagestudy.experiments.records import Records
 from imagestudy.figures.style import FAMILY_TITLES
-from imagestudy.imbalance.costs import trainings
-from imagestudy.imbalance.gains import declared_remedies
-from imagestudy.imbalance.shown import PLAIN, Shown, on_validation, title_of
 from imagestudy.models import models
-from imagestudy.records import Records
+from imagestudy.stats import Judged
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int64
 
-from imagestudy import metrics, stats, tables
-from imagestudy.imbalance.deployment import TAUS, reprior
-from imagestudy.imbalance.gains import declared_remedies
-from imagestudy.imbalance.shown import PLAIN, Shown, title_of
-from imagestudy.records import labels_key
-from imagestudy.store import Record
+from imagestudy import stats
+from imagestudy.analysis.imbalance.gains import declared_remedies
+from imagestudy.analysis.imbalance.prior_shift import TAUS, reprior
+from imagestudy.analysis.imbalance.selection import PLAIN, Shown, title_of
+from imagestudy.core import text
+from imagestudy.experiments.records import Record, labels_key
+from imagestudy.metrics import classification
 
 RAW, CORRECTED, TEMPERED = STAGES = ("as it comes", "prior put right", "and tempered")
 SCORES = {"ece": "ECE", "brier": "Brier score", "nll": "NLL"}
@@ -85,7 +86,7 @@ def calibrate(shown: Shown, model: str) -> Calibrated:
 
 
 def _members(record: Record, labels: Int64[np.ndarray, " image"]) -> Members:
-    groups = metrics.groups(np.array(record.facts["counts"], dtype=np.int64))
+    groups = classification.groups(np.array(record.facts["counts"], dtype=np.int64))
     return {ALL: np.ones(len(labels), dtype=np.bool_)} | {name: np.isin(labels, classes) for name, classes in groups.items()}
 
 
@@ -100,12 +101,12 @@ def correct(record: Record, labels: Labels) -> tuple[dict[str, Believed], dict[s
         labels: of the `validation` and the `test` images.
     """
     counts = np.array(record.facts["counts"], dtype=np.int64)
-    raw = {part: metrics.normalize(record.arrays[part]) for part in ("validation", "test")}
+    raw = {part: classification.normalize(record.arrays[part]) for part in ("validation", "test")}
     prior = np.bincount(labels["validation"], minlength=len(counts)) / len(labels["validation"])
     tau = pick_tau_by_nll(raw["validation"], labels["validation"], counts, prior)
     righted = {part: reprior(logs, counts, prior, tau=tau) for part, logs in raw.items()}
-    temperature = metrics.fit_temperature(righted["validation"], labels["validation"])
-    tempered = metrics.temper(righted["test"], temperature=temperature)
+    temperature = classification.fit_temperature(righted["validation"], labels["validation"])
+    tempered = classification.temper(righted["test"], temperature=temperature)
     logs = zip(STAGES, (raw["test"], righted["test"], tempered), strict=True)
     return {stage: believe(one, labels["test"]) for stage, one in logs}, {"tau": tau, "temperature": temperature}
 
@@ -117,7 +118,7 @@ def pick_tau_by_nll(
     prior: Float[np.ndarray, " class"],
 ) -> float:
     """The τ with the lowest NLL on validation; NLL is convex in τ, so that there is one minimum."""
-    losses = [metrics.nll(reprior(log_probabilities, counts, prior, tau=tau), labels) for tau in TAUS]
+    losses = [classification.nll(reprior(log_probabilities, counts, prior, tau=tau), labels) for tau in TAUS]
     return float(TAUS[int(np.argmin(losses))])
 
 
@@ -134,12 +135,12 @@ def believe(log_probabilities: Logs, labels: Int64[np.ndarray, " image"]) -> Bel
 
 def bins_of(confidence: Float[np.ndarray, " image"]) -> Int64[np.ndarray, " image"]:
     """The bin of each confidence, of fifteen equal ones closed on the right, as in `metrics.ece`."""
-    return np.clip(np.ceil(confidence * metrics.ECE_BINS).astype(np.int64) - 1, 0, metrics.ECE_BINS - 1)
+    return np.clip(np.ceil(confidence * classification.ECE_BINS).astype(np.int64) - 1, 0, classification.ECE_BINS - 1)
 
 
 def gaps_by_bin(confidence: Float[np.ndarray, " image"], right: Float[np.ndarray, " image"]) -> Float[np.ndarray, "image bin"]:
     """Right minus confidence of each image in the column of its bin, so that ECE = Σ_b |Σ_i gap_ib| / n."""
-    return np.eye(metrics.ECE_BINS)[bins_of(confidence)] * (right - confidence)[:, None]
+    return np.eye(classification.ECE_BINS)[bins_of(confidence)] * (right - confidence)[:, None]
 
 
 def calibration(calibrated: Calibrated) -> pd.DataFrame:
@@ -218,7 +219,7 @@ def _ece_difference(
     def statistic(
         run_weights: Float[np.ndarray, "draw run"], image_weights: Float[np.ndarray, "draw image"]
     ) -> Float[np.ndarray, " draw"]:
-        shape = (len(image_weights), len(ours), metrics.ECE_BINS)
+        shape = (len(image_weights), len(ours), classification.ECE_BINS)
         first, second = (np.abs(image_weights @ gaps).reshape(shape).sum(axis=2) for gaps in wide)
         return (run_weights * (first - second)).sum(axis=1) / (len(ours) * len(labels))
 
@@ -228,7 +229,7 @@ def _ece_difference(
 
 def spread_scores(frame: pd.DataFrame) -> pd.DataFrame:
     """The costs in calibration with a column a score: hundredths, interval and verdict; see `calibration_costs`."""
-    said = {(row["remedy"], row["score"]): f"{tables.fold_points(row)} {row['verdict']}" for _, row in frame.iterrows()}
+    said = {(row["remedy"], row["score"]): f"{text.fold_points(row)} {row['verdict']}" for _, row in frame.iterrows()}
     return pd.DataFrame(
         [{"remedy": title} | {score: said[title, score] for score in SCORES} for title in dict.fromkeys(frame["remedy"])]
     )
@@ -259,7 +260,7 @@ def by_group(frame: pd.DataFrame, remedies: Sequence[str]) -> pd.DataFrame:
     rows = []
     for title in map(title_of, remedies):
         for group, own in frame[frame["remedy"] == title].groupby("group", sort=False):
-            told = {score: " → ".join(tables.plain(value, digits=2) for value in own[score]) for score in SCORES}
+            told = {score: " → ".join(text.plain(value, digits=2) for value in own[score]) for score in SCORES}
             rows.append({"remedy": title, "group": group} | told)
     return pd.DataFrame(rows)
 
@@ -312,4 +313,4 @@ def say_reliability(frame: pd.DataFrame) -> str:
 
 
 def _excess(rows: pd.DataFrame) -> str:
-    return tables.signed(100 * float(((rows["confidence"] - rows["right"]) * rows["share"]).sum()))
+    return text.signed(100 * float(((rows["confidence"] - rows["right"]) * rows["share"]).sum()))

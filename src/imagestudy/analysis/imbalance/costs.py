@@ -3,15 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from imagestudy import compare, grids
-from imagestudy.grids import Plan
-from imagestudy.imbalance.gains import declared_remedies, joined
-from imagestudy.imbalance.shown import BEST_TAU, FIXED_TAU, PLAIN, TUNED, Shown
-from imagestudy.records import Records
+from imagestudy.analysis import comparisons as compare
+from imagestudy.analysis.imbalance.gains import declared_remedies, joined
+from imagestudy.analysis.imbalance.selection import BEST_TAU, FIXED_TAU, PLAIN, TUNED, Shown
+from imagestudy.experiments import grids
+from imagestudy.experiments.dependencies import is_derived, parents
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Record, Records
+from imagestudy.experiments.versions import stamp
 from imagestudy.remedies import remedies
-from imagestudy.runs.lineage import is_derived, parents
-from imagestudy.store import Record
-from imagestudy.versions import stamp
 
 ACTS = {"nowhere": "nothing", "data": "sees", "loss": "pays", "head": "head", "posthoc": "says", "tuning": "recipe"}
 """What of the learner a remedy changes, by the facts of its entry."""

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from imagestudy import compare, grids
-from imagestudy.imbalance.shown import MEMBERS, PLAIN, Shown, pairs, remedies_of
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.imbalance.selection import MEMBERS, PLAIN, Shown, pairs, remedies_of
+from imagestudy.experiments import grids
 
 
 def losses(shown: Shown) -> pd.DataFrame:
@@ -17,7 +18,7 @@ def losses(shown: Shown) -> pd.DataFrame:
         for name in MEMBERS:
             ours, theirs = (shown.records.of(grids.cell(plan, name, profile=one)) for one in (profile, balanced))
             if len(ours) and len(theirs):
-                frames.append(compare.against(ours, theirs, margin=plan.study.margin, comparisons=len(MEMBERS)))
+                frames.append(comparisons.against(ours, theirs, margin=plan.study.margin, comparisons=len(MEMBERS)))
     return joined(frames)
 
 
@@ -35,7 +36,7 @@ def gains(shown: Shown) -> pd.DataFrame:
             cells = shown.cells(model, rank=rank)
             plain = cells.pop(PLAIN, None)
             frames += [
-                compare.against(cell, plain, margin=shown.plan.study.margin, comparisons=declared)
+                comparisons.against(cell, plain, margin=shown.plan.study.margin, comparisons=declared)
                 for cell in cells.values()
                 if plain is not None
             ]

@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 from scipy.special import log_softmax
 
-from imagestudy import metrics
-from imagestudy.errors import InputError, place
-from imagestudy.grids import Plan
-from imagestudy.imbalance.shown import counts, profiles_of
+from imagestudy.analysis.imbalance.selection import counts, profiles_of
+from imagestudy.core.errors import InputError, place
+from imagestudy.experiments.grids import Plan
+from imagestudy.metrics import classification
 from imagestudy.remedies import posthoc
-from imagestudy.remedies.counts import relative_log_prior
+from imagestudy.remedies.priors import relative_log_prior
 
 TAUS = tuple(step / 20 for step in range(-20, 61))
 """The strengths that are tried on validation: −1 to 3 in steps of 0.05. Below 0 is for a remedy that has overshot."""
@@ -115,7 +115,7 @@ def price_tail(counts: Int64[np.ndarray, " rank"], factor: float) -> Float64[np.
         factor: at least 0.
     """
     cost = 1 - np.eye(len(counts))
-    cost[metrics.groups(counts).get("tail", [])] *= factor
+    cost[classification.groups(counts).get("tail", [])] *= factor
     return cost
 
 

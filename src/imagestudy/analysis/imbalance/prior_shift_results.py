@@ -7,16 +7,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
-from imagestudy import compare, grids, runs, tables
-from imagestudy.compare import Effect, Judged
-from imagestudy.grids import Plan
-from imagestudy.imbalance.deployment import Deployment, decide, image_weights, pick_tau, reprior
-from imagestudy.imbalance.gains import declared_remedies
-from imagestudy.imbalance.shown import PLAIN, Shown, profiles_of, remedies_of, title_of
-from imagestudy.records import labels_key
+from imagestudy.analysis import comparisons as compare
+from imagestudy.analysis.comparisons import Effect
+from imagestudy.analysis.imbalance.gains import declared_remedies
+from imagestudy.analysis.imbalance.prior_shift import Deployment, decide, image_weights, pick_tau, reprior
+from imagestudy.analysis.imbalance.selection import PLAIN, Shown, profiles_of, remedies_of, title_of
+from imagestudy.core import text
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Record, labels_key
 from imagestudy.remedies import remedies
-from imagestudy.specs import RunSpec
-from imagestudy.store import Record
+from imagestudy.stats import Judged
 
 FEW = 4
 """So many names are listed in a sentence; of more, only the number is said."""
@@ -28,7 +30,7 @@ def grid_of_model(plan: Plan, model: str) -> list[RunSpec]:
     cells = [
         grids.cell(plan, model, profile=profile, remedy=grids.remedy_of(plan, name)) for name in remedies_of(plan, model, rank=0)
     ]
-    return runs.with_parents([spec for cell in cells for spec in cell])
+    return runner.with_parents([spec for cell in cells for spec in cell])
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def repriored_plain(before: Deployed, after: Deployed) -> pd.DataFrame:
 
 def say_repriored(frame: pd.DataFrame) -> str:
     """What re-prioring alone gives plain training in each place, in one sentence; see `repriored_plain`."""
-    said = [f"{tables.fold_points(row)} in *{row['place']}* ({row['verdict']})" for _, row in frame.iterrows()]
+    said = [f"{text.fold_points(row)} in *{row['place']}* ({row['verdict']})" for _, row in frame.iterrows()]
     return f"Re-priored against as it comes, {PLAIN} gains, in points: {'; '.join(said)}."
 
 
@@ -295,6 +297,6 @@ def mean_costs(before: Deployed, after: Deployed, place: Deployment) -> pd.DataF
     for name in after.used:
         intervals = [used.level(name, place.name).interval(limits=(0.0, 1.0)) for used in (before, after)]
         costs = [100 * place.dearest * (1 - np.array([i.estimate, i.high, i.low])) for i in intervals]
-        texts = [f"{tables.plain(e, digits=1)} [{tables.plain(lo, digits=1)}, {tables.plain(hi, digits=1)}]" for e, lo, hi in costs]
+        texts = [f"{text.plain(e, digits=1)} [{text.plain(lo, digits=1)}, {text.plain(hi, digits=1)}]" for e, lo, hi in costs]
         rows.append({"remedy": title_of(name), "before": texts[0], "after": texts[1], "mean": float(costs[1][0])})
     return pd.DataFrame(rows).sort_values("mean", kind="stable", ignore_index=True)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from imagestudy import compare, grids
-from imagestudy.imbalance.gains import joined
-from imagestudy.imbalance.shown import PLAIN, Shown, on_validation, title_of
-from imagestudy.records import Records
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.imbalance.gains import joined
+from imagestudy.analysis.imbalance.selection import PLAIN, Shown, on_validation, title_of
+from imagestudy.experiments import grids
+from imagestudy.experiments.records import Records
 
 
 def rank(shown: Shown, model: str) -> pd.DataFrame:
@@ -18,7 +19,7 @@ def rank(shown: Shown, model: str) -> pd.DataFrame:
         Columns of `compare.summarize`, and `near`: not distinguishable from the highest (`compare.near_best`).
     """
     own = shown.of_model(model)
-    frame = compare.summarize(own).assign(near=compare.near_best(own))
+    frame = comparisons.summarize(own).assign(near=comparisons.near_best(own))
     return frame.sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -58,10 +59,10 @@ def one_for_all(shown: Shown) -> pd.DataFrame:
         own = max(found, key=lambda name: on_validation(found[name]))
         common = _best_elsewhere([other for name, other in cells.items() if name != model], among=list(found))
         if own != common:
-            judged = compare.judge(
-                compare.difference(found[own], found[common]), margin=shown.plan.study.margin, comparisons=len(cells)
+            judged = comparisons.judge(
+                comparisons.difference(found[own], found[common]), margin=shown.plan.study.margin, comparisons=len(cells)
             )
-            rows.append({"model": model, "own": title_of(own), "common": title_of(common)} | compare.as_row(judged))
+            rows.append({"model": model, "own": title_of(own), "common": title_of(common)} | comparisons.as_row(judged))
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["model", "own", "common", "difference", "verdict"])
 
 
@@ -102,4 +103,4 @@ def curves(shown: Shown, model: str, *, remedies: Sequence[str] | None = None) -
         for name in names
         for profile in grids.curve_profiles(plan)
     ]
-    return joined([compare.summarize(cell) for cell in cells if len(cell)])
+    return joined([comparisons.summarize(cell) for cell in cells if len(cell)])

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from imagestudy import compare, grids, runs
-from imagestudy.data import sources, splits
-from imagestudy.errors import InputError, require_known
-from imagestudy.grids import DECIDING, TRADITIONAL, Plan
-from imagestudy.records import Records
+from imagestudy.analysis import comparisons
+from imagestudy.core.errors import InputError, require_known
+from imagestudy.core.specs import ProfileSpec, RunSpec
+from imagestudy.data import datasets, splits
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.grids import DECIDING, TRADITIONAL, Plan
+from imagestudy.experiments.records import Records
 from imagestudy.remedies import remedies
-from imagestudy.specs import ProfileSpec, RunSpec
 
 PLAIN, TUNED, FIXED_TAU, BEST_TAU = "none", "tuned", "logit_adjustment", "logit_adjustment_tuned"
 MEMBERS = tuple(name for family in TRADITIONAL for name in (TRADITIONAL[family], DECIDING[family]))
@@ -96,7 +97,7 @@ def remedy_of(shown: Shown, given: str, *, model: str) -> str:
 
 def on_validation(cell: Records) -> float:
     """Mean over runs of the balanced accuracy on validation."""
-    return float(np.mean([record.validation[compare.HEADLINE] for record in cell]))
+    return float(np.mean([record.validation[comparisons.HEADLINE] for record in cell]))
 
 
 def title_of(remedy: str) -> str:
@@ -116,7 +117,7 @@ def grid(plan: Plan, profiles: Sequence[ProfileSpec], *, ratios: Sequence[Any]) 
         spec for pair in pairs(plan, profiles) for one in pair for name in MEMBERS for spec in grids.cell(plan, name, profile=one)
     ]
     beside = [*grids.loss_to_imbalance(plan), *grids.curves(plan), *grids.costs(plan)]
-    return runs.with_parents([*grids.imbalance(plan, ratios=ratios), *adjusted, *plain, *beside])
+    return runner.with_parents([*grids.imbalance(plan, ratios=ratios), *adjusted, *plain, *beside])
 
 
 def pairs(plan: Plan, profiles: Sequence[ProfileSpec]) -> list[tuple[ProfileSpec, ProfileSpec]]:
@@ -126,6 +127,6 @@ def pairs(plan: Plan, profiles: Sequence[ProfileSpec]) -> list[tuple[ProfileSpec
 
 def counts(plan: Plan, profiles: Sequence[ProfileSpec]) -> dict[str, Int64[np.ndarray, " rank"]]:
     """Label of a profile → training images of each class, the largest first."""
-    dataset = sources.load(plan.study.dataset)
+    dataset = datasets.load(plan.study.dataset)
     available = splits.count(dataset.labels[splits.split(dataset).train], len(dataset.classes))
     return {profile.label: splits.profile_counts(profile, available) for profile in profiles}

@@ -4,12 +4,11 @@ The score of the answer is that of the choice made anew in every run (nested sel
 flattered by having been chosen. The panel, the same candidates in every run, is compared in pairs beside it.
 """
 
-from imagestudy.recommendation.answer import Answer, class_names, compare_panel, first_run, name_of, recommend
-from imagestudy.recommendation.by_class import confusion, recall, say_recall
-from imagestudy.recommendation.leaking import SHOWN, leaks, say_leaks, share_seen
-from imagestudy.recommendation.left_open import images_that_decide, say_open
-from imagestudy.recommendation.scanned import say_scan
-from imagestudy.recommendation.words import (
+from imagestudy.analysis.recommendation.answer import Answer, class_names, compare_panel, first_run, name_of, recommend
+from imagestudy.analysis.recommendation.by_class import confusion, recall, say_recall
+from imagestudy.analysis.recommendation.group_leakage import SHOWN, leaks, say_leaks, share_seen
+from imagestudy.analysis.recommendation.scan_summary import say_scan
+from imagestudy.analysis.recommendation.sentences import (
     caption,
     choices,
     conclude,
@@ -22,33 +21,4 @@ from imagestudy.recommendation.words import (
     say_near,
     tried,
 )
-
-__all__ = [
-    "SHOWN",
-    "Answer",
-    "caption",
-    "choices",
-    "class_names",
-    "compare_panel",
-    "conclude",
-    "confusion",
-    "counts",
-    "first_run",
-    "images_that_decide",
-    "leaks",
-    "name_of",
-    "pretrained_note",
-    "recall",
-    "recommend",
-    "say_answer",
-    "say_cheapest",
-    "say_cost",
-    "say_data",
-    "say_leaks",
-    "say_near",
-    "say_open",
-    "say_recall",
-    "say_scan",
-    "share_seen",
-    "tried",
-]
+from imagestudy.analysis.recommendation.undecided import images_that_decide, say_open

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from imagestudy import compare, grids, halving, runs, stats
-from imagestudy.compare import Judged
-from imagestudy.data import sources
-from imagestudy.grids import Plan
-from imagestudy.halving import PLAIN, SCORE, Candidate, Selection
-from imagestudy.records import Records
+from imagestudy import stats
+from imagestudy.analysis import comparisons
+from imagestudy.data import datasets
+from imagestudy.experiments import grids, runner, search
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records
+from imagestudy.experiments.search import PLAIN, SCORE, Candidate, Selection
 from imagestudy.remedies import remedies
+from imagestudy.stats import Judged
 
 
 @dataclass(frozen=True)
@@ -53,28 +55,28 @@ def recommend(plan: Plan, *, workers: int | None = None) -> Answer:
     Raises:
         InputError: as `halving.select`.
     """
-    selection = halving.select(plan, workers=workers)
+    selection = search.select(plan, workers=workers)
     labels = selection.records.labels
-    chosen = Records(tuple(halving.chosen(selection)), labels)
+    chosen = Records(tuple(search.chosen(selection)), labels)
     beside = {
         (record.spec.model.name, record.spec.seed): record for record in selection.records if record.spec.remedy.name == PLAIN
     }
     plain = Records(tuple(beside[record.spec.model.name, record.spec.seed] for record in chosen), labels)
     best = max(selection.panel, key=lambda one: _merit(selection, chosen, one))
-    baselines = runs.obtain(grids.baselines(plan), study=plan.name, workers=workers)
+    baselines = runner.obtain(grids.baselines(plan), study=plan.name, workers=workers)
     return Answer(
         selection,
         best,
         chosen,
         plain,
-        compare.level_of(chosen).interval(limits=(0.0, 1.0)),
-        compare.judge(compare.difference(chosen, plain), margin=plan.study.margin, comparisons=1),
+        comparisons.level_of(chosen).interval(limits=(0.0, 1.0)),
+        comparisons.judge(comparisons.difference(chosen, plain), margin=plan.study.margin, comparisons=1),
         compare_panel(selection, best, baselines),
     )
 
 
 def _runs_of(selection: Selection, candidate: Candidate) -> Records:
-    return selection.records.of(halving.runs_of(selection.plan, candidate))
+    return selection.records.of(search.runs_of(selection.plan, candidate))
 
 
 def _on_validation(selection: Selection, candidate: Candidate) -> float:
@@ -100,13 +102,15 @@ def compare_panel(selection: Selection, best: Candidate, baselines: Records) -> 
     """
     plan = selection.plan
     names = dict.fromkeys((*selection.panel, *(Candidate(one.model, PLAIN) for one in selection.panel)))
-    records = {one: selection.records.of(halving.runs_of(plan, one)) for one in names}
+    records = {one: selection.records.of(search.runs_of(plan, one)) for one in names}
     cells = {one: cell for one, cell in records.items() if len(cell) == plan.effort.runs}
     cells |= {Candidate(cell.records[0].spec.model.name, PLAIN): cell for cell in baselines.cells().values()}
     rows = []
     for one, cell in cells.items():
-        row = compare.summarize(cell).iloc[0].to_dict()
-        judged = compare.judge(compare.difference(cell, cells[best]), margin=plan.study.margin, comparisons=max(1, len(cells) - 1))
+        row = comparisons.summarize(cell).iloc[0].to_dict()
+        judged = comparisons.judge(
+            comparisons.difference(cell, cells[best]), margin=plan.study.margin, comparisons=max(1, len(cells) - 1)
+        )
         near = one == best or judged.verdict in ("equivalent", "undecided")
         rows.append(row | _named(one) | _judged(judged, same=one == best) | {"recommended": one == best, "near": near})
     return pd.DataFrame(rows).sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
@@ -119,7 +123,7 @@ def _named(one: Candidate) -> dict[str, object]:
 def _judged(judged: Judged, *, same: bool) -> dict[str, object]:
     if same:  # nothing is unsure about the difference of a candidate from itself
         return dict.fromkeys(("difference", "difference_low", "difference_high"), 0.0) | {"verdict": "", "needed": ""}
-    row = compare.as_row(judged)
+    row = comparisons.as_row(judged)
     bounds = {"difference": row["difference"], "difference_low": row["low"], "difference_high": row["high"]}
     return bounds | {name: row[name] for name in ("verdict", "needed")}
 
@@ -131,7 +135,7 @@ def name_of(candidate: Candidate) -> str:
 
 def class_names(plan: Plan) -> tuple[str, ...]:
     """Names of the classes, in label order."""
-    return sources.load(plan.study.dataset).classes
+    return datasets.load(plan.study.dataset).classes
 
 
 def first_run(answer: Answer) -> Records:

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from imagestudy.halving import PLAIN, Candidate
-from imagestudy.recommendation.answer import Answer, class_names, name_of
-from imagestudy.records import decided
-from imagestudy.tables import escape
+from imagestudy.analysis.recommendation.answer import Answer, class_names, name_of
+from imagestudy.core.text import escape
+from imagestudy.experiments.records import decided
+from imagestudy.experiments.search import PLAIN, Candidate
 
 LEAST = 0.005
 """A difference of recall below that is none where whole points are given."""

@@ -7,11 +7,12 @@ little of a thing never seen (Kaufman et al. 2012, section 3).
 import numpy as np
 import pandas as pd
 
-from imagestudy import compare, grids
-from imagestudy.compare import say_share
-from imagestudy.data import sources, splits
-from imagestudy.grids import Plan
-from imagestudy.records import Records
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.comparisons import say_share
+from imagestudy.data import datasets, splits
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records
 
 SHOWN = {
     "model": "model",
@@ -39,25 +40,25 @@ def leaks(plan: Plan, kept: Records, drawn: Records) -> pd.DataFrame:
     others = {cell.records[0].spec.model.name: cell for cell in drawn.cells().values()}
     rows = []
     for name, other in others.items():
-        judged = compare.judge(compare.difference(other, cells[name]), margin=plan.study.margin, comparisons=len(others))
-        levels = [say_share(compare.level_of(cell).interval(limits=(0.0, 1.0))) for cell in (cells[name], other)]
-        flattery = compare.say_points(judged.interval)
+        judged = comparisons.judge(comparisons.difference(other, cells[name]), margin=plan.study.margin, comparisons=len(others))
+        levels = [say_share(comparisons.level_of(cell).interval(limits=(0.0, 1.0))) for cell in (cells[name], other)]
+        flattery = comparisons.say_points(judged.interval)
         rows.append(dict(zip(SHOWN, (name, *levels, flattery, judged.verdict), strict=True)))
     return pd.DataFrame(rows, columns=list(SHOWN))
 
 
 def share_seen(plan: Plan) -> float:
     """Share of the test images of the first split image by image whose group has images among the training images, too."""
-    groups = sources.load(plan.study.dataset).groups
+    groups = datasets.load(plan.study.dataset).groups
     if groups is None:
         return 0.0
-    split = splits.split(sources.load(grids.without_groups(plan)), number=0)
+    split = splits.split(datasets.load(grids.without_groups(plan)), number=0)
     return float(np.isin(groups[split.test], groups[split.train]).mean())
 
 
 def say_leaks(plan: Plan, frame: pd.DataFrame) -> str:
     """How many groups there are, and what forgetting them would have done; nothing where there are none."""
-    groups = sources.load(plan.study.dataset).groups
+    groups = datasets.load(plan.study.dataset).groups
     if groups is None or frame.empty:
         return "The images have no groups: each stands for itself, and no split can leak what two pictures of one thing share."
     flattered = frame["model"][frame["verdict"] == "higher"].tolist()

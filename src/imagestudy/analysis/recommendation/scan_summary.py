@@ -1,12 +1,19 @@
 """What the scan of somebody's images found: what can be used, what was set aside and why, and what lies there more than once."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from imagestudy import data
-from imagestudy.data import folders
+from imagestudy.core import paths
+from imagestudy.core.text import escape
+from imagestudy.data import datasets, folders, splits
 from imagestudy.data.folders import Duplicate, Scan
-from imagestudy.grids import Plan
-from imagestudy.tables import escape
+from imagestudy.data.folders.decoded_cache import folder_of
+from imagestudy.data.folders.scanning import Look
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.planning.study_file import LACKING, PRETRAINED
+from imagestudy.models.pretrained import WEIGHTS
+from imagestudy.models.pretrained_weights import remote_weights
 
 MOST_LISTED = 20
 """Files of a kind that are named in the report."""
@@ -77,3 +84,46 @@ def _list_some(lines: Sequence[str]) -> list[str]:
     shown = [f"    * {line}" for line in lines[:MOST_LISTED]]
     left = len(lines) - MOST_LISTED
     return shown if left <= 0 else [*shown, f"    * and {left:,} more, listed in the cache's scan.json."]
+
+
+SHOWN = 8
+"""Classes that are named on the terminal."""
+
+
+def say_late_weights(plan: Plan, file: Path) -> str:
+    """That the pretrained network could take part by now, and how; empty if the plan has it, or has another reason."""
+    weights = paths.weights_folder() / remote_weights(WEIGHTS).name
+    if not plan.study.left_out.get(PRETRAINED, "").startswith(LACKING) or not weights.is_file():
+        return ""
+    return (
+        f"This plan leaves {PRETRAINED} out because its weights could not be had; they are here now. To plan anew with it, remove "
+        f"{file} and give the same command again."
+    )
+
+
+def say_images(plan: Plan) -> str:
+    """What a plan's images are, in a sentence for the terminal, and which file lists what was set aside in a person's folder."""
+    dataset, options = datasets.load(plan.study.dataset), plan.study.dataset.options
+    found = splits.describe(dataset.labels, dataset.classes)
+    said = (
+        f"The images: {len(dataset.labels):,} of {len(dataset.classes)} classes ({_say_some(dataset.classes)}), the largest "
+        f"{found.ratio:.1f} times the smallest."
+    )
+    if plan.study.dataset.name != "folder":
+        return said
+    look = Look(int(options["side"]), str(options["fit"]), str(options["colours"]))
+    return f"{said} {say_set_aside(plan, where=str(folder_of(str(options['content']), look) / 'scan.json'))}"
+
+
+def _say_some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+
+
+def say_set_aside(plan: Plan, *, where: str) -> str:
+    """How many files of a person's folder are not used, and `where` they are listed; empty for a known set."""
+    if plan.study.dataset.name != "folder":
+        return ""
+    number = len(folders.recall(str(plan.study.dataset.options["content"])).quarantined)
+    if not number:
+        return "No file was set aside."
+    return f"{number:,} file{'s were' if number > 1 else ' was'} set aside; {where} lists {'them' if number > 1 else 'it'} and why."

@@ -4,30 +4,33 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
-from imagestudy import compare, data, figures, runs
-from imagestudy.data import sources, splits
-from imagestudy.grids import Plan
-from imagestudy.halving import PLAIN, SCORE, Candidate
+from imagestudy import data, figures
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.recommendation.answer import Answer, name_of
+from imagestudy.core.text import about, escape
+from imagestudy.data import datasets, splits
+from imagestudy.experiments import runner
+from imagestudy.experiments.dependencies import is_derived
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.search import PLAIN, SCORE, Candidate
 from imagestudy.models import models
 from imagestudy.models.pretrained import starting_weights
-from imagestudy.recommendation.answer import Answer, name_of
 from imagestudy.remedies import remedies
-from imagestudy.runs.lineage import is_derived
-from imagestudy.tables import about, escape
 
 
 def say_answer(answer: Answer) -> str:
     """The recommendation with its interval, against plain training, as one paragraph of Markdown."""
-    best, level, plain = answer.best, answer.level, compare.level_of(answer.plain).interval(limits=(0.0, 1.0))
+    best, level, plain = answer.best, answer.level, comparisons.level_of(answer.plain).interval(limits=(0.0, 1.0))
     chose = sum(Candidate(r.spec.model.name, r.spec.remedy.name) == best for r in answer.chosen)
     remedy = (
         "without a remedy" if best.remedy == PLAIN else f"with the remedy **{escape(remedies.entry(best.remedy).facts['title'])}**"
     )
     return (
         f"Use model **{best.model}** {remedy}. Chosen anew in every run, such a choice reaches a balanced accuracy of "
-        f"**{compare.say_share(level)}** on test images that had no part in it, against {compare.say_share(plain)} for plain "
-        f"training of the same model: {compare.say_points(answer.gain.interval)}, {answer.gain.verdict}; "
-        f"{compare.say_n(level)}. This very candidate was the choice of {chose} of {len(answer.chosen)} runs.{say_price(answer)}"
+        f"**{comparisons.say_share(level)}** on test images that had no part in it, against {comparisons.say_share(plain)} for "
+        f"plain training of the same model: {comparisons.say_points(answer.gain.interval)}, {answer.gain.verdict}; "
+        f"{comparisons.say_n(level)}. This very candidate was the choice of {chose} of {len(answer.chosen)} runs."
+        f"{say_price(answer)}"
     )
 
 
@@ -78,8 +81,8 @@ def conclude(answer: Answer) -> str:
         verb = "is" if higher == 1 else "are"
         told = f"{higher} of {len(others)} others {verb} higher on the test images, and {near} cannot be told from it"
     return (
-        f"Use **{escape(name_of(answer.best))}**. Chosen so, the balanced accuracy is {compare.say_share(answer.level)}, "
-        f"{compare.say_points(answer.gain.interval)} against plain training ({answer.gain.verdict}); {told}."
+        f"Use **{escape(name_of(answer.best))}**. Chosen so, the balanced accuracy is {comparisons.say_share(answer.level)}, "
+        f"{comparisons.say_points(answer.gain.interval)} against plain training ({answer.gain.verdict}); {told}."
     )
 
 
@@ -99,7 +102,7 @@ def choices(answer: Answer) -> pd.DataFrame:
 
 def say_data(plan: Plan) -> str:
     """How many images of how many classes, how uneven, and how they are split, in two or three sentences."""
-    dataset = sources.load(plan.study.dataset)
+    dataset = datasets.load(plan.study.dataset)
     found = splits.describe(dataset.labels, dataset.classes)
     smallest = int(found.counts.min())
     said = (
@@ -123,7 +126,7 @@ def say_data(plan: Plan) -> str:
 
 def counts(plan: Plan) -> dict[str, Int64[np.ndarray, " class"]]:
     """All images of each class, in label order."""
-    dataset = sources.load(plan.study.dataset)
+    dataset = datasets.load(plan.study.dataset)
     return {"all images": splits.count(dataset.labels, len(dataset.classes))}
 
 
@@ -145,7 +148,7 @@ def caption(answer: Answer) -> str:
     redrawn = "splits" if answer.level.redrawn else "training subset, class order, initialization and batch order, and test images"
     corrected = "; they hold for another set of images (Nadeau & Bengio 2003)" if answer.level.redrawn else ""
     return (
-        f"95 % intervals, {compare.say_n(answer.level)}; redrawn: {redrawn}{corrected}. Bold: not distinguishable from the "
+        f"95 % intervals, {comparisons.say_n(answer.level)}; redrawn: {redrawn}{corrected}. Bold: not distinguishable from the "
         f"recommended one, as one of {max(1, len(answer.panel) - 1)} comparisons declared together."
     )
 
@@ -157,7 +160,7 @@ def say_cost(answer: Answer) -> str:
     number = len(answer.selection.trials)
     return (
         f"Behind the answer stand {number:,} trials and {len(trained)} trainings with the whole budget, which took "
-        f"{runs.say_duration(finals).removeprefix('about ')} of one core."
+        f"{runner.say_duration(finals).removeprefix('about ')} of one core."
     )
 
 

@@ -11,14 +11,15 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float
 
-from imagestudy import compare, stats
-from imagestudy.compare import Effect, Redrawn
+from imagestudy import stats
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.comparisons import Effect, Redrawn
+from imagestudy.analysis.recommendation.answer import Answer, class_names, name_of
+from imagestudy.core.text import escape
 from imagestudy.data import splits
-from imagestudy.halving import Candidate
-from imagestudy.recommendation.answer import Answer, class_names, name_of
-from imagestudy.records import Records, decided
+from imagestudy.experiments.records import Records, decided
+from imagestudy.experiments.search import Candidate
 from imagestudy.stats import ImagesNeeded, Interval, Needed, SpreadByStratum
-from imagestudy.tables import escape
 
 HalfWidth = Callable[[Float[np.ndarray, " class"]], float]
 
@@ -63,7 +64,7 @@ def say_deciding(
         margin: inside which a difference does not matter.
         redrawn: whether a share of all images is tested on in each run; else they are test images.
     """
-    name, runs = names[images.stratum], "" if needed.more_images else compare.say_needed(needed)
+    name, runs = names[images.stratum], "" if needed.more_images else comparisons.say_needed(needed)
     what, where = ("images", f", {splits.TEST_SHARE:.0%} of them to test on") if redrawn else ("test images", "")
     if images.more is not None:
         sooner = f"; {runs} would decide it, too" if runs else ""
@@ -83,7 +84,7 @@ def _say_out_of_reach(images: ImagesNeeded, needed: Needed, *, estimate: float, 
     if images.floor >= LEAST_SHOWN:
         said.append(f" (training alone gives ± {_points(images.floor)}, which only more runs make smaller)")
     said.append(f", where less than ± {_points(images.enough)} decides")
-    said.append(f"; {compare.say_needed(needed)} would." if needed.more_images else ".")
+    said.append(f"; {comparisons.say_needed(needed)} would." if needed.more_images else ".")
     if abs(estimate) < margin:
         said.append(f" The difference of {_points(abs(estimate))} points is inside the margin of {_points(margin)}: ")
         said.append("probably too small to matter.")
@@ -102,7 +103,7 @@ def _within_reach(needed: Needed, interval: Interval) -> Needed:
 
 
 def _effect(answer: Answer, other: Candidate) -> Effect | Redrawn:
-    return compare.difference(answer.cell(answer.best), answer.cell(other))
+    return comparisons.difference(answer.cell(answer.best), answer.cell(other))
 
 
 def _level(answer: Answer) -> float:
@@ -135,7 +136,9 @@ def _shared_half_width(apart: SpreadByStratum, times: Float[np.ndarray, " class"
 def _redrawn_half_width(answer: Answer, other: Candidate, effect: Redrawn) -> tuple[HalfWidth, Float[np.ndarray, " class"]]:
     """Half the width by how many times as many images each class has, and the images that each has, tested on or not."""
     interval = effect.interval(level=_level(answer))
-    parts, tested = _class_variances(*compare.paired(answer.cell(answer.best), answer.cell(other)), names=class_names(answer.plan))
+    parts, tested = _class_variances(
+        *comparisons.paired(answer.cell(answer.best), answer.cell(other)), names=class_names(answer.plan)
+    )
     shares = parts / parts.sum() if parts.any() else np.full(len(parts), 1 / len(parts))
 
     def half_width(times: Float[np.ndarray, " class"]) -> float:

@@ -12,10 +12,14 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.special import fdtri, gammaincinv
 
-from imagestudy import compare, grids, overview, stats, tables
-from imagestudy.compare import HEADLINE
+from imagestudy import stats
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.accuracy import ranking
+from imagestudy.analysis.comparisons import HEADLINE
+from imagestudy.core import text
+from imagestudy.experiments import grids
+from imagestudy.experiments.records import Records
 from imagestudy.models import models
-from imagestudy.records import Records
 
 REDRAWN, RESTART, TOGETHER, TEST_SET = "subset draw", "restart", "all four", "test set"
 MOVED: dict[str, tuple[str, ...]] = {
@@ -68,7 +72,7 @@ def _measure_model(cell: Records, records: Records) -> list[dict[str, object]]:
 
 def _total_effect(cell: Records, moved: Records) -> dict[str, int | float]:
     """Of streams: half the mean squared change of the score, and what is left of it without the finite test set's part."""
-    change = compare.shared_difference(cell, moved)
+    change = comparisons.shared_difference(cell, moved)
     squares = change.by_run**2 / 2
     sampled = [
         stats.measure_spread(one[None], weights=change.weights, strata=change.strata).between_images for one in change.values
@@ -79,8 +83,8 @@ def _total_effect(cell: Records, moved: Records) -> dict[str, int | float]:
 
 def _together(cell: Records) -> dict[str, int | float]:
     """Of all four streams: the variance between the runs as they are."""
-    score = compare.level_of(cell).by_run
-    (seen,) = overview.measure_spread(cell, score=HEADLINE).to_dict("records")
+    score = comparisons.level_of(cell).by_run
+    (seen,) = ranking.measure_spread(cell, score=HEADLINE).to_dict("records")
     runs = len(score)
     if runs < 2:
         return dict.fromkeys(("points", "low", "high", "endless", "freedom"), np.nan) | {"runs": runs}
@@ -93,8 +97,8 @@ def _test_set(cell: Records) -> dict[str, int | float]:
 
     It is a sum over images, Σ w² (v − the class's mean)² n/(n − 1), and has the crossed interval of such.
     """
-    effect = compare.shared_level(cell)
-    (seen,) = overview.measure_spread(cell, score=HEADLINE).to_dict("records")
+    effect = comparisons.shared_level(cell)
+    (seen,) = ranking.measure_spread(cell, score=HEADLINE).to_dict("records")
     squares = np.zeros_like(effect.values)
     for stratum in np.unique(effect.strata):
         inside = effect.strata == stratum
@@ -153,7 +157,7 @@ def shares(frame: pd.DataFrame) -> pd.DataFrame:
 def _say_share(part: dict, whole: dict) -> str:
     """`12 % [3, 47]`, with the interval of a ratio of variances; nothing is no share, and of nothing there is none."""
     if not part["points"] or not whole["points"] > 0:
-        return "0 %" if whole["points"] > 0 else tables.MISSING
+        return "0 %" if whole["points"] > 0 else text.MISSING
     share, low, high = (100 * ratio**2 for ratio in ratio_interval(part, whole))
     return f"{share:.0f} % [{low:.0f}, {high:.0f}]"
 
@@ -212,7 +216,7 @@ def say_redraw(frame: pd.DataFrame) -> str:
 def _say_ratio(model: str, rows: dict) -> str:
     above, below = rows.get(REDRAWN), rows.get("initialization")
     if not (above and below and above["points"] and below["points"]):
-        return f"{model} {tables.MISSING}"
+        return f"{model} {text.MISSING}"
     ratio, low, high = ratio_interval(above, below)
     return f"{model} {ratio:.1f} [{low:.1f}, {high:.1f}]"
 

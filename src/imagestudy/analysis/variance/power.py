@@ -6,15 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from imagestudy import compare, grids, stats
-from imagestudy.compare import Effect, Judged
-from imagestudy.errors import InputError
-from imagestudy.grids import Plan
-from imagestudy.imbalance import Shown
-from imagestudy.imbalance.gains import declared_remedies
-from imagestudy.imbalance.shown import PLAIN
-from imagestudy.records import Records
-from imagestudy.specs import RunSpec
+from imagestudy import stats
+from imagestudy.analysis import comparisons
+from imagestudy.analysis.comparisons import Effect
+from imagestudy.analysis.imbalance import Shown
+from imagestudy.analysis.imbalance.gains import declared_remedies
+from imagestudy.analysis.imbalance.selection import PLAIN
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records
+from imagestudy.stats import Judged
 
 STEPS = (10, 20, 50)
 """More runs that somebody may be ready to pay for."""
@@ -66,7 +69,7 @@ def judge_gains(plan: Plan, records: Records) -> list[Gain]:
     declared, margin = declared_remedies(shown, rank=0), plan.study.margin
     cells = {model: shown.cells(model) for model in plan.study.crossed}
     return [
-        _judge(model, remedy, compare.shared_difference(cell, own[PLAIN]), margin=margin, declared=declared)
+        _judge(model, remedy, comparisons.shared_difference(cell, own[PLAIN]), margin=margin, declared=declared)
         for model, own in cells.items()
         for remedy, cell in own.items()
         if PLAIN in own and remedy != PLAIN
@@ -75,7 +78,7 @@ def judge_gains(plan: Plan, records: Records) -> list[Gain]:
 
 def _judge(model: str, remedy: str, effect: Effect, *, margin: float, declared: int) -> Gain:
     spread = stats.measure_spread(effect.values, weights=effect.weights, strata=effect.strata, unit=effect.unit)
-    return Gain(model, remedy, compare.judge(effect, margin=margin, comparisons=declared), spread)
+    return Gain(model, remedy, comparisons.judge(effect, margin=margin, comparisons=declared), spread)
 
 
 def settle(gains: Sequence[Gain]) -> pd.DataFrame:

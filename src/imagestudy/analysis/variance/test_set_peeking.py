@@ -12,12 +12,14 @@ import pandas as pd
 from jaxtyping import Float, Int64
 from scipy.special import stdtrit
 
-from imagestudy import compare, grids, tables
-from imagestudy.errors import InputError, require_known
-from imagestudy.grids import Plan
+from imagestudy.analysis import comparisons
+from imagestudy.core import text
+from imagestudy.core.errors import InputError, require_known
+from imagestudy.core.specs import ProfileSpec, RunSpec
+from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.records import Records
 from imagestudy.models import models
-from imagestudy.records import Records
-from imagestudy.specs import ProfileSpec, RunSpec
 
 KIND = "diagnostic"
 PICKED_ON = {"test": 4, "validation": 3}
@@ -106,10 +108,10 @@ def _interval(values: Float[np.ndarray, " run"], *, least: float) -> dict[str, i
 
 def spread_out(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a model, and a column for each profile and what the look was picked on: points with their interval."""
-    said = [tables.fold_points(row) for _, row in frame.iterrows()]
+    said = [text.fold_points(row) for _, row in frame.iterrows()]
     columns = [f"{row['profile']}, {row['picked']}" for row in frame.to_dict("records")]
     told = frame.assign(said=said, column=columns)
-    wide = told.pivot_table(index="model", columns="column", values="said", sort=False, aggfunc="first").fillna(tables.MISSING)
+    wide = told.pivot_table(index="model", columns="column", values="said", sort=False, aggfunc="first").fillna(text.MISSING)
     return wide.rename_axis(columns=None).reset_index()
 
 
@@ -126,7 +128,7 @@ def say_same(records: Records) -> str:
 
 def last_gaps(records: Records) -> Float[np.ndarray, " run"]:
     """Test score at the last look minus the recorded one of the run with the same seeds, for each diagnostic run that has both."""
-    recorded = {record.spec.run_id: record.scores[compare.HEADLINE] for record in records.where(kind="run")}
+    recorded = {record.spec.run_id: record.scores[comparisons.HEADLINE] for record in records.where(kind="run")}
     pairs = [(record, record.spec.with_(kind="run").run_id) for record in records.where(kind=KIND)]
     return np.array(
         [r.arrays["curve"][-1, PICKED_ON["test"]] - recorded[same] for r, same in pairs if same in recorded], np.float64
@@ -142,7 +144,7 @@ def say_looks(frame: pd.DataFrame) -> str:
     test, honest = means["test"], means["validation"]
     return (
         f"As a mean over models and profiles, the best of {few} looks at the test set adds {test[few]:.1f} points, of {most} looks "
-        f"{test[most]:.1f}. Picked on validation, the best of {most} looks adds {tables.signed(honest[most])}."
+        f"{test[most]:.1f}. Picked on validation, the best of {most} looks adds {text.signed(honest[most])}."
     )
 
 
@@ -160,13 +162,13 @@ def say(frame: pd.DataFrame, *, gain: float) -> str:
     apart = max(float(np.ptp(rows)) for _, rows in test.groupby("profile"))
     told = (
         f"Picking the best of {int(frame['looks'].max())} looks on the test set adds {test.min():.1f} to {test.max():.1f} points, "
-        f"most with {' under '.join(most)}; picking it on validation adds {tables.signed(honest.min())} to "
-        f"{tables.signed(honest.max())}. Between two models under one profile the optimism differs by up to {apart:.1f} points."
+        f"most with {' under '.join(most)}; picking it on validation adds {text.signed(honest.min())} to "
+        f"{text.signed(honest.max())}. Between two models under one profile the optimism differs by up to {apart:.1f} points."
     )
     imbalanced = test[test.index.get_level_values("profile") != ProfileSpec().label]
     if imbalanced.empty or not np.isfinite(gain):
         return told
     return (
         f"{told} Under imbalance it is {imbalanced.mean():.1f} points as a mean over the models, where the median gain of a remedy "
-        f"over plain training of the same models is {tables.signed(100 * gain)}."
+        f"over plain training of the same models is {text.signed(100 * gain)}."
     )

@@ -19,10 +19,10 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
 
-from imagestudy.data.folders.making import cache_folder, making, naming_the_folder
-from imagestudy.data.folders.scans import Quarantined, digest_of
-from imagestudy.data.folders.walking import printable
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
+from imagestudy.data.cache import cache_folder, making, naming_the_folder
+from imagestudy.data.folders.file_tree import printable
+from imagestudy.data.folders.scan_report import Quarantined, digest_of
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 SAMPLE = 1 << 20

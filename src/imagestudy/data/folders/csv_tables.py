@@ -6,11 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from imagestudy.data.folders.listing import Listed, Listing
-from imagestudy.data.folders.parts import PARTS, settle_parts
-from imagestudy.data.folders.scans import Quarantined
-from imagestudy.data.folders.walking import printable, status
-from imagestudy.errors import InputError, require_known
+from imagestudy.core.errors import InputError, require_known
+from imagestudy.data.folders.file_tree import printable, status
+from imagestudy.data.folders.listing import PARTS, Listed, Listing, settle_parts
+from imagestudy.data.folders.scan_report import Quarantined
 
 NEEDED, ALLOWED = ("path", "label"), ("path", "label", "split", "group")
 SHOWN = 3

@@ -9,34 +9,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from imagestudy import paths
+from imagestudy.core import paths
+from imagestudy.core.errors import InputError
+from imagestudy.data.datasets import Dataset, sources
 from imagestudy.data.folders.archives import is_archive, title_of, unpack
-from imagestudy.data.folders.cache import open_dataset, recall, settle_listing
-from imagestudy.data.folders.decoding import UnreadableImageError, decode
+from imagestudy.data.folders.csv_tables import read_table
+from imagestudy.data.folders.decoded_cache import open_dataset, settle_listing
+from imagestudy.data.folders.file_tree import Walked, walk
 from imagestudy.data.folders.grouping import with_groups
-from imagestudy.data.folders.inspecting import CHECKING, Look, inspect_all
-from imagestudy.data.folders.judging import judge
 from imagestudy.data.folders.layouts import image_tables, read_layout, unwrap
 from imagestudy.data.folders.listing import Listing
-from imagestudy.data.folders.scans import Duplicate, Quarantined, Scan, ScannedImage
-from imagestudy.data.folders.tables import read_table
-from imagestudy.data.folders.walking import Walked, walk
-from imagestudy.data.sources import Dataset, sources
-from imagestudy.errors import InputError
-
-__all__ = [
-    "Duplicate",
-    "Quarantined",
-    "Scan",
-    "ScannedImage",
-    "UnreadableImageError",
-    "decode",
-    "find",
-    "load_folder",
-    "recall",
-    "scan",
-    "settle_folder",
-]
+from imagestudy.data.folders.scan_report import Quarantined, Scan
+from imagestudy.data.folders.scanning import CHECKING, Look, inspect_all
+from imagestudy.data.folders.validation import judge
 
 
 def scan(path: Path, *, group: str = "", burst: int = 0, workers: int | None = None) -> Scan:

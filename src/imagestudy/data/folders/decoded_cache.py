@@ -16,15 +16,15 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from imagestudy.core.errors import InputError
+from imagestudy.core.files import put
+from imagestudy.data.cache import cache_folder, making, naming_the_folder
+from imagestudy.data.datasets import Dataset
 from imagestudy.data.folders.grouping import number_groups
-from imagestudy.data.folders.inspecting import Look, Seen, inspect_all
-from imagestudy.data.folders.judging import judge
 from imagestudy.data.folders.listing import Listing
-from imagestudy.data.folders.making import cache_folder, making, naming_the_folder
-from imagestudy.data.folders.scans import Scan, digest_of, from_json, to_json
-from imagestudy.data.sources import Dataset
-from imagestudy.errors import InputError
-from imagestudy.writing import put
+from imagestudy.data.folders.scan_report import Scan, digest_of, from_json, to_json
+from imagestudy.data.folders.scanning import Look, Seen, inspect_all
+from imagestudy.data.folders.validation import judge
 
 DECODING_VERSION = 1
 """Raised when a mend in `decoding` changes pixels."""

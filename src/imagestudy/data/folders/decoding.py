@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from imagestudy.errors import require_known
+from imagestudy.core.errors import require_known
 
 Image.init()
 FORMATS = tuple(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from imagestudy.data.folders.decoding import SUFFIXES
-from imagestudy.data.folders.scans import Quarantined
+from imagestudy.data.folders.scan_report import Quarantined
 
 HIDDEN = {"__macosx", "thumbs.db", "desktop.ini"}
 UNREAD_SUFFIXES = {".heic", ".heif", ".psd", ".svg", ".tga", ".dcm", ".pcx"}

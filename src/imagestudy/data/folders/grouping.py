@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from imagestudy.core.errors import InputError
 from imagestudy.data.folders.listing import Listing
-from imagestudy.errors import InputError
 
 UNMATCHED_NOTE = "images in whose path the group's expression finds nothing: each stands for itself"
 

@@ -8,13 +8,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from imagestudy.data.folders.listing import Listed, Listing
-from imagestudy.data.folders.parts import PARTS, settle_parts
-from imagestudy.data.folders.scans import Quarantined, say_quarantined
-from imagestudy.data.folders.tables import is_table
-from imagestudy.data.folders.walking import File, Walked
-from imagestudy.data.sources import TEST, TRAIN, VALIDATION
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
+from imagestudy.data.datasets import TEST, TRAIN, VALIDATION
+from imagestudy.data.folders.csv_tables import is_table
+from imagestudy.data.folders.file_tree import File, Walked
+from imagestudy.data.folders.listing import PARTS, Listed, Listing, settle_parts
+from imagestudy.data.folders.scan_report import Quarantined, say_quarantined
 
 PICTURES = "images"
 COMPANIONS = {"mask", "masks", "annotations", "segmentation", "segmentations"}

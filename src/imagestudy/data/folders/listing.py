@@ -1,10 +1,11 @@
 """The images of a folder with class, part and group, as its layout or its table says; no image is opened."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from imagestudy.data.folders.scans import Quarantined, digest_of
+from imagestudy.data.datasets import TEST, TRAIN, VALIDATION
+from imagestudy.data.folders.scan_report import Quarantined, digest_of
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,29 @@ class Listing:
         return digest_of(
             [self.root, self.title, len(self.images), *files, *others, *sorted(self.notes.items()), *sorted(self.imageless.items())]
         )
+
+
+PARTS = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "eval", "evaluation"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+
+VALIDATION_AS_TEST_NOTE = "images of the validation part: they are the test part, since there is no other"
+
+ONLY_TRAIN_NOTE = "images said to be for training: parts are drawn, since there are no others"
+
+
+def settle_parts(listed: list[Listed], notes: Counter[str]) -> list[Listed]:
+    """The images with the parts that a study can use: a lone validation part becomes the test part, a lone training part none.
+
+    What was changed is added to `notes`.
+    """
+    parts = {image.part for image in listed}
+    if parts == {TRAIN, VALIDATION}:
+        notes[VALIDATION_AS_TEST_NOTE] += sum(image.part == VALIDATION for image in listed)
+        return [replace(image, part=TEST if image.part == VALIDATION else TRAIN) for image in listed]
+    if parts == {TRAIN}:
+        notes[ONLY_TRAIN_NOTE] += len(listed)
+        return [replace(image, part=None) for image in listed]
+    return listed

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from imagestudy.data.folders.decoding import Facts, UnreadableImageError, look
 from imagestudy.data.folders.listing import Listing
-from imagestudy.data.folders.scans import DIGEST_BYTES
+from imagestudy.data.folders.scan_report import DIGEST_BYTES
 
 CHUNK_BYTES = 4_000_000
 """Of decoded images that one task hands over."""

@@ -1,16 +1,16 @@
 """From what the files turned out to be to the scan: duplicates, contradictions, and whether a study is possible at all."""
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from imagestudy.data.folders.inspecting import Seen
+from imagestudy.core.errors import InputError
+from imagestudy.data.datasets import TEST, TRAIN, VALIDATION
 from imagestudy.data.folders.listing import Listing
-from imagestudy.data.folders.natural import natural_key
-from imagestudy.data.folders.scans import Duplicate, Quarantined, Scan, ScannedImage, digest_of, say_quarantined
-from imagestudy.data.sources import TEST, TRAIN, VALIDATION
-from imagestudy.errors import InputError
+from imagestudy.data.folders.scan_report import Duplicate, Quarantined, Scan, ScannedImage, digest_of, say_quarantined
+from imagestudy.data.folders.scanning import Seen
 
 LEAST_IMAGES = 3
 """Of a class: one each to train, validate and test."""
@@ -151,3 +151,9 @@ def _check_split(labels: set[str], images: Sequence[ScannedImage], *, where: str
 
 def _some(names: Sequence[str], *, between: str = ", ") -> str:
     return between.join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
+    """A key for sorting: digits by their value, letters without regard to case, equal ones by the plain name."""
+    pieces = re.split(r"([0-9]+)", name)
+    return tuple((0, int(piece), "") if piece.isdecimal() else (1, 0, piece.casefold()) for piece in pieces if piece), name

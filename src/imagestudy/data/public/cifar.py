@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from imagestudy.data.download import RemoteFile
-from imagestudy.data.public.origin import Known, Origin, Piece, obtain
+from imagestudy.core.download import RemoteFile
+from imagestudy.core.errors import InputError
+from imagestudy.data.datasets import TEST, TRAIN, Dataset, sources
+from imagestudy.data.public.remote import Known, Origin, Piece, obtain
 from imagestudy.data.public.unpacking import untar
-from imagestudy.data.sources import TEST, TRAIN, Dataset, sources
-from imagestudy.errors import InputError
 
 SIDE = 32
 PIXEL_BYTES = 3 * SIDE * SIDE

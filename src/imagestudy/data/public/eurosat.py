@@ -5,12 +5,12 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from imagestudy.data.download import RemoteFile
-from imagestudy.data.folders.inspecting import Look
-from imagestudy.data.public.decoded import decode_files
-from imagestudy.data.public.origin import Known, Origin, Piece, obtain
+from imagestudy.core.download import RemoteFile
+from imagestudy.data.datasets import Dataset, sources
+from imagestudy.data.folders.scanning import Look
+from imagestudy.data.public.image_files import decode_files
+from imagestudy.data.public.remote import Known, Origin, Piece, obtain
 from imagestudy.data.public.unpacking import unzip
-from imagestudy.data.sources import Dataset, sources
 
 FOLDER = "2750"
 SIDE = 64

@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Int64
 from pydantic import Field
 
-from imagestudy.data.download import RemoteFile
-from imagestudy.data.folders.inspecting import Look
-from imagestudy.data.public.decoded import decode_files
-from imagestudy.data.public.origin import Known, Origin, Piece, obtain
+from imagestudy.core.download import RemoteFile
+from imagestudy.data.datasets import TEST, TRAIN, Dataset, sources
+from imagestudy.data.folders.scanning import Look
+from imagestudy.data.public.image_files import decode_files
+from imagestudy.data.public.remote import Known, Origin, Piece, obtain
 from imagestudy.data.public.unpacking import unzip
-from imagestudy.data.sources import TEST, TRAIN, Dataset, sources
 
 TRAINING, TESTING, ANSWERS = "GTSRB/Training", "GTSRB/Final_Test/Images", "GT-final_test.csv"
 SERVER = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/"

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from imagestudy.data.folders.cache import DECODING_VERSION
-from imagestudy.data.folders.inspecting import Look, inspect_all
+from imagestudy.core.errors import InputError
+from imagestudy.data.cache import cache_folder, making
+from imagestudy.data.folders.decoded_cache import DECODING_VERSION
 from imagestudy.data.folders.listing import Listed, Listing
-from imagestudy.data.folders.making import cache_folder, making
-from imagestudy.data.folders.scans import digest_of
-from imagestudy.errors import InputError
+from imagestudy.data.folders.scan_report import digest_of
+from imagestudy.data.folders.scanning import Look, inspect_all
 
 IMAGES = "images.npy"
 

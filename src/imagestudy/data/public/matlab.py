@@ -11,10 +11,10 @@ from jaxtyping import UInt8
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from imagestudy.data.download import RemoteFile
-from imagestudy.data.public.origin import Known, Origin, Piece, obtain
-from imagestudy.data.sources import TEST, TRAIN, Dataset, sources
-from imagestudy.errors import InputError
+from imagestudy.core.download import RemoteFile
+from imagestudy.core.errors import InputError
+from imagestudy.data.datasets import TEST, TRAIN, Dataset, sources
+from imagestudy.data.public.remote import Known, Origin, Piece, obtain
 
 FACE_SIDE, PERSONS, FACES_EACH = 64, 40, 10
 

@@ -12,11 +12,11 @@ from string import ascii_lowercase
 import numpy as np
 from jaxtyping import Int8, Int64, UInt8
 
-from imagestudy.data.download import RemoteFile
-from imagestudy.data.public.origin import Known, Origin, Piece, obtain
+from imagestudy.core.download import RemoteFile
+from imagestudy.core.errors import InputError
+from imagestudy.data.datasets import TEST, TRAIN, Dataset, sources
+from imagestudy.data.public.remote import Known, Origin, Piece, obtain
 from imagestudy.data.public.unpacking import gunzip, unzip_and_gunzip
-from imagestudy.data.sources import TEST, TRAIN, Dataset, sources
-from imagestudy.errors import InputError
 
 HEADER_BYTES = {1: 8, 3: 16}
 BYTES_OF = {1: 0x801, 3: 0x803}

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagestudy import paths
-from imagestudy.data.download import NotFetchedError, RemoteFile, fetch, hold
+from imagestudy.core import paths
+from imagestudy.core.download import NotFetchedError, RemoteFile, fetch, hold
 from imagestudy.data.public.unpacking import unpack_whole
 
 

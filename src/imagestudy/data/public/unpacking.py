@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
 
 
 def unpack_whole(archive: Path, folder: Path, gives: tuple[str, ...], unpack: Callable[[Path, Path], None]) -> None:

@@ -66,7 +66,7 @@ def _clean_context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["imagestudy.runs"])
+    context.set_forkserver_preload(["imagestudy.experiments.runner"])
     return context
 
 

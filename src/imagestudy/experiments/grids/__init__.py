@@ -4,8 +4,8 @@ Nothing here trains or loads. A cell is everything of a run but its seed; all ce
 comparison is paired.
 """
 
-from imagestudy.grids.accuracy import LONGER, RATES, accuracy, all_members, costs, longer, recipes, trains_once
-from imagestudy.grids.cells import (
+from imagestudy.experiments.grids.accuracy import LONGER, RATES, accuracy, all_members, costs, longer, recipes, trains_once
+from imagestudy.experiments.grids.cells import (
     DECIDING,
     LISTING,
     TRADITIONAL,
@@ -18,7 +18,7 @@ from imagestudy.grids.cells import (
     remedy_of,
     training_of,
 )
-from imagestudy.grids.families import (
+from imagestudy.experiments.grids.families import (
     ABLATIONS,
     NOISE,
     OVERFIT_IMAGES,
@@ -34,7 +34,8 @@ from imagestudy.grids.families import (
     probe_cell,
     probe_dataset,
 )
-from imagestudy.grids.imbalanced import (
+from imagestudy.experiments.grids.frameworks import TWIN_REMEDIES, TWINS, frameworks, twin_cell, twin_costs, twins
+from imagestudy.experiments.grids.imbalance import (
     RESTARTED,
     as_many_balanced,
     at_scale,
@@ -51,66 +52,4 @@ from imagestudy.grids.imbalanced import (
     ungrouped,
     without_groups,
 )
-from imagestudy.grids.opening import NEEDED, everything, notebooks, open_study
-from imagestudy.grids.twins import TWIN_REMEDIES, TWINS, frameworks, twin_cell, twin_costs, twins
-
-__all__ = [
-    "ABLATIONS",
-    "DECIDING",
-    "LISTING",
-    "LONGER",
-    "NEEDED",
-    "NOISE",
-    "OVERFIT_IMAGES",
-    "OVERFIT_PASSES",
-    "PROBE_RUNS_BESIDE",
-    "RATES",
-    "RESTARTED",
-    "STEPS",
-    "TRADITIONAL",
-    "TWINS",
-    "TWIN_REMEDIES",
-    "Plan",
-    "ablation",
-    "accuracy",
-    "all_members",
-    "as_many_balanced",
-    "at_scale",
-    "baselines",
-    "cell",
-    "costs",
-    "curve_profiles",
-    "curve_remedies",
-    "curves",
-    "diagnostics",
-    "everything",
-    "frameworks",
-    "imbalance",
-    "imbalanced_profiles",
-    "inside",
-    "longer",
-    "loss_to_imbalance",
-    "members",
-    "model_spec",
-    "notebooks",
-    "open_study",
-    "overfit",
-    "plain",
-    "preprocessing",
-    "preprocessing_settings",
-    "probe",
-    "probe_cell",
-    "probe_dataset",
-    "recipes",
-    "remedies_of",
-    "remedy_of",
-    "scale_profiles",
-    "spread",
-    "training_of",
-    "trains_once",
-    "twin_cell",
-    "twin_costs",
-    "twins",
-    "ungrouped",
-    "without_groups",
-]
+from imagestudy.experiments.grids.plan import open_study

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from imagestudy.grids.cells import Plan, cell, imbalanced_profiles, members, model_spec, remedies_of, remedy_of
+from imagestudy.core.specs import TRIAL_SEED, Choice, ProfileSpec, RunSpec
+from imagestudy.experiments.grids.cells import Plan, cell, imbalanced_profiles, members, model_spec, remedies_of, remedy_of
 from imagestudy.models import models
 from imagestudy.remedies import remedy
-from imagestudy.specs import TRIAL_SEED, Choice, ProfileSpec, RunSpec
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 """Learning rates that are tried for the recipe that all networks share."""

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagestudy import data
-from imagestudy.errors import InputError, place
-from imagestudy.learners import followed_remedies
+from imagestudy.core.errors import InputError, place
+from imagestudy.core.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
+from imagestudy.experiments.study import Effort, Study
 from imagestudy.models import at_budget, models
-from imagestudy.specs import Choice, Effort, ModelSpec, ProfileSpec, RunSpec, Study, TrainingSpec
+from imagestudy.training import followed_remedies
 
 DECIDING = {"ann": "mlp", "cnn": "resnet", "rnn": "bilstm", "transformer": "vit"}
 TRADITIONAL = {"ann": "perceptron", "cnn": "lenet", "rnn": "elman"}

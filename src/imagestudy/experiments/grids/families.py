@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from imagestudy import data
-from imagestudy.errors import InputError
-from imagestudy.grids.cells import DECIDING, Plan, cell, model_spec, repeat, training_of
-from imagestudy.specs import Choice, PreprocessingSpec, ProfileSpec, RunSpec
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice, PreprocessingSpec, ProfileSpec, RunSpec
+from imagestudy.data import datasets
+from imagestudy.experiments.grids.cells import DECIDING, Plan, cell, model_spec, repeat, training_of
 
 NOISE = Choice(name="gaussian", options={"sigma": 0.3})
 OVERFIT_IMAGES = 40
@@ -75,7 +75,7 @@ def preprocessing(plan: Plan) -> list[RunSpec]:
 
 def probe_dataset(distance: int) -> Choice:
     """The long-range probe with its marks so many rows apart."""
-    return data.sources.sources.stamp(Choice(name="probe", options={"distance": distance}))
+    return datasets.sources.stamp(Choice(name="probe", options={"distance": distance}))
 
 
 def probe_cell(plan: Plan, model: str, distance: int) -> list[RunSpec]:

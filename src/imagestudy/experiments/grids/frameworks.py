@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from imagestudy.grids.cells import DECIDING, Plan, cell, imbalanced_profiles, remedy_of, training_of
+from imagestudy.core.specs import Choice, ProfileSpec, RunSpec
+from imagestudy.experiments.grids.cells import DECIDING, Plan, cell, imbalanced_profiles, remedy_of, training_of
 from imagestudy.models import models
 from imagestudy.models.keras import is_installed
-from imagestudy.specs import Choice, ProfileSpec, RunSpec
 
 TWINS = {models.entry(name).facts["twin"]: name for name in models.names(kind="keras")}
 """PyTorch model → the same model in Keras."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from imagestudy import data
-from imagestudy.grids.cells import (
+from imagestudy.core.specs import SEED_STREAMS, Choice, ProfileSpec, RunSpec
+from imagestudy.experiments.grids.cells import (
     DECIDING,
     TRADITIONAL,
     Plan,
@@ -15,8 +16,7 @@ from imagestudy.grids.cells import (
     remedies_of,
     remedy_of,
 )
-from imagestudy.learners import followed_remedies
-from imagestudy.specs import SEED_STREAMS, Choice, ProfileSpec, RunSpec
+from imagestudy.training import followed_remedies
 
 RESTARTED = ("init", "batches")
 """The streams that move together where somebody trains again on the same images, as with "another seed" is mostly meant."""

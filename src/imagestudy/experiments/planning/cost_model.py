@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from imagestudy import halving
+from imagestudy.core.specs import Choice, ModelSpec, RunSpec, TrainingSpec
 from imagestudy.data import splits
-from imagestudy.data.sources import Dataset
-from imagestudy.learners import followed_remedies, make_learner
+from imagestudy.data.datasets import Dataset
+from imagestudy.experiments import search
+from imagestudy.experiments.durations import BOTH_WAYS
+from imagestudy.experiments.execute import MOST_TIMED, TIMINGS, curve_points
 from imagestudy.models import at_budget
-from imagestudy.runs.durations import BOTH_WAYS
-from imagestudy.runs.recording import MOST_TIMED, TIMINGS, curve_points
-from imagestudy.specs import Choice, ModelSpec, RunSpec, TrainingSpec
+from imagestudy.training import followed_remedies, make_learner
 
 REMEDIES = ("none", "balanced_sampler", "class_weights", "balanced_softmax", "mixup_drw", "logit_adjustment")
 DERIVED = ("logit_adjustment",)
@@ -117,7 +117,7 @@ def estimate(speeds: dict[str, float], work: Work, *, images_seen: int, runs: in
     each = {model: 1 / speed for model, speed in speeds.items()}
     mean, slowest, together = sum(each.values()) / len(each), max(each.values()), sum(each.values())
     run = images_seen + work.looked_at(images_seen) / BOTH_WAYS
-    trials = [images_seen / halving.ETA ** (RUNGS - rung) + work.validation / BOTH_WAYS for rung in range(RUNGS)]
+    trials = [images_seen / search.ETA ** (RUNGS - rung) + work.validation / BOTH_WAYS for rung in range(RUNGS)]
     rungs = mean * sum(number * seen for number, seen in zip(_count_trials(len(each)), trials, strict=True))
     kept = slowest * (images_seen + work.validation / BOTH_WAYS)
     alone = together * (images_seen + work.timed / BOTH_WAYS) + kept + work.once_s
@@ -127,5 +127,5 @@ def estimate(speeds: dict[str, float], work: Work, *, images_seen: int, runs: in
 def _count_trials(networks: int) -> list[int]:
     """Trainings in each rung of one run; later on, behind each candidate that follows from another there may be one more."""
     candidates = len(REMEDIES) * networks
-    going_on = [halving.kept_after(rung, rungs=RUNGS, candidates=candidates, finalists=FINALISTS) for rung in range(RUNGS - 1)]
+    going_on = [search.kept_after(rung, rungs=RUNGS, candidates=candidates, finalists=FINALISTS) for rung in range(RUNGS - 1)]
     return [(len(REMEDIES) - len(DERIVED)) * networks, *going_on]

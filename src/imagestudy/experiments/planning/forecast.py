@@ -7,12 +7,14 @@ slowest going on.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imagestudy import grids, halving, paths, runs
-from imagestudy.executors import available_cores
-from imagestudy.grids import Plan
-from imagestudy.runs.lineage import is_derived
-from imagestudy.specs import RunSpec
-from imagestudy.store import RunStore
+from imagestudy.analysis import catalog
+from imagestudy.core import paths
+from imagestudy.core.specs import RunSpec
+from imagestudy.experiments import runner, search
+from imagestudy.experiments.dependencies import is_derived
+from imagestudy.experiments.executors.local import available_cores
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.store import RunStore
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ def look_ahead(plan: Plan, *, workers: int | None = None) -> Outlook:
     Raises:
         InputError: as `halving.ahead`.
     """
-    asked, unsettled = halving.ahead(plan) if "13_recommendation" in grids.notebooks(plan) else ([], [])
-    certain = _trainings(plan, [*grids.everything(plan), *asked])
+    asked, unsettled = search.ahead(plan) if "13_recommendation" in catalog.notebooks(plan) else ([], [])
+    certain = _trainings(plan, [*catalog.everything(plan), *asked])
     known = {spec.run_id for spec in certain}
     open_ = [[spec for spec in _trainings(plan, one.among) if spec.run_id not in known] for one in unsettled]
     seconds = _price(plan, [*certain, *(spec for pool in open_ for spec in pool)])
@@ -50,17 +52,17 @@ def look_ahead(plan: Plan, *, workers: int | None = None) -> Outlook:
 
 
 def _trainings(plan: Plan, specs: Sequence[RunSpec]) -> list[RunSpec]:
-    return [spec for spec in runs.missing(specs, study=plan.name) if not is_derived(spec)]
+    return [spec for spec in runner.missing(specs, study=plan.name) if not is_derived(spec)]
 
 
 def _price(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, float]:
     store = RunStore(paths.store_file(plan.name))
-    return {spec.run_id: seconds for spec, seconds in zip(specs, runs.estimate_each(specs, store), strict=True)}
+    return {spec.run_id: seconds for spec, seconds in zip(specs, runner.estimate_each(specs, store), strict=True)}
 
 
 def say_outlook(plan: Plan, outlook: Outlook) -> str:
     """How many trainings are missing and about how long they take, in one sentence."""
-    head, file, duration = f"Study {plan.name}:", paths.store_file(plan.name), runs.say_duration(outlook.seconds)
+    head, file, duration = f"Study {plan.name}:", paths.store_file(plan.name), runner.say_duration(outlook.seconds)
     if not outlook.most:
         return f"{head} nothing is missing, all trainings are recorded in {file}."
     if outlook.most > outlook.certain:

@@ -11,19 +11,20 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from imagestudy import paths, planned, writing
-from imagestudy.data import folders, sources
-from imagestudy.data.download import NotFetchedError
+from imagestudy.core import files, paths
+from imagestudy.core.download import NotFetchedError
+from imagestudy.core.errors import InputError
+from imagestudy.core.specs import Choice
+from imagestudy.data import datasets, folders
+from imagestudy.data.datasets import Dataset
 from imagestudy.data.folders import Scan
-from imagestudy.data.sources import Dataset
-from imagestudy.data.weights import fetch_weights
-from imagestudy.errors import InputError
-from imagestudy.executors import available_cores
+from imagestudy.experiments.executors.local import available_cores
+from imagestudy.experiments.planning import study_file
+from imagestudy.experiments.planning.cost_model import FINALISTS, REMEDIES, RUNGS, Work, estimate, measure
+from imagestudy.experiments.planning.study_file import LACKING, PRETRAINED
 from imagestudy.models import at_budget, check_size
 from imagestudy.models.pretrained import WEIGHTS
-from imagestudy.planned import LACKING, PRETRAINED
-from imagestudy.pricing import FINALISTS, REMEDIES, RUNGS, Work, estimate, measure
-from imagestudy.specs import Choice
+from imagestudy.models.pretrained_weights import fetch_weights
 
 NETWORKS = ("mlp", "resnet", "bilstm", "vit")
 LEAST_PRETRAINED = 10_000
@@ -75,24 +76,24 @@ def plan_study(path: Path, *, name: str | None, budget: str) -> Path:
         InputError: as `folders.scan`; a name or budget that is not allowed; results that cannot be written; a plan of that name for
             other images or another budget.
     """
-    allowed_s, file = planned.seconds_of(budget), planned.file_of(path, name=name)
-    writing.require_writable(file.parent, variable=paths.RESULTS_VARIABLE)
+    allowed_s, file = study_file.seconds_of(budget), study_file.file_of(path, name=name)
+    files.require_writable(file.parent, variable=paths.RESULTS_VARIABLE)
     place = folders.find(str(path))
-    settled = sources.settle(Choice(name="folder", options={"path": str(place)}))
+    settled = datasets.settle(Choice(name="folder", options={"path": str(place)}))
     content = str(settled.options["content"])
     if file.is_file():
-        planned.require_same(file, content=content, budget=budget)
-        planned.renew_path(file, place)
+        study_file.require_same(file, content=content, budget=budget)
+        study_file.renew_path(file, place)
         return file
     side = fitting_side(folders.recall(content))
-    dataset = sources.load(sources.settle(Choice(name="folder", options={"path": str(place), "side": side})))
+    dataset = datasets.load(datasets.settle(Choice(name="folder", options={"path": str(place), "side": side})))
     params = fitting_params(dataset)
     own = {model: measure(model, dataset, params=params) for model in NETWORKS}
     work, too_slow = invite_classical(dataset, allowed_s=allowed_s, cores=available_cores())
     speeds, left_out = invite_pretrained(own, dataset, work, allowed_s=allowed_s, cores=available_cores())
     offer = fit(speeds, work, allowed_s=allowed_s, cores=available_cores())
     study = write_study(place, name=file.parent.name, offer=offer, dataset=dataset, params=params, left_out=left_out | too_slow)
-    writing.put(file, f"{planned.head_of(content, budget)}\n{study}")
+    files.put(file, f"{study_file.head_of(content, budget)}\n{study}")
     return file
 
 

@@ -5,27 +5,18 @@
 
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
-from imagestudy import paths, writing
-from imagestudy.data import folders, sources, splits
-from imagestudy.data.folders.cache import folder_of
-from imagestudy.data.folders.inspecting import Look
-from imagestudy.data.weights import remote_weights
-from imagestudy.errors import InputError
-from imagestudy.grids import Plan
-from imagestudy.models.pretrained import WEIGHTS
+from imagestudy.core import files, paths
+from imagestudy.core.errors import InputError
 
 PRETRAINED = "resnet18"
 LACKING = "its weights were not in the data folder and could not be fetched"
 """How the reason begins for which a plan leaves the pretrained network out; with the weights there, it is no reason any more."""
 PUBLISHED = "published"
 """The folder of the results that come with the project lies beside those of the studies."""
-SHOWN = 8
-"""Classes that are named on the terminal."""
 UNITS = {"s": 1, "m": 60, "h": 3_600}
 BUDGET = r"(\d+(?:\.\d+)?)\s*([smh])"
 HEAD = re.compile(rf"# Planned for (\S+) in\s+({BUDGET})\s*\.")
@@ -112,7 +103,7 @@ def renew_path(file: Path, place: Path) -> None:
         return
     if node is not None and node.value != str(place):
         said = yaml.safe_dump(str(place), default_style='"', allow_unicode=True, width=math.inf).strip()
-        writing.put(file, f"{text[: node.start_mark.index]}{said}{text[node.end_mark.index :]}")
+        files.put(file, f"{text[: node.start_mark.index]}{said}{text[node.end_mark.index :]}")
 
 
 def _find(node: yaml.Node | None, *keys: str) -> yaml.ScalarNode | None:
@@ -122,42 +113,3 @@ def _find(node: yaml.Node | None, *keys: str) -> yaml.ScalarNode | None:
             return None
         node = next((value for name, value in node.value if name.value == key), None)
     return node if isinstance(node, yaml.ScalarNode) else None
-
-
-def say_late_weights(plan: Plan, file: Path) -> str:
-    """That the pretrained network could take part by now, and how; empty if the plan has it, or has another reason."""
-    weights = paths.weights_folder() / remote_weights(WEIGHTS).name
-    if not plan.study.left_out.get(PRETRAINED, "").startswith(LACKING) or not weights.is_file():
-        return ""
-    return (
-        f"This plan leaves {PRETRAINED} out because its weights could not be had; they are here now. To plan anew with it, remove "
-        f"{file} and give the same command again."
-    )
-
-
-def say_images(plan: Plan) -> str:
-    """What a plan's images are, in a sentence for the terminal, and which file lists what was set aside in a person's folder."""
-    dataset, options = sources.load(plan.study.dataset), plan.study.dataset.options
-    found = splits.describe(dataset.labels, dataset.classes)
-    said = (
-        f"The images: {len(dataset.labels):,} of {len(dataset.classes)} classes ({_say_some(dataset.classes)}), the largest "
-        f"{found.ratio:.1f} times the smallest."
-    )
-    if plan.study.dataset.name != "folder":
-        return said
-    look = Look(int(options["side"]), str(options["fit"]), str(options["colours"]))
-    return f"{said} {say_set_aside(plan, where=str(folder_of(str(options['content']), look) / 'scan.json'))}"
-
-
-def _say_some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-
-
-def say_set_aside(plan: Plan, *, where: str) -> str:
-    """How many files of a person's folder are not used, and `where` they are listed; empty for a known set."""
-    if plan.study.dataset.name != "folder":
-        return ""
-    number = len(folders.recall(str(plan.study.dataset.options["content"])).quarantined)
-    if not number:
-        return "No file was set aside."
-    return f"{number:,} file{'s were' if number > 1 else ' was'} set aside; {where} lists {'them' if number > 1 else 'it'} and why."

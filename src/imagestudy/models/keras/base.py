@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from imagestudy.models.network import Shape
+from imagestudy.models.base import Shape
 
 
 @dataclass(frozen=True)

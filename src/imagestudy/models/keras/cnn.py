@@ -3,11 +3,11 @@
 from math import prod
 from typing import Any
 
+from imagestudy.models.base import Shape, Width, models
 from imagestudy.models.cnn import grid_size, strides
-from imagestudy.models.keras.backend import start
+from imagestudy.models.keras.base import Draws, KerasNetwork
 from imagestudy.models.keras.layers import batch_norm, pool
-from imagestudy.models.keras.network import Draws, KerasNetwork
-from imagestudy.models.network import Shape, Width, models
+from imagestudy.models.keras.runtime import start
 
 
 def _enter(shape: Shape) -> Any:

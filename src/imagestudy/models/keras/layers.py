@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from imagestudy.models.network import BatchNorm
+from imagestudy.models.base import BatchNorm
 
 TORCH_NORM = BatchNorm(1)
 """Whose settings the Keras one takes."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from imagestudy.errors import InputError
+from imagestudy.core.errors import InputError
 
 HOW_TO_INSTALL = "pip install 'tensorflow>=2.20' (without a GPU on x86: 'tensorflow-cpu>=2.20')"
 SETTINGS = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}

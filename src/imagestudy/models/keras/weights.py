@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from imagestudy.models.keras.network import KerasNetwork
-from imagestudy.models.network import BatchNorm, Network
+from imagestudy.models.base import BatchNorm, Network
+from imagestudy.models.keras.base import KerasNetwork
 
 Order = Callable[[np.ndarray], np.ndarray]
 WITH_WEIGHTS = (nn.Conv2d, nn.Linear, BatchNorm)

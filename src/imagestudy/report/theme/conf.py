@@ -9,7 +9,7 @@ _site = json.loads((Path(__file__).parent / "site.json").read_text(encoding="utf
 project = _site["study"]
 html_title = _site["title"]
 author = ""
-extensions = ["myst_nb", "sphinx-mathjax-offline", "sphinx.ext.mathjax", "imagestudy.report.pages"]
+extensions = ["myst_nb", "sphinx-mathjax-offline", "sphinx.ext.mathjax", "imagestudy.report.sphinx_tables"]
 exclude_patterns = ["static"]
 smartquotes = False
 

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from imagestudy.learners.descent import LEARNING_RATE, WEIGHT_DECAY
-from imagestudy.learners.keras_descent import adamw, make_optimizer
+from imagestudy.core.specs import ModelSpec
 from imagestudy.models import KerasNetwork, build
 from imagestudy.models.keras import start
 from imagestudy.models.keras.layers import batch_norm, pool
-from imagestudy.specs import ModelSpec
+from imagestudy.training.keras.optimizer import adamw, make_optimizer
+from imagestudy.training.optimizer import LEARNING_RATE, WEIGHT_DECAY
 
 INPUTS, OUTPUTS = 400, 100
 """Units of the dense layer whose initial weights are measured; 40,000 weights come within 1 % of their limit."""

@@ -10,22 +10,22 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
-from imagestudy import metrics
-from imagestudy.data import augment
-from imagestudy.errors import InputError, place
-from imagestudy.learners.classical import Beside, Images, Labels, log_softmax
-from imagestudy.learners.descent import LEARNING_RATE, WEIGHT_DECAY
-from imagestudy.learners.heap import keep_freed_memory
-from imagestudy.learners.keras_descent import KerasDescent
-from imagestudy.learners.keras_losses import KERAS_COSTS, keras_loss
-from imagestudy.learners.network import PREDICT_BATCH, channels_first, measure_channels
-from imagestudy.learners.tracker import CURVE_POINTS, Tracker
+from imagestudy.core.errors import InputError, place
+from imagestudy.core.seeding import generator, make_torch_deterministic, torch_generator
+from imagestudy.core.specs import Choice, RunSpec
+from imagestudy.data import augmentation
+from imagestudy.metrics import classification
 from imagestudy.models import KerasNetwork, build
 from imagestudy.models.keras import start
 from imagestudy.remedies import Remedy, losses, remedies, remedy
 from imagestudy.remedies.sampling import count_steps
-from imagestudy.seeding import generator, make_torch_deterministic, torch_generator
-from imagestudy.specs import Choice, RunSpec
+from imagestudy.training.history import CURVE_POINTS, Tracker
+from imagestudy.training.keras.losses import KERAS_COSTS, keras_loss
+from imagestudy.training.keras.optimizer import KerasDescent
+from imagestudy.training.memory import keep_freed_memory
+from imagestudy.training.optimizer import LEARNING_RATE, WEIGHT_DECAY
+from imagestudy.training.sklearn_learner import Beside, Images, Labels, log_softmax
+from imagestudy.training.torch_learner import PREDICT_BATCH, channels_first, measure_channels
 
 
 def _lacking(found: Remedy) -> str:
@@ -172,7 +172,7 @@ class KerasLearner:
         """Indices → their images, augmented by torch with the same draws as for the PyTorch twin."""
         import tensorflow as tf
 
-        changed = augment.bind(self.spec.preprocessing.augment, flips=self.flips)
+        changed = augmentation.bind(self.spec.preprocessing.augment, flips=self.flips)
         draws = torch_generator(self.spec.seed_of("batches"), "augment", "cpu")
         pixels = channels_first(images)
 
@@ -199,7 +199,7 @@ class KerasLearner:
         return tuple(math.nan if part is None else self._score(*part) for part in followed)
 
     def _score(self, images: Images, labels: Labels) -> float:
-        return metrics.balanced_accuracy(self.predict_log_proba(images).argmax(axis=1), labels, classes=self.classes)
+        return classification.balanced_accuracy(self.predict_log_proba(images).argmax(axis=1), labels, classes=self.classes)
 
     def predict_log_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
         """Log-probabilities in batches of a fixed size, so that an image's do not depend on how many are asked for."""

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from imagestudy.remedies.counts import relative_log_prior
 from imagestudy.remedies.losses import Cost, CrossEntropy, Deferred, Focal, LogitAdjusted, Smoothed, Weighted, with_image_mean_one
+from imagestudy.remedies.priors import relative_log_prior
 
 KerasLoss = Callable[[Any, Any, Any], Any]
 """(logits (batch, class), labels (batch,), progress (), the share of the training that is done) → loss of each image (batch,)."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from imagestudy.learners.descent import CLIP_NORM, learning_rate_at
-from imagestudy.learners.keras_losses import KerasLoss
 from imagestudy.models import KerasNetwork
+from imagestudy.training.keras.losses import KerasLoss
+from imagestudy.training.optimizer import CLIP_NORM, learning_rate_at
 
 
 @lru_cache(maxsize=1)

@@ -11,15 +11,15 @@ from jaxtyping import Float, Int64
 from torch import nn
 from torch.nn import functional
 
-from imagestudy.learners.descent import LEARNING_RATE, WEIGHT_DECAY, Descent
-from imagestudy.learners.keras_descent import KerasDescent
-from imagestudy.learners.keras_losses import plain
+from imagestudy.core.specs import ModelSpec
 from imagestudy.models import KerasNetwork, build, twin
+from imagestudy.models.base import Network, Shape
 from imagestudy.models.cnn import QuadrantPool
 from imagestudy.models.keras import copy_weights, counterparts, start
-from imagestudy.models.keras.copying import layer_pairs
-from imagestudy.models.network import Network, Shape
-from imagestudy.specs import ModelSpec
+from imagestudy.models.keras.weights import layer_pairs
+from imagestudy.training.keras.losses import plain
+from imagestudy.training.keras.optimizer import KerasDescent
+from imagestudy.training.optimizer import LEARNING_RATE, WEIGHT_DECAY, Descent
 
 STEPS = 10
 ONE_STEP, ALL_STEPS = "weights after 1 step", f"weights after {STEPS} steps"

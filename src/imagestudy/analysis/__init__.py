@@ -1,0 +1,1 @@
+"""One package a question: which runs it needs, records → tables and findings, findings → sentences."""

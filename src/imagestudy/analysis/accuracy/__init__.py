@@ -1,0 +1,1 @@
+"""Which model is most accurate on balanced training data, how sure, and at what cost."""

@@ -1,0 +1,20 @@
+"""Images in, arrays out. Importing this package registers every data source."""
+
+from imagestudy.data import folders, public
+from imagestudy.data.catalog import catalogue
+from imagestudy.data.prepared import (
+    Part,
+    Prepared,
+    check,
+    class_count,
+    has_groups,
+    held_out_labels,
+    image_count,
+    image_shape,
+    is_redrawn,
+    prepare,
+    profile_size,
+    stamp,
+    test_part,
+    title,
+)

@@ -1,0 +1,6 @@
+"""A person's own images: a folder, an archive or a table is scanned, checked, and decoded once to a memory-mapped cache."""
+
+from imagestudy.data.folders.dataset import find, list_images, load_folder, scan, settle_folder
+from imagestudy.data.folders.decoded_cache import recall
+from imagestudy.data.folders.decoding import UnreadableImageError, decode
+from imagestudy.data.folders.scan_report import Duplicate, Quarantined, Scan, ScannedImage

@@ -1,0 +1,1 @@
+"""From a study to its grid of runs, and from a run to its record."""

@@ -1,0 +1,1 @@
+"""Labels and outputs → scores, one file a task."""

@@ -1,0 +1,7 @@
+"""The models, one file a family. Importing this package registers all of them."""
+
+from imagestudy.models import ann, classical, cnn, hybrid, pretrained, rnn, transformer
+from imagestudy.models.base import Network, Shape, count_parameters, models
+from imagestudy.models.build import at_budget, build, check_size, twin
+from imagestudy.models.classical import Classical
+from imagestudy.models.keras import KerasNetwork

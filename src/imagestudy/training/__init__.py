@@ -1,0 +1,8 @@
+"""The training loops behind scikit-learn's interface, in PyTorch, in Keras and for classical models."""
+
+from imagestudy.training.history import CURVE_POINTS, DivergedError
+from imagestudy.training.keras.learner import KerasLearner
+from imagestudy.training.learner import Learner, followed_remedies, make_learner
+from imagestudy.training.optimizer import LEARNING_RATE, learning_rate_at
+from imagestudy.training.sklearn_learner import ClassicalLearner, log_softmax
+from imagestudy.training.torch_learner import TorchLearner
