@@ -63,7 +63,7 @@ def with_prior(spec: RunSpec) -> dict[str, np.ndarray]:
 
 def show(plan: Plan, predictions: Callable[[RunSpec], dict[str, np.ndarray]] = with_prior) -> imbalance.Shown:
     """All runs that the notebook about deployment needs, with these predictions."""
-    specs = imbalance.grid_of_model(plan, "mlp")
+    specs = imbalance.deployment_needs(plan, "mlp")
     records = tuple(Record(spec, {}, {}, {"seconds": 1.0}, _facts(spec), predictions(spec)) for spec in specs)
     labels = {labels_key(stamp(spec).dataset): {"test": LABELS, "validation": LABELS} for spec in specs}
     return imbalance.Shown(plan, imbalance.profiles_of(plan, ratios=[])[:1], Records(records, labels))

@@ -1,4 +1,4 @@
-"""Augmentations keep shape and range, do nothing at strength zero, and draw once an image from the generator alone."""
+"""Augmentations keep shape and range, do nothing at strength zero, and draw once per image, only from the generator."""
 
 import time
 
@@ -99,7 +99,7 @@ def test_strength_zero_of_a_resampling_is_the_identity_to_rounding(name, options
 
 
 def rolled(image: np.ndarray, down: int, right: int) -> np.ndarray:
-    """NumPy's roll with zeros for what comes in."""
+    """Roll the image with NumPy and fill the entering pixels with zeros."""
     result = np.roll(image, (down, right), axis=(-2, -1))
     height, width = image.shape[-2:]
     result[..., [r for r in range(height) if not 0 <= r - down < height], :] = 0
@@ -167,7 +167,7 @@ def test_a_scaling_agrees_with_torchvision():
         torch.testing.assert_close(result, expected, atol=1e-4, rtol=0)
 
 
-def test_small_rotations_and_scalings_keep_a_digit_recognisable():
+def test_small_rotations_and_scalings_keep_a_digit_recognizable():
     images = digits()
     for name in ("rotate", "scale"):
         result = once(images, name)
@@ -186,11 +186,11 @@ def test_steps_are_applied_in_order_from_one_generator():
 @pytest.mark.parametrize(
     ("step", "flips", "message"),
     [
-        (Choice(name="flip"), (), "direction: 'horizontal' was given in a study; .* allow: none"),
+        (Choice(name="flip"), (), "direction: 'horizontal' was given in a study; .* allowed: none"),
         (
             Choice(name="flip", options={"direction": "vertical"}),
             ("horizontal",),
-            "'vertical' was given in a study; .* allow: horizontal",
+            "'vertical' was given in a study; .* allowed: horizontal",
         ),
         (Choice(name="flip", options={"direction": "diagonal"}), FLIPS, "direction: 'diagonal' was given in a study"),
         (Choice(name="rotat"), FLIPS, "unknown augmentation 'rotat' in a study; allowed: .*did you mean 'rotate'"),
@@ -210,7 +210,7 @@ def test_flips_that_keep_the_classes_are_allowed():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_preview_is_what_a_batch_becomes_in_grey_values_again(channels):
+def test_a_preview_is_the_augmented_batch_as_bytes(channels):
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 9, channels), dtype=np.uint8)
     steps = (Choice(name="shift"), Choice(name="flip"))
     batch_of_them = torch.tensor(images).permute(0, 3, 1, 2) / 255
@@ -220,7 +220,7 @@ def test_a_preview_is_what_a_batch_becomes_in_grey_values_again(channels):
 
 
 @pytest.mark.parametrize("name", augmentations.names())
-def test_a_step_costs_a_digits_batch_less_than_ten_plain_passes_of_a_small_convolution(name):
+def test_an_augmentation_is_faster_than_ten_passes_of_a_small_convolution(name):
     images, generator = batch(), seeded()
     augment = bind((Choice(name=name),), flips=FLIPS)
     weight = torch.rand(32, 32, 3, 3)

@@ -23,7 +23,7 @@ def plan():
 
 def made(plan, accuracy) -> Records:
     """A record for each run that the claims need; `accuracy(spec)` says which share of the test images it names rightly."""
-    specs = list({(s := stamp(spec)).run_id: s for spec in claims.grid(plan)}.values())
+    specs = list({(s := stamp(spec)).run_id: s for spec in claims.needs(plan)}.values())
     keys = {labels_key(spec.dataset): data.held_out_labels(spec.dataset) for spec in specs}
     return Records(tuple(_record(spec, accuracy(spec), keys[labels_key(spec.dataset)]["test"]) for spec in specs), keys)
 
@@ -109,7 +109,11 @@ def test_a2_needs_the_cnn_above_every_other_and_falls_with_one_above_it(plan, ot
 def test_a10_asks_for_more_than_one_mark_tells_far_away_and_nothing_lost_on_the_way(plan, near, far, verdict):
     def accuracy(spec):
         distance = spec.dataset.options.get("distance")
-        return 0.9 if distance is None else {min(plan.effort.distances): near, max(plan.effort.distances): far}.get(distance, near)
+        return (
+            0.9
+            if distance is None
+            else {min(plan.effort.families.distances): near, max(plan.effort.families.distances): far}.get(distance, near)
+        )
 
     assert verdicts(plan, accuracy)["A10"] == verdict
 

@@ -51,14 +51,15 @@ def test_a_folder_becomes_a_plan_a_report_and_a_model_and_its_name_stands_for_it
     assert "trainings are missing" in output
     assert "The report:" in output
     found = re.search(
-        r"The images: 24 of 2 classes \(cat, dog\), the largest 1.0 times the smallest. 1 file was set aside; (\S+) lists it",
+        r"The images: 24 of 2 classes \(cat, dog\). The largest class is 1.0 times the size of the smallest. "
+        r"1 file was set aside; (\S+) lists it",
         output,
     )
     assert found is not None
     assert "cat/torn.png" in Path(found[1]).read_text(encoding="utf-8")
     front = (results / "report" / "index.html").read_text(encoding="utf-8")
     assert "24 images of 2 classes" in front
-    assert "1 file was set aside; 13_recommendation lists it and why." in front
+    assert "1 file was set aside; 13_recommendation lists it and says why." in front
     assert (results / "tables" / "panel.csv").is_file()
     assert inference.load(results / "model").classes == ("cat", "dog")
 
@@ -77,8 +78,8 @@ def test_a_folder_becomes_a_plan_a_report_and_a_model_and_its_name_stands_for_it
     ("words", "said"),
     [
         (["--data", "nowhere"], "nowhere"),
-        (["--data", "empty"], "holds no image"),
-        (["--data", "alone"], "holds one class, 'cat'"),
+        (["--data", "empty"], "contains no image"),
+        (["--data", "alone"], "contains one class, 'cat'"),
         (["--data", "good", "--budget", "soon"], "allowed: a number with s, m or h"),
         (["--data", "good", "--budget", "1s"], "these images need about"),
         (["--data", "good", "--name", "a/b"], "allowed: letters, digits, _ and -"),
@@ -140,18 +141,18 @@ def test_a_folder_named_like_a_study_of_the_project_has_results_of_its_own(tmp_p
 @pytest.mark.usefixtures("_only_plans")
 def test_weights_that_came_later_are_named_and_change_no_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("run", "--data", str(fill(tmp_path / "good", number=9)))
-    assert "leaves resnet18 out" not in imagestudy(*words)[1]
+    assert "leaves out resnet18" not in imagestudy(*words)[1]
     file = paths.study_results("good") / "study.yaml"
     before = file.read_bytes()
     monkeypatch.setattr(study_file, "remote_weights", lambda _: RemoteFile("some.pth", (), ""))
     paths.weights_folder().mkdir(parents=True, exist_ok=True)
     (paths.weights_folder() / "some.pth").touch()
     output = imagestudy(*words)[1]
-    assert "This plan leaves resnet18 out because its weights could not be had; they are here now." in output
-    assert f"remove {file} and give the same command again." in output
+    assert "This plan leaves out resnet18 because its weights were not available. They are available now." in output
+    assert f"delete {file} and run the same command again." in output
     assert file.read_bytes() == before
     file.write_bytes(before.replace(study_file.LACKING.encode(), b"it is slow"))
-    assert "leaves resnet18 out" not in imagestudy(*words)[1]
+    assert "leaves out resnet18" not in imagestudy(*words)[1]
 
 
 @pytest.mark.parametrize(
@@ -163,8 +164,8 @@ def test_results_that_cannot_be_written_are_refused_before_anything_is_looked_at
     (tmp_path / "results").write_text("a file", encoding="utf-8")
     code, output = imagestudy(*words)
     assert (code, output.count("imagestudy: ")) == (2, 1)
-    assert f"cannot be written to ({tmp_path / 'results'} is no folder)" in output
-    assert output.endswith("the environment variable IMAGESTUDY_RESULTS moves it")
+    assert f"cannot be written to ({tmp_path / 'results'} is not a folder)" in output
+    assert output.endswith("set the environment variable IMAGESTUDY_RESULTS to use another folder")
 
     (tmp_path / "results").unlink()
     (tmp_path / "results").mkdir()

@@ -1,4 +1,4 @@
-"""What a run may see: parts that never meet, draws that its seeds fix for every model alike, noise that belongs to the dataset."""
+"""The data of a run: parts do not overlap, its seeds draw the same images for every model, noise depends on the dataset only."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from imagestudy import data
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
 from imagestudy.data import datasets, splits
+from imagestudy.data import prepared as preparation
 from imagestudy.models import models
 from imagestudy.remedies import remedies
 
@@ -40,13 +41,13 @@ class TestParts:
         marks[:, 0, 0, 0], marks[:, 0, 1, 0] = np.divmod(np.arange(len(marks)), 256)
         marked = datasets.Dataset(marks, numbered.labels, numbered.classes, numbered.part, numbered.flips, numbered.held_out)
         monkeypatch.setattr(datasets, "load", lambda *_, **__: marked)
-        monkeypatch.setattr(data, "_kept", data._process)
+        monkeypatch.setattr(preparation, "_kept", preparation._process)
         prepared, test = data.prepare(run()), data.test_part(run())
         parts = [rows(prepared.train), rows(prepared.validation), rows(test)]
         assert [len(set(part)) for part in parts] == [len(part) for part in parts]
         assert len(set().union(*parts)) == sum(map(len, parts))
 
-    def test_held_out_parts_do_not_move_with_the_run(self) -> None:
+    def test_held_out_parts_do_not_depend_on_the_run(self) -> None:
         moved = run(seed=7, profile=EXPONENTIAL)
         assert same(data.prepare(run()).validation, data.prepare(moved).validation)
         assert same(data.test_part(run()), data.test_part(moved))
@@ -58,22 +59,22 @@ class TestParts:
 
     def test_preparing_never_touches_the_test_images(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[np.ndarray] = []
-        take = data._take
-        monkeypatch.setattr(data, "test_part", lambda _: pytest.fail("the test images were asked for"))
-        monkeypatch.setattr(data, "_take", lambda spec, indices: seen.append(indices) or take(spec, indices))
+        take = preparation._take
+        monkeypatch.setattr(preparation, "test_part", lambda _: pytest.fail("the test images were requested"))
+        monkeypatch.setattr(preparation, "_take", lambda spec, indices: seen.append(indices) or take(spec, indices))
         data.prepare(run(profile=EXPONENTIAL, preprocessing=NOISY))
         test = splits.split(datasets.load(DIGITS)).test
         assert len(seen) == 2
         assert not set(test) & set(np.concatenate(seen))
 
-    def test_what_is_given_away_is_a_copy(self) -> None:
+    def test_prepared_images_are_a_copy(self) -> None:
         first = data.prepare(run())
         first.train.images[:] = 0
         assert data.prepare(run()).train.images.any()
 
 
 class TestDraws:
-    def test_every_model_remedy_and_recipe_sees_the_same_draw(self) -> None:
+    def test_every_model_remedy_and_training_setting_gets_the_same_draw(self) -> None:
         plain = data.prepare(run(profile=EXPONENTIAL, seed=3))
         changes: list[dict] = [{"model": ModelSpec(name=name)} for name in models.names()]
         changes += [{"remedy": Choice(name=name)} for name in remedies.names()]
@@ -83,17 +84,17 @@ class TestDraws:
             assert same(other.train, plain.train)
             np.testing.assert_array_equal(other.counts, plain.counts)
 
-    def test_the_same_seed_draws_the_same_and_another_something_else(self) -> None:
+    def test_the_same_seed_draws_the_same_images_and_another_seed_others(self) -> None:
         draws = [data.prepare(run(seed=seed, profile=EXPONENTIAL)).train for seed in (0, 0, 1)]
         assert same(draws[0], draws[1])
         assert not same(draws[0], draws[2])
 
-    def test_the_order_of_classes_moves_alone(self) -> None:
+    def test_the_order_seed_changes_only_the_order_of_classes(self) -> None:
         plain, moved = (data.prepare(run(profile=EXPONENTIAL, order=order)) for order in (0, 1))
         assert plain.counts.tolist() != moved.counts.tolist()
         assert sorted(plain.counts) == sorted(moved.counts)
 
-    def test_the_draw_moves_alone(self) -> None:
+    def test_the_draw_seed_changes_only_the_drawn_images(self) -> None:
         plain, moved = (data.prepare(run(profile=EXPONENTIAL, draw=draw)) for draw in (0, 1))
         assert plain.counts.tolist() == moved.counts.tolist()
         assert not same(plain.train, moved.train)
@@ -115,7 +116,7 @@ class TestPreprocessing:
         assert same(data.test_part(run(preprocessing=NOISY)), data.test_part(run(seed=5, preprocessing=NOISY)))
         assert not same(one.validation, data.prepare(run()).validation)
 
-    def test_steps_are_done_to_every_part(self) -> None:
+    def test_steps_are_applied_to_every_part(self) -> None:
         blurred = PreprocessingSpec(steps=(Choice(name="gaussian", options={"sigma": 0.6}),))
         plain, changed = data.prepare(run()), data.prepare(run(preprocessing=blurred))
         pairs = [(plain.train, changed.train), (plain.validation, changed.validation)]

@@ -1,4 +1,4 @@
-"""Images that are too many for memory stay on the disk, and what is learned from them is the same to the last bit."""
+"""Images that are too large for memory stay on disk, and training on them gives exactly the same result."""
 
 import importlib.util
 import json
@@ -12,7 +12,7 @@ import pytest
 from imagestudy import data
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import Choice, ModelSpec, PreprocessingSpec, ProfileSpec, RunSpec, TrainingSpec
-from imagestudy.data import arrays, datasets
+from imagestudy.data import arrays, datasets, prepared
 from imagestudy.data.arrays import gather
 from imagestudy.data.datasets import Dataset
 from imagestudy.training import make_learner
@@ -22,15 +22,15 @@ FLIP = PreprocessingSpec(augment=(Choice(name="flip", options={"direction": "hor
 LIMITED = """
 import json, re, resource, sys
 import test_data_gathering as own
-from imagestudy.data import gathering
+from imagestudy.data import arrays
 
 own.open_set(sys.argv[1])
-gathering.MOST_IN_MEMORY = 2**20
+arrays.MOST_IN_MEMORY = 2**20
 own.train("perceptron", images_seen=64)  # what is loaded late
 used = 1024 * int(re.search(r"VmData:\\s+(\\d+)", open("/proc/self/status").read())[1])
 resource.setrlimit(resource.RLIMIT_DATA, (used + int(sys.argv[2]),) * 2)
 own.train("perceptron", images_seen=640)
-gathering.MOST_IN_MEMORY = 2**40
+arrays.MOST_IN_MEMORY = 2**40
 try:
     own.train("perceptron", images_seen=640)
 except (MemoryError, RuntimeError) as error:
@@ -39,8 +39,8 @@ except (MemoryError, RuntimeError) as error:
 
 
 def forget() -> None:
-    data._kept.cache_clear()
-    data._kept_on_disk.cache_clear()
+    prepared._kept.cache_clear()
+    prepared._kept_on_disk.cache_clear()
 
 
 def write_set(file: Path, *, images: int, side: int) -> Path:
@@ -53,14 +53,14 @@ def write_set(file: Path, *, images: int, side: int) -> Path:
 
 
 def open_set(file: Path | str) -> None:
-    """The images as the cache of a folder gives them, in three classes."""
+    """Register the images as if they came from the cache of a folder, in three classes."""
     images = np.load(file, mmap_mode="c", allow_pickle=False)
     labels, classes = np.arange(len(images)) % 3, ("a", "b", "c")
     datasets._loaded[LARGE.key()] = Dataset(images, labels, classes, part=None, flips=("horizontal",))
 
 
 def train(model: str, *, images_seen: int) -> tuple[int, bool, list[bytes]]:
-    """Train, validate and test: bytes of the training images, whether they are on the disk, and all that was learned and said."""
+    """Train, validate and test; return the size of the training images in bytes, whether they are on disk, and all results."""
     spec = RunSpec(
         dataset=LARGE,
         model=ModelSpec(name=model),
@@ -70,14 +70,14 @@ def train(model: str, *, images_seen: int) -> tuple[int, bool, list[bytes]]:
         training=TrainingSpec(images_seen=images_seen),
         split=0,
     )
-    prepared = data.prepare(spec)
-    watch = (prepared.validation.images, prepared.validation.labels)
-    learner = make_learner(spec, classes=3, flips=prepared.flips, watch=watch, points=2)
-    learner.fit(prepared.train.images, prepared.train.labels)
-    said = learner.predict_log_proba(data.test_part(spec).images)
+    given = data.prepare(spec)
+    watch = (given.validation.images, given.validation.labels)
+    learner = make_learner(spec, classes=3, flips=given.flips, watch=watch, points=2)
+    learner.fit(given.train.images, given.train.labels)
+    predicted = learner.predict_log_proba(data.test_part(spec).images)
     weights = [value.numpy().tobytes() for value in learner.network.state_dict().values()]
-    images = prepared.train.images
-    return images.nbytes, isinstance(images, np.memmap), [*weights, said.tobytes(), learner.curve.tobytes()]
+    images = given.train.images
+    return images.nbytes, isinstance(images, np.memmap), [*weights, predicted.tobytes(), learner.curve.tobytes()]
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def small_set(tmp_path, monkeypatch):
     forget()
 
 
-def test_rows_on_the_disk_are_the_rows_in_memory_and_leave_no_file_behind(monkeypatch, tmp_path):
+def test_rows_on_disk_equal_rows_in_memory_and_leave_no_file_behind(monkeypatch, tmp_path):
     images = np.random.default_rng(1).integers(0, 256, (3_000, 4, 5, 3), dtype=np.uint8)
     rows = np.random.default_rng(2).permutation(3_000)[:2_500]
     in_memory = gather(images, rows)
@@ -103,18 +103,18 @@ def test_rows_on_the_disk_are_the_rows_in_memory_and_leave_no_file_behind(monkey
     assert not isinstance(gather(images, rows), np.memmap)
 
 
-def test_all_rows_in_their_order_are_no_copy():
+def test_all_rows_in_order_are_not_copied():
     images = np.zeros((5, 2, 2, 1), dtype=np.uint8)
     assert gather(images, np.arange(5)) is images
     assert gather(images, np.arange(4)).base is not images
     assert gather(images, np.arange(5)[::-1]) is not images
 
 
-def test_where_the_disk_may_not_be_written_to_a_sentence_says_so(monkeypatch, tmp_path):
+def test_a_disk_that_cannot_be_written_to_is_an_input_error(monkeypatch, tmp_path):
     (tmp_path / "cache").write_text("no folder")
     monkeypatch.setenv("IMAGESTUDY_DATA", str(tmp_path))
     monkeypatch.setattr(arrays, "MOST_IN_MEMORY", 1)
-    with pytest.raises(InputError, match=r"cannot be written.*IMAGESTUDY_DATA"):
+    with pytest.raises(InputError, match=r"cannot be written to.*IMAGESTUDY_DATA"):
         gather(np.zeros((5, 2, 2, 1), dtype=np.uint8), np.array([1]))
 
 
@@ -129,18 +129,18 @@ def test_where_the_disk_may_not_be_written_to_a_sentence_says_so(monkeypatch, tm
     ],
     ids=["gaussian", "shot", "impulse, filtered", "steps"],
 )
-def test_what_is_changed_block_by_block_is_what_is_changed_at_once(monkeypatch, given):
-    whole = data._processed(LARGE, given)
+def test_processing_in_blocks_equals_processing_at_once(monkeypatch, given):
+    whole = prepared._processed(LARGE, given)
     forget()
     monkeypatch.setattr(arrays, "MOST_IN_MEMORY", 1)
     monkeypatch.setattr(arrays, "BLOCK", 7)
-    blocks = data._processed(LARGE, given)
+    blocks = prepared._processed(LARGE, given)
     assert isinstance(blocks, np.memmap)
     np.testing.assert_array_equal(blocks, whole)
     assert not np.array_equal(whole, datasets.load(LARGE).images)
 
 
-def test_the_majority_class_is_found_without_reading_images_that_no_memory_holds(tmp_path):
+def test_the_majority_class_is_found_without_reading_images_that_exceed_the_memory(tmp_path):
     images = np.memmap(tmp_path / "sparse", dtype=np.uint8, mode="w+", shape=(2_000_000, 256, 256, 3))
     labels = np.arange(len(images)) % 3 // 2
     (tmp_path / "sparse").unlink()
@@ -151,7 +151,7 @@ def test_the_majority_class_is_found_without_reading_images_that_no_memory_holds
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
 @pytest.mark.usefixtures("small_set")
-def test_keras_learns_the_same_from_the_disk_to_the_last_bit(tmp_path):
+def test_keras_gives_exactly_the_same_result_from_disk(tmp_path):
     images, labels = datasets.load(LARGE).images, datasets.load(LARGE).labels
     mapped = np.memmap(tmp_path / "mapped", dtype=np.uint8, mode="w+", shape=images.shape)
     mapped[...] = images
@@ -162,7 +162,7 @@ def test_keras_learns_the_same_from_the_disk_to_the_last_bit(tmp_path):
 
 @pytest.mark.usefixtures("small_set")
 @pytest.mark.parametrize("model", ["lenet", "mlp", "bilstm"])
-def test_what_is_learned_from_the_disk_is_the_same_to_the_last_bit(monkeypatch, model):
+def test_training_from_disk_gives_exactly_the_same_result(monkeypatch, model):
     _, mapped, learned = train(model, images_seen=640)
     monkeypatch.setattr(arrays, "MOST_IN_MEMORY", 1)
     _, mapped_too, learned_too = train(model, images_seen=640)
@@ -171,7 +171,7 @@ def test_what_is_learned_from_the_disk_is_the_same_to_the_last_bit(monkeypatch, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what a process has for itself, mapped files left out")
-def test_a_set_larger_than_the_memory_there_is_can_be_trained_and_tested_and_not_without_the_disk(tmp_path):
+def test_a_dataset_larger_than_memory_can_be_used_only_from_disk(tmp_path):
     file, room = write_set(tmp_path / "large.npy", images=100_000, side=32), 240 * 2**20
     command = [sys.executable, "-c", LIMITED, str(file), str(room)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)

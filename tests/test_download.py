@@ -1,4 +1,4 @@
-"""Downloads resume, are checked before they have their name, fall back on mirrors and never fetch twice; the server is our own."""
+"""Downloads resume, are verified before they get their name, fall back to mirrors and happen only once, against a local server."""
 
 import hashlib
 import io
@@ -30,8 +30,8 @@ SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
 @dataclass
-class Behaviour:
-    """What the server does at one path. `cuts`: bytes after which each answer breaks off, the first one first."""
+class Behavior:
+    """What the server does at one path. `cuts` lists after how many bytes each answer breaks off, in order."""
 
     content: bytes = CONTENT
     ranges: bool = True
@@ -49,41 +49,41 @@ class Handler(BaseHTTPRequestHandler):
         log = self.server.log[self.path]
         request = len(log)
         log.append(0)
-        behaviour = self.server.paths.get(self.path)
-        if behaviour is None or behaviour.failures:
-            self.send_error(behaviour.failures.pop(0) if behaviour else 404)
+        behavior = self.server.paths.get(self.path)
+        if behavior is None or behavior.failures:
+            self.send_error(behavior.failures.pop(0) if behavior else 404)
             return
-        start = self.head(behaviour)
+        start = self.head(behavior)
         if start is None:
             return
-        stop = start + behaviour.cuts.pop(0) if behaviour.cuts else len(behaviour.content)
-        for place in range(start, min(stop, len(behaviour.content)), 10_000):
-            time.sleep(behaviour.pause_s)
-            piece = behaviour.content[place : min(place + 10_000, stop)]
+        stop = start + behavior.cuts.pop(0) if behavior.cuts else len(behavior.content)
+        for place in range(start, min(stop, len(behavior.content)), 10_000):
+            time.sleep(behavior.pause_s)
+            piece = behavior.content[place : min(place + 10_000, stop)]
             log[request] += len(piece)
             try:
                 self.wfile.write(piece)
             except OSError:
                 return
 
-    def head(self, behaviour: Behaviour) -> int | None:
+    def head(self, behavior: Behavior) -> int | None:
         asked = self.headers.get("Range", "")
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and behaviour.ranges else 0
-        if start and start >= len(behaviour.content):
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and behavior.ranges else 0
+        if start and start >= len(behavior.content):
             self.send_error(416)
             return None
-        self.send_response(206 if asked and behaviour.ranges else 200)
-        if asked and behaviour.ranges:
+        self.send_response(206 if asked and behavior.ranges else 200)
+        if asked and behavior.ranges:
             self.send_header(
-                "Content-Range", f"bytes {start + behaviour.offset}-{len(behaviour.content) - 1}/{len(behaviour.content)}"
+                "Content-Range", f"bytes {start + behavior.offset}-{len(behavior.content) - 1}/{len(behavior.content)}"
             )
-        if behaviour.says_length:
-            self.send_header("Content-Length", str(len(behaviour.content) - start))
+        if behavior.says_length:
+            self.send_header("Content-Length", str(len(behavior.content) - start))
         self.end_headers()
         return start
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Server(ThreadingHTTPServer):
@@ -91,20 +91,20 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.paths: dict[str, Behaviour] = {}
+        self.paths: dict[str, Behavior] = {}
         self.log: dict[str, list[int]] = defaultdict(list)
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
 
-    def offers(self, path: str = "/file", **behaviour: object) -> RemoteFile:
-        self.paths[path] = Behaviour(**behaviour)
+    def offers(self, path: str = "/file", **behavior: object) -> RemoteFile:
+        self.paths[path] = Behavior(**behavior)
         return RemoteFile("file.bin", (self.url(path),), MD5)
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """Bytes sent, a number a request, are in `log`."""
+    """A local server. Its `log` has the number of bytes sent for each request."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(download, "FIRST_WAIT_SECONDS", 0.01)
     with Server() as opened:
@@ -136,12 +136,12 @@ class TestFetching:
         assert left_in(file.parent) == {"file.bin"}
 
     @pytest.mark.parametrize("digest", [MD5[:12], SHA256[:15]])
-    def test_the_first_digits_of_a_checksum_will_do(self, server: Server, tmp_path: Path, digest: str) -> None:
+    def test_the_first_digits_of_a_checksum_are_enough(self, server: Server, tmp_path: Path, digest: str) -> None:
         offered = server.offers()
         right = RemoteFile("file.bin", offered.urls, digest)
         assert fetch(right, tmp_path).read_bytes() == CONTENT
         wrong = RemoteFile("file.bin", offered.urls, digest[:-1] + ("0" if digest[-1] != "0" else "1"))
-        with pytest.raises(NotFetchedError, match="another checksum"):
+        with pytest.raises(NotFetchedError, match="different checksum"):
             fetch(wrong, tmp_path)
 
     def test_it_is_fetched_once_and_its_checksum_computed_once(
@@ -195,7 +195,7 @@ class TestFetching:
         assert fetch(server.offers(), tmp_path) == tmp_path / "file.bin"
         assert not server.log
 
-    def test_what_may_not_be_read_is_a_sentence(self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unreadable_file_is_an_input_error(self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> None:
             raise PermissionError(13, "Permission denied")
 
@@ -208,7 +208,7 @@ class TestFetching:
 class TestProgress:
     @pytest.fixture
     def bars(self, monkeypatch: pytest.MonkeyPatch) -> list[tqdm]:
-        """Every bar that was shown, on a terminal that nobody sees."""
+        """All progress bars that were shown, written to a hidden terminal."""
         shown: list[tqdm] = []
 
         class Bar(tqdm):
@@ -274,13 +274,13 @@ class TestResuming:
 
     def test_other_bytes_than_asked_for_are_not_put_together(self, server: Server, tmp_path: Path) -> None:
         (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
-        with pytest.raises(NotFetchedError, match="other bytes than those that were asked for"):
+        with pytest.raises(NotFetchedError, match="a different byte range than requested"):
             fetch(server.offers(offset=7), tmp_path)
 
     def test_a_killed_download_resumes(self, server: Server, tmp_path: Path) -> None:
         offered = server.offers(pause_s=0.05)
         call = f"download.fetch(download.{offered!r}, Path({str(tmp_path)!r}))"
-        code = f"from pathlib import Path; from imagestudy.data import download; {call}"
+        code = f"from pathlib import Path; from imagestudy.core import download; {call}"
         process = subprocess.Popen([sys.executable, "-c", code])
         part = tmp_path / "file.bin.part"
         while not (part.exists() and part.stat().st_size > 50_000):
@@ -332,7 +332,9 @@ class TestFailing:
         assert fetch(server.offers(pause_s=0.03), tmp_path).read_bytes() == CONTENT
         assert server.log["/file"] == [len(CONTENT)]
 
-    def test_without_a_network_it_is_said_what_to_put_where(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_a_network_the_error_says_which_file_to_put_where(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(download.time, "sleep", lambda _: pytest.fail("an address that is not there is not waited for"))
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         with socket.socket() as closed:
@@ -345,16 +347,16 @@ class TestFailing:
 
     def test_wrong_bytes_everywhere_leave_nothing(self, server: Server, tmp_path: Path) -> None:
         (tmp_path / "file.bin").write_bytes(b"not this")
-        with pytest.raises(NotFetchedError, match=r"the file\.bin that is there has another checksum"):
+        with pytest.raises(NotFetchedError, match=r"the existing file\.bin has a different checksum"):
             fetch(server.offers(content=b"wrong"), tmp_path)
         assert left_in(tmp_path) == {"file.bin"}
 
-    def test_a_folder_that_cannot_be_made_is_said(self, server: Server, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_created_is_an_input_error(self, server: Server, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(InputError, match=r"cannot be written to .*IMAGESTUDY_DATA"):
             fetch(server.offers(), tmp_path / "file" / "folder")
 
-    def test_a_full_disk_is_said(self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_full_disk_is_an_input_error(self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def fill(*_: object) -> None:
             raise OSError(28, "No space left on device")
 

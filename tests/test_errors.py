@@ -1,4 +1,4 @@
-"""Wrong input is answered by a sentence: the given, the allowed, the place, and the nearest name."""
+"""Invalid input raises an error that states what was given, what is allowed, where, and the most similar name."""
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,7 +28,7 @@ def test_an_unknown_name_is_answered_with_given_allowed_place_and_nearest() -> N
     assert str(caught.value) == "unknown drink 'cofee' in menu.yaml; allowed: tea, coffee; did you mean 'coffee'?"
 
 
-def test_a_name_that_is_near_to_none_gets_no_hint() -> None:
+def test_a_name_similar_to_no_other_gets_no_hint() -> None:
     with pytest.raises(InputError, match=r"^unknown drink 'xyz'; allowed: tea$"):
         require_known("xyz", ("tea",), what="drink")
 

@@ -1,4 +1,4 @@
-"""What is drawn is what the table says: artists are read back and held to the numbers."""
+"""Figures show the numbers of their tables: the tests read artists back and compare them with the numbers."""
 
 import io
 import warnings
@@ -262,7 +262,7 @@ def tick_labels(axes: Axes) -> list[mpl.text.Text]:
 
 
 def test_texts_of_labels_do_not_overlap(drawn: tuple[str, Figure]) -> None:
-    """Tick labels, titles and axis labels of all panels; texts inside axes have tests of their own."""
+    """Compares tick labels, titles and axis labels of all panels; texts inside axes have their own tests."""
     name, figure = drawn
     figure.draw_without_rendering()
     texts = [t for axes in figure.axes if axes.get_visible() for t in (*tick_labels(axes), axes.title, axes._left_title)]
@@ -303,7 +303,7 @@ def test_a_line_is_bold_and_filled_exactly_if_it_is_near_the_best() -> None:
     assert [line.get_markerfacecolor() != "white" for line in lines(axes, "estimate")] == NEAR_BEST
 
 
-def test_where_nothing_is_said_about_the_best_nothing_is_bold() -> None:
+def test_nothing_is_bold_without_information_about_the_best() -> None:
     (axes,) = figures.draw_intervals(SCORES).axes
     assert {text.get_fontweight() for text in (*axes.texts, *axes.get_yticklabels())} == {"normal"}
 
@@ -351,7 +351,7 @@ def test_differences_are_drawn_in_points_with_the_color_and_word_of_their_verdic
     assert (band.get_x(), band.get_width()) == (-1.0, 2.0)
 
 
-def test_what_lies_beyond_the_reach_is_an_arrow_with_its_number() -> None:
+def test_an_estimate_beyond_the_reach_is_an_arrow_with_its_number() -> None:
     far = pd.concat([DIFFERENCES, DIFFERENCES.iloc[:1].assign(difference=-0.88, low=-0.9, high=-0.86, verdict="lower")])
     (axes,) = figures.draw_differences(far, margin=0.01, reach=0.1).axes
     assert axes.get_xlim() == (-10.0, 10.0)
@@ -360,7 +360,7 @@ def test_what_lies_beyond_the_reach_is_an_arrow_with_its_number() -> None:
     assert "−88.0" in texts(axes)
 
 
-def test_an_endless_difference_can_be_drawn() -> None:
+def test_a_difference_with_infinite_bounds_can_be_drawn() -> None:
     endless = DIFFERENCES.copy()
     endless.loc[3, ["low", "high"]] = [-np.inf, np.inf]
     (axes,) = figures.draw_differences(endless, margin=0.01).axes
@@ -368,10 +368,12 @@ def test_an_endless_difference_can_be_drawn() -> None:
     assert {line.get_marker() for line in lines(axes, "arrow")} == {"<", ">"}
 
 
-def test_the_heatmap_writes_exactly_the_numbers_and_marks_what_is_not_decided() -> None:
+def test_the_heat_map_writes_the_numbers_and_marks_undecided_gains() -> None:
     frame = pd.concat([DIFFERENCES, DIFFERENCES.iloc[:2].assign(remedy="class weights", difference=[0.0, -0.001])])
     (axes,) = figures.draw_gains(frame).axes
-    written = {text.get_position(): (text.get_text(), text.get_fontweight()) for text in axes.texts}
+    written = {
+        (int(text.get_position()[0]), int(text.get_position()[1])): (text.get_text(), text.get_fontweight()) for text in axes.texts
+    }
     assert written == {
         (0, 0): ("+3.0", "bold"),
         (1, 0): ("−4.0", "bold"),
@@ -380,24 +382,24 @@ def test_the_heatmap_writes_exactly_the_numbers_and_marks_what_is_not_decided() 
         (0, 1): ("+0.0", "bold"),
         (1, 1): ("−0.1", "bold"),
     }
-    (image,) = axes.images
-    assert image.get_array().filled(np.nan)[1, :2].tolist() == pytest.approx([0.0, -0.1])
-    assert image.get_array().mask.tolist() == [[False] * 4, [False, False, True, True]]
-    assert image.get_alpha()[0].tolist() == [1.0, 1.0, 1.0, 0.25]
+    (mesh,) = axes.collections
+    assert mesh.get_array().filled(np.nan)[1, :2].tolist() == pytest.approx([0.0, -0.1])
+    assert mesh.get_array().mask.tolist() == [[False] * 4, [False, False, True, True]]
+    assert mesh.get_alpha()[0].tolist() == [1.0, 1.0, 1.0, 0.25]
 
 
-def test_head_middle_and_tail_stand_at_their_numbers() -> None:
+def test_head_middle_and_tail_are_drawn_at_their_numbers() -> None:
     (axes,) = figures.draw_groups(SCORES, label="model").axes
     drawn = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
     assert drawn == {group: list(SCORES[group]) for group in ("head", "middle", "tail")}
 
 
-def test_groups_without_a_middle_have_no_mark_for_it() -> None:
+def test_groups_without_a_middle_have_no_marker_for_it() -> None:
     (axes,) = figures.draw_groups(SCORES.drop(columns="middle"), label="model").axes
     assert [line.get_label() for line in axes.lines] == ["head", "tail"]
 
 
-def test_the_frontier_is_what_nothing_cheaper_beats() -> None:
+def test_the_frontier_is_the_points_that_beat_all_cheaper_ones() -> None:
     (axes,) = figures.draw_pareto(SCORES).axes
     (frontier,) = lines(axes, "frontier")
     assert list(frontier.get_xdata()) == [0.1, 9.0]
@@ -420,24 +422,26 @@ def test_names_of_points_overlap_neither_one_another_nor_a_point(seed: int) -> N
     assert not any(box.contains(*point) for box in boxes for point in points)
 
 
-def test_cheap_and_bad_points_can_be_left_out_and_are_named() -> None:
+def test_points_below_the_start_are_left_out_and_listed() -> None:
     (axes,) = figures.draw_pareto(SCORES, start=0.96).axes
     assert "mlp" not in texts(axes)
     assert axes.get_xlabel().endswith("below the axis: mlp")
 
 
-def test_means_of_classes_stand_at_their_counts() -> None:
+def test_mean_recalls_are_drawn_at_the_class_counts() -> None:
     (axes,) = figures.draw_by_count(RECALLS, by="model").axes
-    means = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines[1::2]}
-    assert set(means) == {"mlp", "vit"}
-    assert means["mlp"][0] == [4, 20, 100]
-    assert means["mlp"][1] == pytest.approx([0.68, 0.78, 0.88])
+    for line, model in zip(axes.lines, ("mlp", "vit"), strict=True):
+        assert to_hex(line.get_color()) == to_hex(palette(("mlp", "vit"))[model][0])
+        assert list(line.get_xdata()) == [4, 20, 100]
+        assert list(line.get_ydata()) == pytest.approx([0.68, 0.78, 0.88])
+    (dots,) = axes.collections
+    assert len(dots.get_offsets()) == len(RECALLS)
 
 
-def test_recall_shows_every_run_and_the_mean_and_says_how_many_images_there_were() -> None:
+def test_recall_shows_every_run_the_mean_and_the_training_images() -> None:
     (axes,) = figures.draw_recall(RECALLS[RECALLS["model"] == "mlp"], classes=["cat", "dog", "owl"]).axes
-    dots, mean = axes.lines
-    assert len(dots.get_xdata()) == 9
+    (mean,) = axes.lines
+    assert sum(len(dots.get_offsets()) for dots in axes.collections) == 9
     assert list(mean.get_ydata()) == pytest.approx([0.88, 0.78, 0.68])
     assert [text.get_text() for text in axes.get_xticklabels()] == ["cat\n100", "dog\n20", "owl\n4"]
 
@@ -454,7 +458,7 @@ def test_curves_are_all_runs_and_their_mean_in_both_panels() -> None:
         assert axes.lines[5].get_color() == figures.FAMILY_COLORS["cnn"]
 
 
-def test_curves_of_one_family_are_told_apart() -> None:
+def test_curves_of_one_family_have_different_colors() -> None:
     upper, _ = figures.draw_curves({"a": [record("mlp", 0)], "b": [record("mlp", 1)]}).axes
     assert len({line.get_color() for line in upper.lines}) == 2
 
@@ -468,9 +472,10 @@ def test_a_cell_without_curves_is_left_out() -> None:
 def test_the_confusion_matrix_writes_its_numbers_but_not_zero() -> None:
     matrix = np.array([[8, 2, 0], [0, 10, 0], [1, 0, 9]])
     (axes,) = figures.draw_confusion(matrix, ["a", "b", "c"]).axes
-    written = {text.get_position()[::-1]: int(text.get_text()) for text in axes.texts}
-    assert written == {place: number for place, number in np.ndenumerate(matrix) if number}
-    assert axes.images[0].get_array().sum(axis=1).tolist() == pytest.approx([1, 1, 1])
+    written = {tuple(np.array(text.get_position()[::-1], dtype=int)): text for text in axes.texts if text.get_text()}
+    assert {place: int(text.get_text()) for place, text in written.items()} == {p: n for p, n in np.ndenumerate(matrix) if n}
+    assert [written[place].get_color() for place in ((0, 0), (0, 1))] == ["white", style.INK]
+    assert axes.collections[0].get_array().sum(axis=1).tolist() == pytest.approx([1, 1, 1])
 
 
 def test_distance_has_the_line_of_chance_and_an_interval_for_each_point() -> None:
@@ -483,14 +488,14 @@ def test_distance_has_the_line_of_chance_and_an_interval_for_each_point() -> Non
     assert [text.get_text() for text in axes.get_xticklabels()] == ["6", "24"]
 
 
-def test_a_single_run_has_a_point_and_says_that_it_is_one() -> None:
+def test_a_single_run_has_a_point_and_is_labeled_as_one_run() -> None:
     alone = SCORES.iloc[[0]].assign(low=0.0, high=1.0)
     (axes,) = figures.draw_distance(pd.concat([alone.assign(distance=6), alone.assign(distance=24)])).axes
     assert [segment for bars in axes.collections for segment in bars.get_segments()] == []
     assert f"{alone['model'].iloc[0]} (one run)" in [line.get_label() for line in axes.lines]
 
 
-def test_accuracy_stands_against_confidence_with_the_share_of_images_below() -> None:
+def test_reliability_shows_accuracy_against_confidence_and_the_share_of_images_below() -> None:
     figure = figures.draw_reliability(BELIEVED)
     upper, lower = figure.axes[:3], figure.axes[3:]
     assert [axes.get_title(loc="left") for axes in upper] == ["as it comes", "prior put right", "and tempered"]
@@ -498,7 +503,7 @@ def test_accuracy_stands_against_confidence_with_the_share_of_images_below() -> 
         (diagonal,) = lines(above, "right of all")
         assert list(diagonal.get_xdata()) == list(diagonal.get_ydata()) == [0, 1]
         first, second = lines(above, "right")
-        assert (first.get_label(), second.get_label()) == ("none", "balanced softmax")
+        assert (first.get_label(), second.get_label()) == ("plain training", "balanced softmax")
         assert list(first.get_xdata()) == [0.3, 0.6, 0.95]
         assert list(first.get_ydata()) == pytest.approx([0.2, 0.5, 0.85])
         assert list(lines(below, "share")[1].get_ydata()) == [0.1, 0.2, 0.7]
@@ -506,17 +511,17 @@ def test_accuracy_stands_against_confidence_with_the_share_of_images_below() -> 
         assert {line.get_color() for line in lines(above, "run")} == {first.get_color(), second.get_color()}
 
 
-def test_each_stage_of_a_remedy_has_its_mark() -> None:
+def test_each_stage_of_a_remedy_has_a_marker() -> None:
     (axes,) = figures.draw_stages(STAGED, score="ece", name="ECE").axes
     drawn = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
     assert drawn == {"as it comes": [0.12, 0.05], "prior put right": [0.05, 0.06], "and tempered": [0.04, 0.08]}
-    assert names(axes) == ["none", "mixup, deferred re-weighting"]
+    assert names(axes) == ["plain training", "mixup, deferred re-weighting"]
 
 
-def test_winners_have_their_marks_and_those_that_are_seldom_lower_stand_on_top() -> None:
+def test_standings_have_markers_and_the_remedies_least_often_lower_are_on_top() -> None:
     one, other = figures.draw_winners({"a": STANDINGS, "b": STANDINGS.assign(standing="alike")}).axes
     order = ["balanced softmax", "none", "under-sampling"]
-    assert names(one) == order
+    assert names(one) == ["balanced softmax", "plain training", "under-sampling"]
     assert [text.get_text() for text in one.get_xticklabels()] == list(PLACES)
     for row in STANDINGS.to_dict("records"):
         place = (PLACES.index(row["place"]), order.index(row["remedy"]))
@@ -531,7 +536,7 @@ def test_shares_are_lines_over_ranks() -> None:
     assert list(axes.lines[0].get_xdata()) == [1, 2, 3, 4]
 
 
-def test_every_finding_has_its_word_and_every_comparison_its_interval() -> None:
+def test_every_finding_has_its_verdict_and_every_comparison_its_interval() -> None:
     (axes,) = figures.draw_verdicts(FINDINGS, margin=0.01).axes
     said = {text.get_text(): text.get_color() for text in axes.texts}
     for one in FINDINGS:
@@ -539,16 +544,16 @@ def test_every_finding_has_its_word_and_every_comparison_its_interval() -> None:
         assert any(text.startswith(f"{one.claim}  {one.says}") for text in said)
     intervals = [(list(line.get_xdata()), line.get_color()) for line in lines(axes, "interval")]
     assert intervals == [([1.5, 2.5], figures.VERDICT_COLORS["higher"]), ([-2.0, 4.0], figures.VERDICT_COLORS["undecided"])]
-    assert {"structure alone", "+40.0"} <= set(said)
+    assert {"decided by architecture alone", "+40.0"} <= set(said)
     assert axes.get_xlim() == (-15.0, 15.0)
 
 
-def test_findings_of_structure_alone_can_be_drawn() -> None:
+def test_a_finding_without_a_comparison_can_be_drawn() -> None:
     (axes,) = figures.draw_verdicts(FINDINGS[2:], margin=0.01).axes
-    assert texts(axes)[1:] == ["contradicted", "structure alone"]
+    assert texts(axes)[1:] == ["contradicted", "decided by architecture alone"]
 
 
-def test_pixels_are_shown_sharp_and_over_the_whole_range() -> None:
+def test_pixels_are_unsmoothed_and_over_the_whole_range() -> None:
     figure = figures.show_images(GREY[:3], columns=3)
     for axes, image in zip(figure.axes, GREY, strict=False):
         (drawn,) = axes.images
@@ -562,16 +567,16 @@ def test_steps_are_rows_with_the_original_first() -> None:
     assert [int(axes.images[0].get_array()[0, 0]) for axes in figure.axes] == [int(image[0, 0, 0]) for image in GREY[:4]]
 
 
-def test_errors_are_the_wrong_ones_the_surest_first() -> None:
+def test_errors_are_the_misclassified_images_most_confident_first() -> None:
     predicted = np.array([0, 1, 5, 5, 4, 5, 6, 7, 8, 0], dtype=np.int64)
     probabilities = np.full((10, 10), 0.05)
     probabilities[2, 5], probabilities[3, 5], probabilities[9, 0] = 0.4, 0.9, 0.6
     figure = figures.show_errors(GREY, LABELS, predicted, probabilities, classes=[f"c{c}" for c in LABELS], count=2)
-    assert [axes.get_title(loc="center") for axes in figure.axes] == ["c3\nsaid c5\n90 % sure", "c9\nsaid c0\n60 % sure"]
+    assert [axes.get_title(loc="center") for axes in figure.axes] == ["c3\npred. c5\n90 % sure", "c9\npred. c0\n60 % sure"]
 
 
 def test_a_model_without_errors_gets_a_sentence() -> None:
-    assert "None of the 10 images is named wrongly." in texts(EVERY["no errors"]().axes[0])
+    assert "The model classifies all 10 images correctly." in texts(EVERY["no errors"]().axes[0])
 
 
 def test_bars_are_the_counts() -> None:
@@ -600,12 +605,12 @@ def as_pixels(drawn: mpl.image.AxesImage, channels: int) -> np.ndarray:
     return pixels.ravel() if channels == 1 else pixels.transpose(2, 0, 1).ravel()
 
 
-def test_an_unknown_view_is_refused_with_what_is_allowed() -> None:
+def test_an_unknown_view_is_refused_and_the_allowed_ones_are_listed() -> None:
     with pytest.raises(InputError, match="patches"):
         figures.draw_view(GREY[0], "spiral")
 
 
-def test_names_with_signs_of_formulas_and_of_any_length_are_drawn() -> None:
+def test_names_with_formula_characters_and_of_any_length_are_drawn() -> None:
     evil = ["$x_1$", r"a_{b}^$", r"\frac", "<script>", "a name that is longer than any picture is wide", "ok"]
     figures.draw_intervals(SCORES.assign(model=evil))._repr_png_()
     figures.draw_pareto(SCORES.assign(model=evil))._repr_png_()
@@ -620,7 +625,7 @@ def test_the_same_table_gives_the_same_picture() -> None:
 
 
 def heights_and_places(axes: Axes, gid: str) -> list[tuple[float, float]]:
-    """The line that each marker belongs to, and where it stands on the axis."""
+    """Line number and horizontal position of each marker."""
     return [(round(float(line.get_ydata()[0])), float(line.get_xdata()[0])) for line in lines(axes, gid)]
 
 
@@ -631,7 +636,7 @@ def test_each_source_has_its_estimate_and_its_cross_on_its_own_line() -> None:
     assert sorted(heights_and_places(axes, "endless")) == sorted([(0, 1.6), (1, 0.0)] * 2)
 
 
-def test_an_interval_that_would_squeeze_the_others_ends_in_an_arrow() -> None:
+def test_an_extreme_interval_ends_in_an_arrow() -> None:
     far = SOURCES.assign(high=SOURCES["high"].where(SOURCES["source"] != "subset draw", 27.0))
     (axes,) = figures.draw_sources(far).axes
     assert axes.get_xlim()[1] == pytest.approx(5.0)
@@ -639,7 +644,7 @@ def test_an_interval_that_would_squeeze_the_others_ends_in_an_arrow() -> None:
     assert not lines(draw("sources").axes[0], "arrow")
 
 
-def test_the_share_of_decided_comparisons_is_a_line_for_each_test_set_with_the_recorded_runs_marked() -> None:
+def test_decided_comparisons_are_one_line_per_test_set_with_the_recorded_runs_marked() -> None:
     (axes,) = draw("decided").axes
     drawn_lines = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
     assert drawn_lines["500 test images"] == pytest.approx([0.1, 0.25, 0.5, 1.0])
@@ -647,7 +652,7 @@ def test_the_share_of_decided_comparisons_is_a_line_for_each_test_set_with_the_r
     assert lines(axes, "recorded")[0].get_xdata()[0] == 5
 
 
-def test_what_the_best_look_adds_is_filled_for_test_and_hollow_for_validation() -> None:
+def test_weights_picked_on_test_are_filled_and_those_picked_on_validation_hollow() -> None:
     for axes in draw("optimism").axes:
         found = lines(axes, "estimate")
         assert [float(line.get_xdata()[0]) for line in found] == pytest.approx([2.0] * 4)
@@ -655,20 +660,20 @@ def test_what_the_best_look_adds_is_filled_for_test_and_hollow_for_validation() 
     assert [axes._left_title.get_text() for axes in draw("optimism").axes] == ["balanced", "exponential 50"]
 
 
-def test_optimism_by_looks_is_drawn_of_the_test_set_alone() -> None:
+def test_gains_by_looks_are_drawn_for_the_test_set_only() -> None:
     for axes in draw("looks").axes:
         assert [line.get_ydata().tolist() for line in axes.lines] == [pytest.approx([0.2, 1.0, 2.0])] * 2
     assert [text.get_text() for text in draw("looks").axes[-1].get_xticklabels()] == ["1", "5", "10"]
 
 
-def test_every_run_s_best_and_last_look_are_marked() -> None:
+def test_the_best_and_the_last_look_of_each_run_are_marked() -> None:
     for axes in draw("peeks").axes:
         assert [line.get_xdata()[0] for line in lines(axes, "best")] == [13 * 64, 16 * 64]
         assert [line.get_ydata()[0] for line in lines(axes, "best")] == [0.9, 0.9]
         assert [line.get_xdata()[0] for line in lines(axes, "last")] == [1280, 1280]
 
 
-def test_names_that_no_font_can_write_are_numbered_and_the_others_stay() -> None:
+def test_names_that_no_font_can_write_are_numbered_and_others_are_kept() -> None:
     names = ("cat", "\u65e5\u672c\u8a9e \u732b", "Gr\u00fc\u00dfe $x$", "\U0001fae0")
     written = figures.drawable(names)
     assert written[0::2] == names[0::2]
@@ -679,6 +684,19 @@ def test_names_that_no_font_can_write_are_numbered_and_the_others_stay() -> None
         figures.draw_counts({"all": np.arange(1, 5)}, classes=names)
 
 
-def test_a_name_is_numbered_exactly_where_a_letter_of_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_numbered_exactly_if_one_of_its_letters_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(style, "_letters", lambda: frozenset("abc"))
     assert figures.drawable(("ab", "ba d", "c a")) == ("ab", "class 2", "c a")
+
+
+def test_plain_training_is_shown_by_its_name() -> None:
+    frame = SCORES.assign(remedy=["none", "none, tuned", *NAMES[2:]])
+    (axes,) = figures.draw_intervals(frame, label="remedy", sort=False).axes
+    assert names(axes)[:3] == ["plain training", "plain training, tuned", "bilstm"]
+    (axes,) = figures.draw_gains(DIFFERENCES.assign(remedy="none, tuned")).axes
+    assert names(axes) == ["plain training, tuned"]
+    recall = figures.draw_by_count(pd.concat([RECALLS, RECALLS.assign(remedy="focal")]), by="remedy")
+    assert [text.get_text() for text in recall.legends[0].get_texts()] == ["plain training", "focal"]
+    assert list(frame["remedy"])[:2] == ["none", "none, tuned"]
+    classes = figures.draw_intervals(SCORES.assign(**{"class": "none"}), label="class").axes[0]
+    assert set(names(classes)) == {"none"}

@@ -1,4 +1,4 @@
-"""From somebody's images to a dataset: what is in the way is said, what is kept is decoded once, and nothing but content counts."""
+"""From a user's images to a dataset: every fault is reported, images are decoded once, and only the content matters."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def reasons(found: folders.Scan) -> dict[str, str]:
 
 @contextmanager
 def not_the_superuser(place: Path) -> Iterator[None]:
-    """As a user who owns all that lies in `place`, and whom permissions bind: this one, or the one called nobody."""
+    """Run the block as a user without superuser rights who owns everything in `place`: the current user, or the user nobody."""
     if os.geteuid():
         yield
         return
@@ -91,7 +91,7 @@ class TestTheDataset:
         assert dataset.groups is not None
         assert dataset.groups.tolist() == [0, 0, 1, 2, 2, 3, 0, 0, 4, 2, 2, 5, 0, 0, 6, 2, 2, 7]
 
-    def test_what_a_run_keeps_needs_no_path(self, tmp_path: Path) -> None:
+    def test_the_recorded_options_need_no_path(self, tmp_path: Path) -> None:
         folder = fill(tmp_path / "pets")
         kept = settle(folder, group="cat", colours="auto")
         assert kept.options == {"content": scan(folder, group="cat").content, "side": 16, "fit": "pad", "colours": "rgb"}
@@ -100,7 +100,7 @@ class TestTheDataset:
         assert len(datasets.load(kept).images) == 8
         assert datasets.settle(kept) == kept
 
-    def test_the_source_opens_a_path_without_being_settled(self, tmp_path: Path) -> None:
+    def test_a_path_can_be_loaded_without_settling_it_first(self, tmp_path: Path) -> None:
         folder = fill(tmp_path / "pets")
         np.testing.assert_array_equal(folders.load_folder(path=str(folder), side=16).images, load(folder).images)
 
@@ -122,7 +122,7 @@ class TestTheDataset:
         assert datasets.load(kept).images.shape == (8, 16, 16, 1)
         np.testing.assert_array_equal(datasets.load(kept).images, load(tmp_path / "pets", colours="grey").images)
 
-    def test_one_coloured_pixel_makes_it_colour(self, tmp_path: Path) -> None:
+    def test_one_colored_pixel_makes_the_dataset_rgb(self, tmp_path: Path) -> None:
         for file in fill(tmp_path / "pets").rglob("*.png"):
             Image.open(file).convert("L").convert("RGB").save(file)
         given = pixels("x", height=16, width=16).copy()
@@ -131,7 +131,7 @@ class TestTheDataset:
         Image.fromarray(given).save(tmp_path / "pets" / "cat" / "one.png")
         assert settle(tmp_path / "pets").options["colours"] == "rgb"
 
-    def test_it_is_not_in_the_catalogue_and_can_be_settled(self) -> None:
+    def test_the_folder_dataset_is_not_listed_and_can_be_settled(self) -> None:
         facts = dict(datasets.sources.entry("folder").facts)
         assert callable(facts.pop("settle"))
         assert facts == {"title": "a folder of images", "license": "the owner's", "citation": "", "listed": False}
@@ -186,11 +186,11 @@ class TestContent:
         assert not np.array_equal(datasets.load(second).images[0], datasets.load(first).images[0])
         np.testing.assert_array_equal(datasets.load(second).images[1:], datasets.load(first).images[1:])
 
-    def test_where_one_value_ends_counts(self) -> None:
+    def test_the_digest_depends_on_where_values_end(self) -> None:
         assert len({digest_of(values) for values in (["ab", "c"], ["a", "bc"], ["abc"], ["abc", ""], [])}) == 5
 
     @pytest.mark.parametrize("change", ["name", "class", "part", "group", "less"])
-    def test_whatever_the_learner_sees_or_is_told_changes_it(self, tmp_path: Path, change: str) -> None:
+    def test_any_change_of_images_or_labels_changes_the_content(self, tmp_path: Path, change: str) -> None:
         folder, options = fill(tmp_path / "pets"), {}
         first = scan(folder).content
         file = folder / "cat" / "0.png"
@@ -206,7 +206,7 @@ class TestContent:
             file.rename(folder / ("cat/9.png" if change == "name" else "dog/9.png"))
         assert scan(folder, **options).content != first
 
-    def test_a_broken_file_more_changes_the_record_and_not_the_content(self, tmp_path: Path) -> None:
+    def test_an_extra_broken_file_changes_the_record_but_not_the_content(self, tmp_path: Path) -> None:
         folder = fill(tmp_path / "pets")
         first = settle(folder)
         (folder / "cat" / "broken.jpg").write_bytes(b"no")
@@ -227,7 +227,7 @@ class TestContent:
     @pytest.mark.parametrize("content", ["0" * 32, "*", "../x"])
     def test_a_content_that_is_not_there_is_refused(self, tmp_path: Path, content: str) -> None:
         settle(fill(tmp_path / "pets"))
-        with pytest.raises(InputError, match="give the path of the folder to make them again"):
+        with pytest.raises(InputError, match="give the path of the folder to decode it again"):
             datasets.load(Choice(name="folder", options={"content": content}))
         with pytest.raises(InputError, match="no scan of content"):
             recall(content)
@@ -256,7 +256,7 @@ class TestTheCache:
         assert settle(folder) == first
         assert made.is_dir()
 
-    def test_nothing_is_left_of_what_broke_off(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_interrupted_call_leaves_nothing_behind(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = fill(tmp_path / "pets")
 
         def break_off(*_: object) -> None:
@@ -269,7 +269,7 @@ class TestTheCache:
         assert [file for file in decoded_cache.cache_folder().rglob("*") if file.is_file()] == []
         assert len(load(folder).images) == 8
 
-    def test_two_who_settle_at_once_agree(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_two_processes_that_settle_at_once_agree(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder, kept, write_facts = fill(tmp_path / "pets"), [], decoded_cache._write_facts
 
         def while_another_finishes(fresh: Path, found: folders.Scan) -> None:
@@ -285,14 +285,14 @@ class TestTheCache:
         assert len(list(decoded_cache.cache_folder().glob(f"{kept[0].options['content']}-*"))) == 1
         assert list(decoded_cache.cache_folder().rglob(".making-*")) == []
 
-    def test_a_disk_that_is_too_full_is_refused_before_the_work(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_full_disk_is_rejected_before_the_work(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         usage = type("usage", (), {"free": 1000})
         monkeypatch.setattr(decoded_cache.shutil, "disk_usage", lambda _: usage)
         monkeypatch.setattr(decoded_cache, "inspect_all", lambda *_, **__: pytest.fail("work was done"))
-        with pytest.raises(InputError, match=r"0.0 GB left; needed are .* GB; choose a smaller side"):
+        with pytest.raises(InputError, match=r"0.0 GB of free disk space; needed: .* GB; choose a smaller side"):
             settle(fill(tmp_path / "pets"))
 
-    def test_everything_in_it_is_plain(self, tmp_path: Path) -> None:
+    def test_the_cache_contains_only_plain_arrays_and_json(self, tmp_path: Path) -> None:
         kept = settle(fill(tmp_path / "pets"), group="[01]")
         for file in decoded_cache.cache_folder().glob(f"{kept.options['content']}-*/*"):
             if file.suffix == ".npy":
@@ -316,16 +316,16 @@ class TestDuplicates:
         (pair,) = found.duplicates
         assert (pair.paths, pair.kept) == (("cat/0a.png", "cat/1.png", "cat/7.png"), "cat/0a.png")
         assert (pair.crosses_classes, pair.crosses_parts) == (False, False)
-        assert found.notes == {"exact copies of an image in the same class and part: kept once": 2}
+        assert found.notes == {"exact copies of an image in the same class and part (one is kept)": 2}
 
-    def test_a_contradiction_leaves_out_all_its_sides(self, tmp_path: Path) -> None:
+    def test_copies_in_different_classes_are_all_left_out(self, tmp_path: Path) -> None:
         folder = fill(tmp_path, ("cat", "dog", "eel"))
         self.copy(folder, "cat/1.png", "cat/7.png", "dog/7.png")
         found = scan(folder)
         assert reasons(found) == {
-            "cat/1.png": "the same image is said to be of another class, 'dog': dog/7.png",
-            "cat/7.png": "the same image is said to be of another class, 'dog': dog/7.png",
-            "dog/7.png": "the same image is said to be of another class, 'cat': cat/1.png",
+            "cat/1.png": "the same image is also in another class, 'dog': dog/7.png",
+            "cat/7.png": "the same image is also in another class, 'dog': dog/7.png",
+            "dog/7.png": "the same image is also in another class, 'cat': cat/1.png",
         }
         (pair,) = found.duplicates
         assert (pair.crosses_classes, pair.kept) == (True, "")
@@ -358,23 +358,23 @@ class TestDuplicates:
 class TestBadInput:
     def test_an_empty_folder(self, tmp_path: Path) -> None:
         (tmp_path / "pets" / "cat").mkdir(parents=True)
-        with pytest.raises(InputError, match="pets holds no images; expected are class folders"):
+        with pytest.raises(InputError, match="pets contains no images; needed: class folders"):
             scan(tmp_path / "pets")
 
     @pytest.mark.parametrize("name", ["nowhere", "", "a\0b"])
     def test_nothing_there(self, name: str) -> None:
-        with pytest.raises(InputError, match=r"path: .* was given; there is nothing at"):
+        with pytest.raises(InputError, match=r"path: .* was given; nothing exists at"):
             settle(Path(name)) if name != "" else datasets.settle(Choice(name="folder"))
 
-    def test_a_file_that_is_nothing_of_the_kind(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"neither a folder nor a file of a kind that is read: .zip, .tar"):
+    def test_an_unsupported_file(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"neither a folder nor a file of a supported type; allowed: .zip, .tar"):
             scan(save(tmp_path / "a.png"))
 
     @pytest.mark.parametrize("layout", ["pets/cat", "cat", "train/cat", "."])
     def test_one_class(self, tmp_path: Path, layout: str) -> None:
         for n in range(4):
             save(tmp_path / "x" / layout / f"{n}.png")
-        with pytest.raises(InputError, match=r"holds one class|holds no images"):
+        with pytest.raises(InputError, match=r"contains one class|contains no images"):
             scan(tmp_path / "x")
 
     def test_classes_that_are_too_small_are_all_named(self, tmp_path: Path) -> None:
@@ -383,9 +383,9 @@ class TestBadInput:
         (folder / "fox" / "2.png").write_bytes(b"")
         with pytest.raises(InputError) as error:
             scan(folder)
-        assert "fewer than 3 usable images: 'eel' (1), 'fox' (2); needed are 3 or more" in str(error.value)
-        assert "add images to them, or take these classes out" in str(error.value)
-        assert "could not be used: 1; the first is 'fox/2.png': empty: zero bytes" in str(error.value)
+        assert "fewer than 3 usable images: 'eel' (1), 'fox' (2); needed: 3 or more" in str(error.value)
+        assert "add images to these classes, or remove them" in str(error.value)
+        assert "Files that cannot be used: 1; the first is 'fox/2.png': empty: zero bytes" in str(error.value)
 
     def test_broken_files_are_quarantined_with_their_reasons(self, tmp_path: Path) -> None:
         folder = fill(tmp_path / "pets")
@@ -396,10 +396,10 @@ class TestBadInput:
         Image.new("1", (10_000, 10_000)).save(folder / "dog" / "huge.png")
         found = scan(folder)
         assert {path: reason.split(":")[0] for path, reason in reasons(found).items()} == {
-            "cat/text.jpg": "not an image of a format that is read here",
+            "cat/text.jpg": "not an image of a supported format",
             "cat/zero.png": "empty",
-            "dog/cut.jpg": "broken or cut off",
-            "dog/huge.png": "10000×10000 pixels by its header; allowed are 50 million",
+            "dog/cut.jpg": "damaged or cut off",
+            "dog/huge.png": "10000×10000 pixels by its header; allowed",
         }
         assert {one.label for one in found.quarantined} == {"cat", "dog"}
         assert len(load(folder).images) == 8
@@ -414,7 +414,7 @@ class TestBadInput:
             return open_file(file)
 
         monkeypatch.setattr(scanning, "open_file", locked)
-        assert reasons(scan(folder)) == {"cat/1.png": "no permission to read it"}
+        assert reasons(scan(folder)) == {"cat/1.png": "no permission to read the file"}
 
     @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="only Unix has permissions that a test can take away")
     def test_no_permission_for_real(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,7 +428,7 @@ class TestBadInput:
                 found = reasons(scan(folder))
             (folder / "dog" / "deep").chmod(0o700)
         assert found == {
-            "cat/1.png": "no permission to read it",
+            "cat/1.png": "no permission to read the file",
             "dog/deep": "the folder cannot be opened: Permission denied",
         }
 
@@ -448,7 +448,9 @@ class TestBadInput:
             for one in made:
                 one.chmod(0o700)
 
-    def test_a_disk_error_is_a_reason_and_not_the_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_disk_error_quarantines_the_file_and_does_not_stop_the_scan(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         folder, open_file = fill(tmp_path), scanning.open_file
 
         def failing(file: Path) -> object:
@@ -470,11 +472,11 @@ class TestBadInput:
         (folder / "cat" / "same.png").symlink_to("0.png")
         found = scan(folder)
         assert reasons(found) == {
-            "cat/broken.png": "a link that leads nowhere or in a circle",
-            "cat/circle": "a folder, or a link to one, which is not followed; put the folder itself in the place of a link",
-            "cat/out.png": "leads out of the folder; only what lies inside is read",
-            "cat/self.png": "a link that leads nowhere or in a circle",
-            "outside": "leads out of the folder; only what lies inside is read",
+            "cat/broken.png": "a broken or circular link",
+            "cat/circle": "a folder, or a link to a folder, which is not followed; replace a link by the folder itself",
+            "cat/out.png": "outside the folder; only files inside are read",
+            "cat/self.png": "a broken or circular link",
+            "outside": "outside the folder; only files inside are read",
         }
         assert [pair.paths for pair in found.duplicates] == [("cat/0.png", "cat/same.png")]
         assert len(found.images) == 8
@@ -485,7 +487,7 @@ class TestBadInput:
         assert scan(tmp_path / "link").content == scan(folder).content
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
-    def test_a_pipe_is_never_waited_for(self, tmp_path: Path) -> None:
+    def test_a_named_pipe_does_not_block_the_scan(self, tmp_path: Path) -> None:
         os.mkfifo(fill(tmp_path) / "cat" / "pipe.png")
         assert reasons(scan(tmp_path)) == {"cat/pipe.png": "not a regular file"}
 
@@ -513,14 +515,14 @@ class TestBadInput:
         assert recall(found.content) == found
 
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such names cannot be made")
-    def test_names_that_are_no_unicode_are_quarantined(self, tmp_path: Path) -> None:
+    def test_names_that_are_not_unicode_are_quarantined(self, tmp_path: Path) -> None:
         folder = fill(tmp_path / "pets")
         (folder / "cat" / os.fsdecode(b"\xff.png")).write_bytes((folder / "cat" / "0.png").read_bytes())
-        assert reasons(scan(folder)) == {"cat/\\xff.png": "its name is not valid Unicode; rename it"}
+        assert reasons(scan(folder)) == {"cat/\\xff.png": "the file name is not valid Unicode; rename the file"}
         assert len(load(folder).images) == 8
 
     @pytest.mark.parametrize(("one", "other"), [("Cat", "cat"), ("cat ", "cat"), ("STRASSE", "straße"), ("e\u0301", "\u00e9")])
-    def test_labels_that_are_hardly_two(self, tmp_path: Path, one: str, other: str) -> None:
+    def test_labels_that_are_too_similar(self, tmp_path: Path, one: str, other: str) -> None:
         folder = fill(tmp_path, (one, other, "dog"))
         if len(list(folder.iterdir())) < 3:
             pytest.skip("this file system does not tell these names apart")
@@ -528,14 +530,14 @@ class TestBadInput:
             scan(folder)
         assert f"differ only in case, blanks or encoding: {min(one, other)!r} and {max(one, other)!r}" in str(error.value)
 
-    def test_labels_of_a_table_that_are_hardly_two(self, tmp_path: Path) -> None:
+    def test_labels_in_a_table_that_are_too_similar(self, tmp_path: Path) -> None:
         fill(tmp_path / "files")
         rows = [f"files/{label}/{n}.png,{label if n else label + ' '}" for label in CLASSES for n in range(4)]
         (tmp_path / "labels.csv").write_text("\n".join(["path,label", *rows]))
         with pytest.raises(InputError, match="'cat' and 'cat ', 'dog' and 'dog '; give each class one name"):
             scan(tmp_path)
 
-    def test_labels_of_two_parts_that_are_hardly_two(self, tmp_path: Path) -> None:
+    def test_labels_in_two_parts_that_are_too_similar(self, tmp_path: Path) -> None:
         fill(tmp_path / "train"), fill(tmp_path / "test", ("cat", "Dog"), prefix="test")
         with pytest.raises(InputError, match="'Dog' and 'dog'"):
             scan(tmp_path)
@@ -589,7 +591,7 @@ print(max(seen) - before)
 class TestMemory:
     @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
     def test_it_does_not_grow_with_the_folder(self, tmp_path: Path) -> None:
-        """Over 300 MB of files, as many when decoded: what is held at once is a chunk and one whole image."""
+        """The files have over 300 MB, before and after decoding; only one chunk and one whole image are in memory at once."""
         for n in range(60):
             file = tmp_path / "pets" / CLASSES[n % 2] / f"{n}.bmp"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -614,7 +616,7 @@ class TestMagneticTiles:
         assert counts == {"blowhole": 115, "break": 85, "crack": 57, "fray": 32, "free": 952, "uneven": 103}
         assert dataset.images.shape == (1344, 16, 16, 1)
         assert (found.title, found.quarantined, found.duplicates) == ("magnetic-tile", (), ())
-        assert found.notes == {"images in folders beside 'images': left out (masks)": 1344}
+        assert found.notes == {"images in folders next to 'images' (ignored: masks)": 1344}
 
     def test_shots_of_one_tile_are_groups(self, tiles: tuple[datasets.Dataset, folders.Scan]) -> None:
         groups = tiles[0].groups

@@ -1,4 +1,4 @@
-"""No class goes in silence: without a usable image it is refused with the reason, and what looks like a split is none by chance."""
+"""No class disappears silently: a class without usable images is an error with a reason, and so are folders like a split."""
 
 import os
 import tarfile
@@ -24,7 +24,7 @@ def say_refusal(path: Path) -> str:
 
 
 def close(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Nobody may open this folder, not even the superuser."""
+    """Make a folder impossible to open, even for the superuser."""
     scandir = os.scandir
 
     def refuse(path: str | os.PathLike[str]) -> object:
@@ -61,7 +61,8 @@ class TestClassesWithoutImages:
         if name and not name.endswith("/"):
             file.write_bytes(b"x")
         said = say_refusal(tmp_path)
-        assert "fewer than 3 usable images: 'yak' (0) ('yak': no file in its folder is called as images are); needed are 3" in said
+        reason = "no file in its folder has the suffix of an image format"
+        assert f"fewer than 3 usable images: 'yak' (0) ('yak': {reason}); needed: 3" in said
 
     def test_one_of_two_classes(self, tmp_path: Path) -> None:
         (fill(tmp_path, ("cat",)) / "yak").mkdir()
@@ -70,7 +71,7 @@ class TestClassesWithoutImages:
     @pytest.mark.parametrize("kind", ["zip", "tar"])
     @pytest.mark.parametrize("content", ["nothing", "links"])
     def test_a_folder_in_an_archive(self, content: str, kind: str, tmp_path: Path) -> None:
-        """Folders are members of their own; a link is none that is unpacked, but its class is known by it."""
+        """Folders are archive members of their own. A link is not unpacked, but the class of its folder is still known."""
         folder, file = fill(tmp_path / "pets"), tmp_path / f"pets.{kind}"
         if kind == "tar":
             (folder / "yak").mkdir()
@@ -84,29 +85,29 @@ class TestClassesWithoutImages:
                 member = zipfile.ZipInfo("pets/yak/" + ("0.png" if content == "links" else ""))
                 member.external_attr = (0o120777 if content == "links" else 0o040755) << 16
                 zipped.writestr(member, "nowhere.png" if content == "links" else "")
-        reason = "'yak/0.png': a link or device inside the archive" if content == "links" else "no file in its folder is called"
+        reason = "'yak/0.png': a link or device inside the archive" if content == "links" else "no file in its folder has"
         assert f"fewer than 3 usable images: 'yak' (0) ('yak': {reason}" in say_refusal(file)
 
-    def test_a_folder_of_links_that_lead_out(self, tmp_path: Path) -> None:
+    def test_a_folder_of_links_to_outside(self, tmp_path: Path) -> None:
         fill(tmp_path / "pets")
         (tmp_path / "pets" / "yak").mkdir()
         (tmp_path / "pets" / "yak" / "0.png").symlink_to(save(tmp_path / "outside.png"))
-        assert "'yak' (0) ('yak': 'yak/0.png': leads out of the folder" in say_refusal(tmp_path / "pets")
+        assert "'yak' (0) ('yak': 'yak/0.png': outside the folder" in say_refusal(tmp_path / "pets")
 
-    def test_hidden_folders_and_those_beside_the_parts_or_called_as_companions_are_no_classes(self, tmp_path: Path) -> None:
+    def test_hidden_folders_mask_folders_and_folders_next_to_the_parts_are_not_classes(self, tmp_path: Path) -> None:
         for name in (".git", "__MACOSX", "masks", "Annotations"):
             (fill(tmp_path / "flat") / name).mkdir()
         found = scan(tmp_path / "flat")
         assert found.classes == CLASSES
         assert found.notes == {
-            "hidden files and folders: left out": 2,
-            "folders without images that are no classes by their names: left out (Annotations, masks)": 2,
+            "hidden files and folders (ignored)": 2,
+            "folders without images that are not classes by their names (ignored: Annotations, masks)": 2,
         }
         fill(tmp_path / "split" / "train"), fill(tmp_path / "split" / "test", prefix="test")
         (tmp_path / "split" / "docs" / "yak").mkdir(parents=True)
         assert scan(tmp_path / "split").classes == CLASSES
 
-    def test_a_class_of_one_part_may_have_empty_folders_in_others(self, tmp_path: Path) -> None:
+    def test_a_class_can_have_an_empty_folder_in_another_part(self, tmp_path: Path) -> None:
         fill(tmp_path / "train"), fill(tmp_path / "test", prefix="test")
         for label in CLASSES:
             (tmp_path / "val" / label).mkdir(parents=True)
@@ -117,28 +118,29 @@ class TestClassesWithoutImages:
         for part in ("train", "val", "test"):
             fill(tmp_path / part, prefix=part)
         close(monkeypatch, tmp_path / closed)
-        assert f"{tmp_path / closed} is a part of the split: the folder cannot be opened" in say_refusal(tmp_path)
+        assert f"{tmp_path / closed} is a part of the split, but the folder cannot be opened" in say_refusal(tmp_path)
 
-    def test_a_lone_part_beside_one_that_cannot_be_opened(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_part_next_to_a_part_that_cannot_be_opened(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         fill(tmp_path / "train"), fill(tmp_path / "test", prefix="test")
         close(monkeypatch, tmp_path / "test")
         assert "'test': the folder cannot be opened" in say_refusal(tmp_path)
 
-    def test_empty_folders_beside_the_one_that_holds_all_are_noted(self, tmp_path: Path) -> None:
+    def test_empty_folders_next_to_the_folder_with_all_images_are_noted(self, tmp_path: Path) -> None:
         fill(tmp_path / "train")
         (tmp_path / "test").mkdir()
-        assert scan(tmp_path).notes == {"folders without images beside 'train': left out (test)": 1}
+        assert scan(tmp_path).notes == {"folders without images next to 'train' (ignored: test)": 1}
 
     def test_a_folder_that_cannot_be_opened_itself(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         close(monkeypatch, fill(tmp_path / "pets"))
-        assert "pets holds no images; expected are class folders" in (said := say_refusal(tmp_path / "pets"))
+        assert "pets contains no images; needed: class folders" in (said := say_refusal(tmp_path / "pets"))
         assert "the folder cannot be opened: Permission denied" in said
 
     def test_a_class_of_a_table_whose_files_are_all_missing(self, tmp_path: Path) -> None:
         said = say_refusal(table(tmp_path, "gone0.png,yak", "gone1.png,yak"))
-        assert "'yak' (0) ('yak': none of its 2 rows can be used; of 'gone0.png': named by the table, but not there)" in said
+        reason = "rows that cannot be used: 2; the first is 'gone0.png': listed in the table, but does not exist"
+        assert f"'yak' (0) ('yak': {reason})" in said
 
-    def test_a_class_that_has_come_to_be_empty_is_not_hidden_by_the_cache(self, tmp_path: Path) -> None:
+    def test_the_cache_does_not_hide_a_new_empty_class(self, tmp_path: Path) -> None:
         folder = fill(tmp_path / "pets")
         choice = Choice(name="folder", options={"path": str(folder), "side": 16})
         datasets.settle(choice)
@@ -149,14 +151,14 @@ class TestClassesWithoutImages:
 
 class TestTables:
     @pytest.mark.parametrize("again", ["cat/0.png", "./dog/../cat/0.png"])
-    def test_a_file_under_two_labels_contradicts_itself(self, again: str, tmp_path: Path) -> None:
+    def test_a_file_with_two_labels_is_left_out(self, again: str, tmp_path: Path) -> None:
         found = scan(table(tmp_path, f"{again},dog", "cat/1.png,cat"))
         assert "cat/0.png" not in [image.path for image in found.images]
         assert len(found.images) == 7
         assert sorted((one.path, one.label, one.reason) for one in found.quarantined) == [
-            ("cat/0.png", "cat", "the same image is said to be of another class, 'dog': cat/0.png"),
-            ("cat/0.png", "dog", "the same image is said to be of another class, 'cat': cat/0.png"),
-            ("cat/1.png", "cat", "named twice"),
+            ("cat/0.png", "cat", "the same image is also in another class, 'dog': cat/0.png"),
+            ("cat/0.png", "dog", "the same image is also in another class, 'cat': cat/0.png"),
+            ("cat/1.png", "cat", "listed twice"),
         ]
         (pair,) = found.duplicates
         assert (pair.labels, pair.crosses_classes, pair.kept) == (("cat", "dog"), True, "")
@@ -171,36 +173,36 @@ class TestTables:
 
 
 class TestDeepFolders:
-    def test_a_split_of_unknown_names_is_refused(self, tmp_path: Path) -> None:
+    def test_a_split_with_unknown_part_names_is_rejected(self, tmp_path: Path) -> None:
         for part in ("train", "holdout"):
             fill(tmp_path / part, prefix=part)
         said = say_refusal(tmp_path)
-        assert "the folders 'holdout', 'train' all hold the same folders, 'cat', 'dog', as the parts of a split do" in said
-        assert "allowed above class folders are the names train or training, val, valid," in said
+        assert "the folders 'holdout', 'train' all contain the same folders, 'cat', 'dog', like parts of a split" in said
+        assert "allowed names of parts: train or training; val, valid," in said
 
     def test_parts_below_classes_are_refused(self, tmp_path: Path) -> None:
         for label in CLASSES:
             fill(tmp_path / label, ("train", "test"), prefix=label)
-        assert "'cat', 'dog' all hold the same folders, 'test', 'train'" in say_refusal(tmp_path)
+        assert "'cat', 'dog' all contain the same folders, 'test', 'train'" in say_refusal(tmp_path)
 
-    def test_the_same_folders_below_every_class_are_noted_where_no_name_is_that_of_a_part(self, tmp_path: Path) -> None:
+    def test_the_same_subfolders_in_every_class_are_noted_if_no_name_is_that_of_a_part(self, tmp_path: Path) -> None:
         for label in CLASSES:
             fill(tmp_path / label, ("2023", "2024"), prefix=label)
         found = scan(tmp_path)
         assert found.classes == CLASSES
-        assert [note.endswith("'cat' holds '2023', '2024'; 'dog' holds '2023', '2024'") for note in found.notes] == [True]
+        assert [note.endswith("'cat' contains '2023', '2024'; 'dog' contains '2023', '2024'") for note in found.notes] == [True]
 
     def test_other_folders_below_classes_are_noted(self, tmp_path: Path) -> None:
         fill(tmp_path / "animals", ("cat", "owl")), fill(tmp_path / "plants", ("oak",))
         found = scan(tmp_path)
         assert found.classes == ("animals", "plants")
         assert found.notes == {
-            "images in folders below the classes, which are the folders at the top: 'animals' holds 'cat', 'owl'; "
-            "'plants' holds 'oak'": 12
+            "images in subfolders of the top-level folders, which are the classes: 'animals' contains 'cat', 'owl'; "
+            "'plants' contains 'oak'": 12
         }
 
     @pytest.mark.parametrize("stray", ["cat/0.png", "one folder in each"])
-    def test_folders_below_some_classes_or_one_in_each_are_nothing_strange(self, stray: str, tmp_path: Path) -> None:
+    def test_subfolders_in_some_classes_or_one_in_each_give_no_note(self, stray: str, tmp_path: Path) -> None:
         for label in CLASSES:
             fill(tmp_path / label, ("left", "right") if "/" in stray else ("left",), prefix=label)
         save(tmp_path / stray) if "/" in stray else None
@@ -214,22 +216,22 @@ class TestArchives:
                 archive.write(save(tmp_path / f"{number}.png"), name) if name.endswith(".png") else archive.writestr(name, "x")
         return tmp_path / "pets.zip"
 
-    def test_what_is_wrong_names_the_archive_and_the_members_that_were_refused(self, tmp_path: Path) -> None:
+    def test_an_error_names_the_archive_and_its_rejected_members(self, tmp_path: Path) -> None:
         file = self.pack(tmp_path, "../a.png", "notes.txt")
         said = say_refusal(file)
-        assert said.startswith(f"{file} holds no images; expected are class folders")
-        assert said.endswith("used: 1; the first is '../a.png': a path that leads out of the archive")
+        assert said.startswith(f"{file} contains no images; needed: class folders")
+        assert said.endswith("used: 1; the first is '../a.png': a path that leads outside the archive")
 
     @pytest.mark.parametrize(
         ("names", "start"),
         [
             (("cat/0.png", "dog/0.png"), "{}: classes with fewer than 3 usable images"),
             (("deep/cat/0.png", "deep/dog/0.png"), "{}/deep: classes with fewer than 3 usable images"),
-            (("images/0.png", "masks/0.png"), "{} holds images and masks"),
+            (("images/0.png", "masks/0.png"), "{} contains images and masks"),
             (("test/cat/0.png", "test/dog/0.png", "b/cat/0.png", "b/dog/0.png"), "{}: the folders 'b', 'test'"),
         ],
     )
-    def test_every_fault_names_it(self, names: tuple[str, ...], start: str, tmp_path: Path) -> None:
+    def test_every_error_names_the_archive(self, names: tuple[str, ...], start: str, tmp_path: Path) -> None:
         file = self.pack(tmp_path, *names)
         said = say_refusal(file)
         assert said.startswith(start.format(file))
@@ -239,13 +241,16 @@ class TestArchives:
         ("tables", "sentence"),
         [
             ({"a.csv": "path,label\n"}, "{}/a.csv has no row"),
-            ({"a.csv": "path,label\nx.png,x\n"}, "{}/a.csv names 1 files that are not there: 'x.png'; paths are relative to {}"),
-            ({"a.csv": "path,label\n0.png,x\n"}, "{} holds one class, 'x'"),
+            (
+                {"a.csv": "path,label\nx.png,x\n"},
+                "{}/a.csv lists no file that can be used; files that do not exist: 1 ('x.png'); paths are relative to {}",
+            ),
+            ({"a.csv": "path,label\n0.png,x\n"}, "{} contains one class, 'x'"),
             ({"a.csv": "path,label,split\n0.png,x,?\n"}, "unknown split '?' in {}/a.csv, row 2"),
-            ({"a.csv": "path,label\n", "b.csv": "path,label\n"}, "{} holds several tables of images, a.csv, b.csv"),
+            ({"a.csv": "path,label\n", "b.csv": "path,label\n"}, "{} contains several tables of images: a.csv, b.csv"),
         ],
     )
-    def test_so_does_every_fault_of_a_table_in_it(self, tables: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    def test_every_error_of_a_table_names_its_archive(self, tables: dict[str, str], sentence: str, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
             archive.write(save(tmp_path / "0.png"), "0.png")
             for name, text in tables.items():
@@ -255,13 +260,13 @@ class TestArchives:
         assert str(paths.data_folder()) not in said
 
     @pytest.mark.parametrize("ending", ["tar", "tar.gz", "zip"])
-    def test_no_archive_is_one_sentence(self, ending: str, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_an_archive_gives_a_one_sentence_error(self, ending: str, tmp_path: Path) -> None:
         (tmp_path / f"no.{ending}").write_bytes(b"nothing of the kind" * 99)
         said = say_refusal(tmp_path / f"no.{ending}")
         assert "cannot be unpacked: " in said
         assert "method" not in said
 
-    def test_folders_that_lead_out_are_neither_made_nor_listed(self, tmp_path: Path) -> None:
+    def test_folders_outside_the_archive_are_neither_created_nor_listed(self, tmp_path: Path) -> None:
         file = self.pack(tmp_path, *(f"{label}/{n}.png" for label in CLASSES for n in range(3)))
         for number, image in enumerate(sorted(tmp_path.glob("*.png"))):
             save(image, name=str(number))
@@ -294,7 +299,7 @@ class TestArchives:
 class TestTheDataFolder:
     @pytest.mark.parametrize("kind", ["folder", "archive"])
     @pytest.mark.parametrize("fault", ["a file", "below a file", "no permission", "no new files"])
-    def test_one_that_cannot_be_written_is_named(
+    def test_a_data_folder_that_cannot_be_written_to_is_named(
         self, fault: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         given = fill(tmp_path / "pets")
@@ -315,16 +320,18 @@ class TestTheDataFolder:
         elif fault == "no new files":
             monkeypatch.setattr(making.tempfile, "mkdtemp", refuse)
             monkeypatch.setattr(decoded_cache, "TemporaryDirectory", refuse)
-        with pytest.raises(InputError, match=r"cannot be written: .*name another data folder with IMAGESTUDY_DATA") as error:
+        with pytest.raises(
+            InputError, match=r"cannot be written to \(.*set the environment variable IMAGESTUDY_DATA to use another data folder"
+        ) as error:
             folders.settle_folder(path=str(given), side=16)
-        assert str(error.value).startswith(f"{data}/cache cannot be written")
+        assert str(error.value).startswith(f"{data}/cache cannot be written to")
 
-    def test_a_disk_that_is_full_on_the_way_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_disk_that_fills_up_during_the_work_is_reported(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(decoded_cache, "_write_facts", fail)
-        with pytest.raises(InputError, match=r"cache cannot be written: No space left on device; .*IMAGESTUDY_DATA"):
+        with pytest.raises(InputError, match=r"cache cannot be written to \(No space left on device\); .*IMAGESTUDY_DATA"):
             folders.settle_folder(path=str(fill(tmp_path / "pets")), side=16)
 
 
@@ -340,9 +347,9 @@ def test_formats_are_counted_with_the_most_frequent_first(tmp_path: Path) -> Non
     assert recall(kept["content"]).formats == found.formats
 
 
-def test_a_place_is_named_once(tmp_path: Path) -> None:
+def test_a_missing_path_is_named_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         folders.find(str(tmp_path / "nowhere"))
-    assert str(error.value).endswith(f"there is nothing at {tmp_path / 'nowhere'}")
+    assert str(error.value).endswith(f"nothing exists at {tmp_path / 'nowhere'}")
     with pytest.raises(InputError, match=f" or {paths.data_folder()}/nowhere$"):
         folders.find("nowhere")

@@ -1,4 +1,4 @@
-"""Class folders, parts, wrappings, tables and archives are understood by themselves; groups by expression, burst or column."""
+"""Class folders, parts, wrapping folders, tables and archives are recognized; groups come from expressions, bursts or columns."""
 
 import io
 import os
@@ -71,14 +71,12 @@ class TestFolders:
         fill(tmp_path / "train"), fill(tmp_path / "val", prefix="val")
         found = scan(tmp_path)
         assert {image.part for image in found.images if image.path.startswith("val")} == {TEST}
-        assert found.notes == {"images of the validation part: they are the test part, since there is no other": 8}
+        assert found.notes == {"images of the validation part (used as the test part, because there is none)": 8}
 
     def test_what_lies_beside_the_parts_is_quarantined(self, tmp_path: Path) -> None:
         fill(tmp_path / "train"), fill(tmp_path / "test", prefix="test")
         save(tmp_path / "docs" / "logo.png")
-        assert [(one.path, one.reason) for one in scan(tmp_path).quarantined] == [
-            ("docs/logo.png", "lies beside the folders of the split")
-        ]
+        assert [(one.path, one.reason) for one in scan(tmp_path).quarantined] == [("docs/logo.png", "not in a folder of the split")]
 
     def test_classes_may_be_called_test_and_val(self, tmp_path: Path) -> None:
         assert scan(fill(tmp_path, ("test", "val", "other"))).classes == ("other", "test", "val")
@@ -95,13 +93,13 @@ class TestFolders:
         found = scan(tmp_path)
         assert found.root == tmp_path / "set" / "images"
         assert len(found.images) == 8
-        assert found.notes == {"images in folders beside 'images': left out (masks)": 8}
+        assert found.notes == {"images in folders next to 'images' (ignored: masks)": 8}
 
     @pytest.mark.parametrize("above", ["", "train"])
     def test_images_and_masks_are_no_classes(self, tmp_path: Path, above: str) -> None:
         for n in range(4):
             save(tmp_path / above / "images" / f"{n}.png"), save(tmp_path / above / "masks" / f"{n}.png")
-        with pytest.raises(InputError, match="holds images and masks, which are no classes"):
+        with pytest.raises(InputError, match="contains images and masks, which are not classes"):
             scan(tmp_path)
 
     def test_hidden_and_foreign_files_are_left_out_and_counted(self, tmp_path: Path) -> None:
@@ -114,20 +112,20 @@ class TestFolders:
         assert len(found.images) == 8
         assert found.quarantined == ()
         assert found.notes == {
-            "hidden files and folders: left out": 5,
-            "files that are no images (.txt): left out": 1,
-            "files that are no images (without an ending): left out": 1,
+            "hidden files and folders (ignored)": 5,
+            "files that are not images (.txt, ignored)": 1,
+            "files that are not images (no suffix, ignored)": 1,
         }
 
     def test_images_in_no_class_folder_are_quarantined(self, tmp_path: Path) -> None:
         save(fill(tmp_path) / "stray.png")
-        assert [(one.path, one.reason) for one in scan(tmp_path).quarantined] == [("stray.png", "lies in no class folder")]
+        assert [(one.path, one.reason) for one in scan(tmp_path).quarantined] == [("stray.png", "not in a class folder")]
 
     def test_formats_that_are_not_read_are_quarantined(self, tmp_path: Path) -> None:
         (fill(tmp_path) / "cat" / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
         (one,) = scan(tmp_path).quarantined
         assert (one.path, one.label) == ("cat/a.HEIC", "cat")
-        assert one.reason.startswith("not an image of a format that is read here")
+        assert one.reason.startswith("not an image of a supported format")
 
 
 class TestTables:
@@ -185,13 +183,13 @@ class TestTables:
         text = self.rows(tmp_path) + "".join(f"gone{n}.png,a cat\n" for n in range(5))
         (tmp_path / "labels.csv").write_text(text)
         found = scan(tmp_path)
-        assert found.notes == {"files named by the table that are not there: 'gone0.png', 'gone1.png', 'gone2.png', …": 5}
+        assert found.notes == {"files that are listed in the table but do not exist: 'gone0.png', 'gone1.png', 'gone2.png', …": 5}
         assert [one.path for one in found.quarantined] == [f"gone{n}.png" for n in range(5)]
-        assert {one.reason for one in found.quarantined} == {"named by the table, but not there"}
+        assert {one.reason for one in found.quarantined} == {"listed in the table, but does not exist"}
 
     def test_a_table_of_missing_files_alone_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "labels.csv").write_text("path,label\na.png,x\nb.png,y\n")
-        with pytest.raises(InputError, match=r"names 2 files that are not there: 'a.png', 'b.png'; paths are relative to"):
+        with pytest.raises(InputError, match=r"files that do not exist: 2 \('a.png', 'b.png'\); paths are relative to"):
             scan(tmp_path)
 
     def test_paths_that_lead_out_and_repeated_rows_are_quarantined(self, tmp_path: Path) -> None:
@@ -204,12 +202,12 @@ class TestTables:
         found = scan(folder)
         assert len(found.images) == 8
         assert sorted(one.reason for one in found.quarantined) == [
-            "has no label in the table",
-            "has no path in the table",
-            "leads out of the folder; only what lies inside is read",
-            "leads out of the folder; only what lies inside is read",
-            "named twice",
-            "named twice",
+            "listed twice",
+            "listed twice",
+            "no label in the table",
+            "no path in the table",
+            "outside the folder; only files inside are read",
+            "outside the folder; only files inside are read",
         ]
 
     def test_an_absolute_path_inside_is_the_same_file(self, tmp_path: Path) -> None:
@@ -223,11 +221,11 @@ class TestTables:
         ("text", "sentence"),
         [
             ("path,class\na.png,x\n", "no column 'label'; its first line is"),
-            ("", "labels.csv is empty; a table of images begins with the line path,label"),
+            ("", "labels.csv is empty; needed: a first line with the columns path,label"),
             ("\n", r"no column 'path'; its first line is \[\]"),
             ("path,label\n", "no row below its first line"),
             ("path,label\n\n,\n", "no row below its first line"),
-            ('path,label\n"a.png,x\n', "not readable as a table"),
+            ('path,label\n"a.png,x\n', "cannot be read as a CSV table"),
             ("path,label,split\nfiles/cat/0.png,x,later\n", r"unknown split 'later' in .*labels.csv, row 2; allowed: train"),
         ],
     )
@@ -239,13 +237,13 @@ class TestTables:
 
     def test_a_table_in_another_encoding_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "labels.csv").write_bytes("path,label\nä.png,x\n".encode("latin-1"))
-        with pytest.raises(InputError, match="not readable as a table in UTF-8"):
+        with pytest.raises(InputError, match="cannot be read as a CSV table in UTF-8"):
             scan(tmp_path / "labels.csv")
 
     def test_two_tables_are_one_too_many(self, tmp_path: Path) -> None:
         for name in ("b.csv", "a.csv", "c.csv"):
             (tmp_path / name).write_text(self.rows(tmp_path))
-        with pytest.raises(InputError, match=r"several tables of images, a.csv, b.csv, c.csv; give the path of one"):
+        with pytest.raises(InputError, match=r"several tables of images: a.csv, b.csv, c.csv; give the path of one"):
             scan(tmp_path)
 
     def test_a_table_of_something_else_is_left_out(self, tmp_path: Path) -> None:
@@ -254,13 +252,13 @@ class TestTables:
         found = scan(tmp_path)
         assert found.classes == CLASSES
         (tmp_path / "set" / "weather.csv").write_text("day,rain\n1,2\n")
-        assert scan(tmp_path / "set").notes == {"tables without the columns path and label: left out": 1}
+        assert scan(tmp_path / "set").notes == {"tables without the columns path and label (ignored)": 1}
 
     def test_rows_without_a_split_among_others_are_quarantined(self, tmp_path: Path) -> None:
         text = self.rows(tmp_path, "split")
         save(tmp_path / "more.png")
         (tmp_path / "labels.csv").write_text(text + "more.png,a cat,\n")
-        assert [one.reason for one in scan(tmp_path).quarantined] == ["has no split in the table, as others have"]
+        assert [one.reason for one in scan(tmp_path).quarantined] == ["no split in the table, although other rows have one"]
 
 
 class TestGroups:
@@ -277,14 +275,14 @@ class TestGroups:
 
     def test_what_the_expression_misses_stands_for_itself_and_is_counted(self, tmp_path: Path) -> None:
         found = scan(self.numbered(tmp_path, 10, 20, 30), group="^cat")
-        assert found.notes == {"images in whose path the group's expression finds nothing: each stands for itself": 3}
+        assert found.notes == {"images without a match of the group expression (each is its own group)": 3}
 
     def test_a_broken_expression_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"group: '\(' was given; allowed is a regular expression"):
+        with pytest.raises(InputError, match=r"group: '\(' was given; allowed: a valid regular expression"):
             scan(self.numbered(tmp_path, 1, 2, 3), group="(")
 
     def test_expression_and_burst_exclude_each_other(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="allowed is one of them"):
+        with pytest.raises(InputError, match="allowed: only one of them"):
             scan(fill(tmp_path), group="x", burst=3)
 
     @pytest.mark.parametrize(("burst", "first"), [(1, {10, 20, 25}), (3, {10, 20, 25}), (4, {10, 20}), (9, {10})])
@@ -303,9 +301,7 @@ class TestGroups:
         fill(tmp_path / "train"), fill(tmp_path / "test", prefix="test")
         found = scan(tmp_path, group=r"[0-9]\.png")
         assert len(found.images) == 16
-        assert found.notes == {
-            "groups that stand on more than one side of the official split: kept there, since the split is the owner's": 4
-        }
+        assert found.notes == {"groups in more than one part of the official split (kept, because the owner chose the split)": 4}
 
 
 class TestArchives:
@@ -344,7 +340,7 @@ class TestArchives:
         found = scan(file)
         assert len(found.images) == 8
         assert reasons_of(found) == {
-            **dict.fromkeys(climbing, "a path that leads out of the archive"),
+            **dict.fromkeys(climbing, "a path that leads outside the archive"),
             **dict.fromkeys(absolute, "an absolute path inside the archive"),
         }
         assert [name for name in tmp_path.rglob("*") if "evil" in name.name] == []
@@ -438,8 +434,8 @@ class TestArchives:
             archive.writestr("cat/0.png/1.png", b"x")
             archive.writestr("n" * 300 + ".png", b"x")
         assert [one.reason.split(":")[0] for one in scan(file).quarantined] == [
-            "its name is there before, as a file or a folder",
-            "its name cannot be a file's here",
+            "a file or folder of this name already exists",
+            "its name is not a valid file name here",
         ]
 
     def test_a_table_inside_an_archive_cannot_name_files_outside(self, tmp_path: Path) -> None:
@@ -448,4 +444,4 @@ class TestArchives:
         rows = [f"{label}/{n}.png,{label}" for label in CLASSES for n in range(4)]
         (folder / "labels.csv").write_text("\n".join(["path,label", *rows, f"{secret},cat"]) + "\n")
         found = scan(zipped(folder, tmp_path / "pets.zip"))
-        assert [one.reason for one in found.quarantined] == ["leads out of the folder; only what lies inside is read"]
+        assert [one.reason for one in found.quarantined] == ["outside the folder; only files inside are read"]

@@ -70,7 +70,7 @@ def ids(specs: list[RunSpec]) -> list[str]:
 
 @lru_cache
 def everything(effort: str) -> tuple[str, ...]:
-    return tuple(ids(catalog.everything(plan(effort))))
+    return tuple(ids(catalog.needs(plan(effort))))
 
 
 @lru_cache
@@ -102,14 +102,14 @@ class TestEverything:
         assert set(everything(effort)) == set().union(*parts.values())
 
     def test_every_run_passes_the_checks(self, effort: str) -> None:
-        specs = catalog.everything(plan(effort))
+        specs = catalog.needs(plan(effort))
         for spec in specs:
             stamp(spec)
         for dataset, profile in {(spec.dataset.name, spec.profile) for spec in specs if not spec.dataset.options}:
             data.profile_size(Choice(name=dataset), profile)
 
     def test_declaring_twice_declares_the_same(self, effort: str) -> None:
-        assert tuple(ids(catalog.everything(plan(effort)))) == everything(effort)
+        assert tuple(ids(catalog.needs(plan(effort)))) == everything(effort)
 
 
 class TestSize:
@@ -125,7 +125,7 @@ class TestPairing:
         assert all(seeds == list(range(each.effort.runs)) for seeds in found.values())
 
     def test_no_stream_is_moved_alone_but_to_measure_the_spread(self, each: Plan) -> None:
-        moved = [s for s in catalog.everything(each) if (s.draw, s.order, s.init, s.batches) != (None,) * 4]
+        moved = [s for s in catalog.needs(each) if (s.draw, s.order, s.init, s.batches) != (None,) * 4]
         assert set(ids(moved)) <= set(ids(grids.spread(each)))
 
     def test_the_probe_gives_all_runs_to_the_rnn_and_the_first_to_the_others(self, each: Plan) -> None:
@@ -136,11 +136,14 @@ class TestPairing:
         distances = {
             name: {s.dataset.options["distance"] for s in grids.probe(each) if s.model.name == name} for name in ("bilstm", "vit")
         }
-        assert distances == {"bilstm": set(each.effort.distances), "vit": set(each.effort.beside or each.effort.distances)}
+        assert distances == {
+            "bilstm": set(each.effort.families.distances),
+            "vit": set(each.effort.families.beside or each.effort.families.distances),
+        }
 
     def test_a_model_is_measured_and_overfits_once(self, each: Plan) -> None:
         alone = [s for s in grids.costs(each) if s.profile == ProfileSpec()]
-        assert [s.model.name for s in alone] == list(each.effort.costs or each.study.models)
+        assert [s.model.name for s in alone] == list(each.effort.accuracy.costs or each.study.models)
         assert {s.remedy.name for s in alone} == {"none"}
         assert {(s.seed, s.kind) for s in grids.costs(each)} == {(0, "cost")}
         assert [s.seed for s in grids.overfit(each, "mlp")] == [0]
@@ -167,7 +170,7 @@ class TestImbalance:
         assert first == ProfileSpec(name="exponential", ratio=50.0)
         remedies = {p.label: {s.remedy.name for s in grids.imbalance(default) if s.profile == p} for p in (first, *others)}
         assert remedies.pop(first.label) == set(default.study.remedies)
-        assert all(names == {"none", *default.effort.thinned} for names in remedies.values())
+        assert all(names == {"none", *default.effort.imbalance.thinned} for names in remedies.values())
 
     def test_a_classical_model_leaves_out_remedies_that_only_a_network_can_follow(self, each: Plan) -> None:
         left_out = set(each.study.remedies) - set(classical_remedies())
@@ -223,23 +226,23 @@ class TestLossToImbalance:
 class TestCurves:
     def test_the_ratios_are_those_of_the_effort_under_the_first_kind_of_profile(self, each: Plan) -> None:
         profiles = grids.curve_profiles(each)
-        assert [p.ratio for p in profiles] == sorted(each.effort.ratios)
+        assert [p.ratio for p in profiles] == sorted(each.effort.imbalance.ratios)
         assert {p.name for p in profiles} == {"exponential"}
 
     def test_every_crossed_model_has_a_curve_of_plain_training_and_of_each_remedy(self, each: Plan) -> None:
         found = {(s.model.name, s.profile.ratio, s.remedy.name) for s in part(each, "curves")}
-        wanted = {"none", *each.effort.curves}
+        wanted = {"none", *each.effort.imbalance.curves}
         assert found == {
             (model, ratio, name)
             for model in each.study.crossed
-            for ratio in each.effort.ratios
+            for ratio in each.effort.imbalance.ratios
             for name in (wanted - OF_A_NETWORK if model == "svm" else wanted)
         }
 
     def test_where_a_ratio_is_also_a_profile_the_runs_are_the_same(self, each: Plan) -> None:
         first = [s for s in part(each, "curves") if s.profile == each.study.profiles[0]]
         assert first
-        if each.effort.whole:
+        if each.effort.imbalance.whole:
             assert set(ids(first)) <= set(ids(part(each, "imbalance")))
 
     @pytest.mark.parametrize("profiles", ["", "profiles: [{name: natural}, {name: step, ratio: 5}]\n"])
@@ -258,7 +261,7 @@ class TestCurves:
 class TestScale:
     def test_the_sets_grow_to_the_whole_one_at_one_ratio(self, each: Plan) -> None:
         profiles = grids.scale_profiles(each)
-        assert [p.largest for p in profiles] == [*sorted(each.effort.sizes), None]
+        assert [p.largest for p in profiles] == [*sorted(each.effort.claims.sizes), None]
         assert {(p.name, p.ratio) for p in profiles} == {("exponential", each.study.scale_ratio)}
         images = [data.profile_size(each.study.dataset, p) for p in profiles]
         assert images == sorted(set(images))
@@ -288,7 +291,7 @@ class TestSpread:
     def test_every_run_stands_beside_four_in_which_one_stream_is_moved_and_a_restart(self, each: Plan) -> None:
         found = part(each, "spread")
         assert {(s.profile, s.remedy.name, s.kind) for s in found} == {(each.study.profiles[0], "none", "run")}
-        assert [s.model.name for s in found[:: 6 * each.effort.runs]] == list(each.effort.spread)
+        assert [s.model.name for s in found[:: 6 * each.effort.runs]] == list(each.effort.variance.moved)
         for number in range(0, len(found), 6):
             plain, *moved = found[number : number + 6]
             assert (plain.draw, plain.order, plain.init, plain.batches) == (None,) * 4
@@ -315,7 +318,7 @@ class TestDiagnostics:
     def test_they_are_plain_training_balanced_and_under_the_first_profile(self, each: Plan) -> None:
         found = part(each, "diagnostics")
         cells_ = {(s.model.name, s.profile) for s in found}
-        assert cells_ == {(name, p) for name in each.effort.diagnosed for p in (ProfileSpec(), each.study.profiles[0])}
+        assert cells_ == {(name, p) for name in each.effort.variance.diagnosed for p in (ProfileSpec(), each.study.profiles[0])}
         assert {(s.remedy.name, s.kind) for s in found} == {("none", "diagnostic")}
 
     def test_every_one_stands_beside_the_run_that_it_watches(self, each: Plan) -> None:
@@ -323,7 +326,7 @@ class TestDiagnostics:
         assert watched <= set(ids(grids.accuracy(each, models_=grids.members(each)))) | set(ids(part(each, "imbalance")))
 
     def test_nothing_stands_on_one(self) -> None:
-        specs = [stamp(s) for s in catalog.everything(plan("smoke"))]
+        specs = [stamp(s) for s in catalog.needs(plan("smoke"))]
         diagnostics = {s.run_id for s in specs if s.kind == "diagnostic"}
         assert diagnostics
         assert all(p.run_id not in diagnostics for s in specs for p in parents(s))
@@ -334,8 +337,11 @@ class TestPriced:
         found = {(s.model.name, s.remedy.name) for s in part(each, "costs") if s.profile != ProfileSpec()}
         crossed = {(s.model.name, s.remedy.name) for s in part(each, "imbalance") if s.profile == each.study.profiles[0]}
         computed = {"tuned", "logit_adjustment", "logit_adjustment_tuned", "seed_ensemble"}
-        assert found == {(model, name) for model, name in crossed if model in each.effort.priced and name not in computed}
-        assert {s.profile for s in part(each, "costs")} == {ProfileSpec(), *each.study.profiles[: bool(each.effort.priced)]}
+        assert found == {(model, name) for model, name in crossed if model in each.effort.imbalance.costs and name not in computed}
+        assert {s.profile for s in part(each, "costs")} == {
+            ProfileSpec(),
+            *each.study.profiles[: bool(each.effort.imbalance.costs)],
+        }
 
     @pytest.mark.parametrize(
         ("name", "once"), [("none", True), ("crt", True), ("ncm", True), ("seed_ensemble", False), ("tuned", False)]
@@ -373,7 +379,7 @@ class TestBudget:
     def test_tuning_gets_the_efforts_trials(self) -> None:
         smoke = {len(parents(stamp(s))) for s in grids.imbalance(plan("smoke")) if s.remedy.name == "tuned"}
         full = {len(parents(stamp(s))) for s in grids.imbalance(plan("full")) if s.remedy.name == "tuned"}
-        assert (smoke, full) == ({plan("smoke").effort.trials}, {8})
+        assert (smoke, full) == ({plan("smoke").effort.imbalance.trials}, {8})
 
     def test_models_with_a_width_get_the_studys_parameters(self, each: Plan) -> None:
         given = {s.model.name: s.model.params for s in grids.accuracy(each)}
@@ -388,9 +394,11 @@ class TestOtherParts:
         networks = {s.model.name for s in grids.accuracy(each) if models.entry(s.model.name).facts["kind"] == "neural"}
         profiles = ("balanced", grids.imbalanced_profiles(each)[0].label)
         everywhere = {(name, profile, rate) for name in networks for profile in profiles for rate in grids.RATES}
-        assert tried == Counter(dict.fromkeys(everywhere, each.effort.recipes)) if each.effort.recipes else not found
+        assert (
+            tried == Counter(dict.fromkeys(everywhere, each.effort.accuracy.trials)) if each.effort.accuracy.trials else not found
+        )
         assert {s.kind for s in found} <= {"trial"}
-        assert {s.seed for s in found}.isdisjoint(s.seed for s in catalog.everything(each) if s.kind == "run")
+        assert {s.seed for s in found}.isdisjoint(s.seed for s in catalog.needs(each) if s.kind == "run")
 
     def test_preprocessing_is_tried_on_clean_and_noisy_images_alike(self, each: Plan) -> None:
         specs = grids.preprocessing(each)

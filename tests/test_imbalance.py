@@ -81,7 +81,7 @@ def make(spec: RunSpec, wrong: int, *, sure: float = 0.9) -> Record:
 def show(plan: Plan, wrong: Callable[[RunSpec], int], *, sure: float = 0.9) -> imbalance.Shown:
     """All runs of the notebook, each with so many wrong images in every rare class."""
     profiles = imbalance.profiles_of(plan, ratios=[])
-    specs = imbalance.grid(plan, profiles, ratios=[])
+    specs = imbalance.needs(plan)
     labels = {labels_key(plan.study.dataset): {"test": LABELS, "validation": LABELS}}
     keyed = {labels_key(stamp(spec).dataset): part for spec in specs for part in labels.values()}
     return imbalance.Shown(plan, profiles, Records(tuple(make(spec, wrong(spec), sure=sure) for spec in specs), keyed))
@@ -135,7 +135,7 @@ class TestWhatIsShown:
         assert counts["exponential 50"].tolist() == COUNTS
 
     def test_the_grid_holds_the_study_its_trials_and_the_balanced_counterparts(self, plan: Plan) -> None:
-        specs = imbalance.grid(plan, list(plan.study.profiles), ratios=[])
+        specs = imbalance.needs(plan)
         ids = {spec.run_id for spec in specs}
         assert len(ids) == len(specs)
         assert {stamp(s).run_id for s in (*grids.imbalance(plan), *grids.loss_to_imbalance(plan))} <= ids
@@ -186,7 +186,7 @@ class TestLossesAndGains:
         [
             (["higher", "undecided", "higher"], "Gains: 2 higher, 1 undecided."),
             (["lower"], "Gains: 1 lower."),
-            ([], "Gains: none."),
+            ([], "Gains: nothing to compare."),
         ],
     )
     def test_verdicts_are_counted_in_a_sentence(self, verdicts: list[str], sentence: str) -> None:
@@ -219,7 +219,9 @@ class TestGroups:
         judged = imbalance.judge_groups(shown.cell("mlp", "balanced_sampler"), plain, margin=0.01)
         assert {name: (one.verdict, one.comparisons) for name, one in judged.items()}["tail"] == ("higher", 2)
         sentences = imbalance.say_groups(judged, remedy="balanced_sampler")
-        assert "The remedy *balanced sampler* is higher than none in recall of the tail classes: +30.0 points" in sentences
+        assert (
+            "The remedy *balanced sampler* is higher than plain training in recall of the tail classes: +30.0 points" in sentences
+        )
         even = Records(tuple(Record(r.spec, {}, {}, {}, {"counts": [9] * 10}, r.arrays) for r in plain), plain.labels)
         assert imbalance.judge_groups(even, even, margin=0.01) == {}
 
@@ -228,7 +230,8 @@ class TestGroups:
         assert len(frame) == 2 * 4 * CLASSES
         np.testing.assert_allclose(frame[(frame["remedy"] == "none") & (frame["count"] == 2)]["recall"], 1 - 8 / EACH)
         assert imbalance.say_rarity(frame) == (
-            "Mean recall of classes of 1 training image, and of 95: 0.60 and 1.00 with none; 0.40 and 1.00 with focal loss."
+            "Mean recall of classes with 1 training image and with 95: 0.60 and 1.00 for plain training; "
+            "0.40 and 1.00 for focal loss."
         )
 
 
@@ -257,14 +260,15 @@ class TestCosts:
             {"remedy": list("abc"), "times": [3.0, 1.02, 1.0], "estimate": [0.9, 0.89, 0.5], "near": [True, True, False]}
         )
         assert imbalance.say_cheapest(frame) == (
-            "2 of 3 cannot be told from the highest. The cheapest of them is b, at the price of plain training; the dearest is a, "
-            "at 3 times that of plain training."
+            "2 of 3 are among the best (statistically indistinguishable from the highest). The cheapest of them is b, at the cost "
+            "of plain training. The most expensive is a, at 3 times the cost of plain training."
         )
 
     def test_where_the_best_cost_the_same_it_is_said_once(self) -> None:
         frame = pd.DataFrame({"remedy": list("ab"), "times": [1.01, 0.99], "estimate": [0.9, 0.89], "near": [True, True]})
         assert imbalance.say_cheapest(frame) == (
-            "2 of 2 cannot be told from the highest. Named by price, they are b, a: all at the price of plain training."
+            "2 of 2 are among the best (statistically indistinguishable from the highest). In order of cost, they are b; a, all at "
+            "the cost of plain training."
         )
 
     def test_the_axis_begins_a_little_below_plain_training(self) -> None:
@@ -310,7 +314,8 @@ class TestRanking:
             {"model": ["a", "a", "b", "b"], "remedy": ["x", "y", "x", "y"], "near": [True, True, True, False], "difference": 0.0}
         )
         assert imbalance.say_near(frame) == (
-            "Remedies that cannot be told from the highest of their column: 2 for a, 1 for b. In that list for every model: x."
+            "Number of remedies among the best of their column (statistically indistinguishable from the highest): 2 for a, "
+            "1 for b. Among the best for every model: x."
         )
 
     def test_a_model_that_needs_its_own_remedy_is_told_from_those_that_agree(self, plan: Plan) -> None:
@@ -328,7 +333,7 @@ class TestRanking:
         alike = imbalance.one_for_all(show(plan, lambda spec: 0 if spec.remedy.name == "balanced_sampler" else 10))
         assert alike.empty
         said = imbalance.say_one_for_all(alike, show(plan, by_remedy))
-        assert said == "All 2 models choose what the others would choose for them."
+        assert said == "All 2 models choose the same remedy as the other models would choose for them."
 
     def test_the_choice_of_the_others_is_one_that_the_model_can_follow(self, plan: Plan) -> None:
         frame = imbalance.one_for_all(show(plan, lambda spec: 0 if spec.remedy.name == "balanced_softmax" else 10))
@@ -370,7 +375,7 @@ class TestBest:
     def test_it_may_be_to_do_nothing(self, plan: Plan) -> None:
         found = imbalance.best(show(plan, lambda spec: 1 if spec.remedy.name == "none" else 9))
         assert [(one.remedy, one.judged) for one in found] == [("none", None)] * 2
-        assert "Validation chooses none, at one training. Not to be told from it" in imbalance.say_best(found)
+        assert "Validation chooses plain training (one training). " in imbalance.say_best(found)
 
     def test_a_better_one_on_the_test_images_is_named(self, plan: Plan) -> None:
         shown = show(plan, by_remedy)
@@ -385,7 +390,7 @@ class TestBest:
     def test_the_sentence_takes_its_verb_from_the_verdict(self, plan: Plan) -> None:
         found = imbalance.best(show(plan, by_remedy))
         text = imbalance.say_best(found)
-        assert "**ANN (`mlp`).** Validation chooses balanced sampler, at one training. It is higher than none in" in text
+        assert "**ANN (`mlp`).** Validation chooses balanced sampler (one training). It is higher than plain training in" in text
         assert text.count("**") == 2 * len(found)
 
 

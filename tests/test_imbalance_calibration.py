@@ -1,4 +1,4 @@
-"""Whether probabilities can be believed: perfect ones, tiny examples by hand, and what the two corrections must not change."""
+"""Calibration: perfect probabilities, small examples by hand, and what the two corrections must not change."""
 
 from pathlib import Path
 
@@ -172,8 +172,9 @@ class TestTables:
         lower = sum((frame["score"] == "nll") & (frame["verdict"] == "lower"))
         higher = sum((frame["score"] == "nll") & (frame["verdict"] == "higher"))
         said = imbalance.say_costs({"raw": frame})
-        assert said.startswith("* *raw*: in ECE ")
-        assert said.endswith(f"in NLL {higher} of 4 are worse than none, {lower} better.")
+        assert said.startswith("* *raw*: in ECE, ")
+        are = ["is" if number == 1 else "are" for number in (higher, lower)]
+        assert said.endswith(f"in NLL, {higher} of 4 {are[0]} worse than plain training, and {lower} {are[1]} better.")
 
     @pytest.mark.parametrize("score", ["ece", "brier", "nll"])
     def test_a_difference_that_is_the_same_everywhere_has_its_sign(self, score: str) -> None:
@@ -208,5 +209,7 @@ class TestReliability:
             {"bin": 9, "confidence": 0.7, "right": 0.5, "share": 0.5},
             {"bin": 14, "confidence": 1.0, "right": 0.9, "share": 0.5},
         ]
-        frame = pd.DataFrame([{"remedy": "none", "stage": "as it comes", "seed": -1} | row for row in rows])
-        assert imbalance.say_reliability(frame) == "With none, confidence minus accuracy, in points: +15.0 as it comes."
+        frame = pd.DataFrame([{"remedy": "none", "stage": "as they come", "seed": -1} | row for row in rows])
+        assert imbalance.say_reliability(frame) == (
+            "Confidence minus accuracy for plain training, in points: +15.0 (as they come)."
+        )

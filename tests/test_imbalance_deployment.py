@@ -1,4 +1,4 @@
-"""Other priors and costs: limits where the answer is known, tiny examples by hand, and what is refused."""
+"""Other priors and misclassification costs: limits with a known answer, small examples by hand, and rejected input."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from imagestudy.analysis.imbalance.prior_shift import (
     price_tail,
     reprior,
 )
-from imagestudy.analysis.imbalance.prior_shift_results import Deployed, Used, use
+from imagestudy.analysis.imbalance.prior_shift_results import Deployed, Used, Winner, use
 from imagestudy.core.errors import InputError
 from imagestudy.experiments.grids import Plan
 from imagestudy.metrics import classification
@@ -78,12 +78,15 @@ class TestPlaces:
     @pytest.mark.parametrize(
         ("prior", "sentence"),
         [
-            ([1, 2], r"2 class shares were given in parameter 'prior'; needed: 10, the most frequent class of training first"),
+            (
+                [1, 2],
+                r"2 class shares were given in parameter 'prior'; needed: 10, the most frequent class in the training set first",
+            ),
             ([-1.0, *EVEN[1:]], r"-1.0 was given for class shares in parameter 'prior'; allowed: finite numbers of at least 0"),
             ([True, *EVEN[1:]], r"True was given for class shares"),
             (["much", *EVEN[1:]], r"'much' was given for class shares"),
             ([float("nan"), *EVEN[1:]], r"nan was given for class shares"),
-            ([0] * 10, r"all class shares in parameter 'prior' are 0; needed: one above 0"),
+            ([0] * 10, r"all class shares in parameter 'prior' are 0; needed: at least one above 0"),
         ],
     )
     def test_shares_that_are_not_allowed_are_refused_in_a_sentence(self, prior: list, sentence: str, plan: Plan) -> None:
@@ -92,17 +95,17 @@ class TestPlaces:
 
     @pytest.mark.parametrize("factor", [-1.0, float("inf"), True, "5"])
     def test_a_factor_that_is_not_allowed_is_refused(self, factor: object, plan: Plan) -> None:
-        with pytest.raises(InputError, match="was given for the factor in parameter 'tail_cost'"):
+        with pytest.raises(InputError, match="was given for the misclassification cost in parameter 'tail_cost'"):
             imbalance.deployments_of(plan, prior=[], tail_cost=factor)
 
     @pytest.mark.parametrize(
         ("cost", "sentence"),
         [
-            ([[0, 1]], "1 rows of costs were given in c; needed: 2, one a true class"),
-            ([[0, 1], [1]], "1 costs of a true class were given in c; needed: 2"),
-            ([[0, -1], [1, 0]], "-1 was given for costs of a true class in c"),
-            ([[0, 1], [1, 3]], "a right decision costs 3 in c; allowed: 0"),
-            ([[0, 0], [9, 0]], "no mistake costs anything in c; needed: one that does, on a class that occurs"),
+            ([[0, 1]], "1 row of misclassification costs was given in c; needed: 2, one for each true class"),
+            ([[0, 1], [1]], "1 misclassification cost of a true class was given in c; needed: 2"),
+            ([[0, -1], [1, 0]], "-1 was given for misclassification costs of a true class in c"),
+            ([[0, 1], [1, 3]], "a correct decision has misclassification cost 3 in c; allowed: 0"),
+            ([[0, 0], [9, 0]], "all misclassification costs of the classes that occur are 0 in c; needed: at least one above 0"),
         ],
     )
     def test_costs_that_are_not_allowed_are_refused_in_a_sentence(self, cost: list, sentence: str) -> None:
@@ -292,7 +295,7 @@ class TestTables:
         assert counted["before"][0] == f"{counted['higher_before'][0]} higher, {counted['lower_before'][0]} lower"
         differing = [int((frame["verdict"].isin(["higher", "lower"])).sum()) for frame in (first, then)]
         assert f"Of 4 pairs of a remedy and a place, {differing[0]} differ" in imbalance.say_left(counted)
-        assert f"{differing[1]} once all are re-priored." in imbalance.say_left(counted)
+        assert f"and {differing[1]} once all are re-priored." in imbalance.say_left(counted)
 
     def test_what_re_prioring_gives_plain_training(self, shown: imbalance.Shown) -> None:
         before, after = (imbalance.deploy(shown, "mlp", [UNIFORM, REVERSED], repriored=again) for again in (False, True))
@@ -311,8 +314,8 @@ class TestTables:
         median = frame.set_index("remedy")["median"]
         above = (median.drop("none") > 0.5).sum()
         assert (
-            f"The median τ of none is {median['none']:.2f}. Nearer to 1 than to 0, or beyond 1: {above} of 4 remedies"
-            in imbalance.say_taus(frame)
+            f"The median τ of plain training is {median['none']:.2f}. For the other remedies, it is closer to 1 than to 0, or "
+            f"above 1, in {above} of 4 cases" in imbalance.say_taus(frame)
         )
 
 
@@ -336,7 +339,7 @@ class TestWinners:
         (found,) = imbalance.winners(deployed)
         assert (found.remedy, found.judged) == ("none", None)
         assert imbalance.say_winners([found]).startswith(
-            "* *as in training*: validation chooses **none**; not to be told from it: "
+            "* *as in training*: validation chooses **plain training**; statistically indistinguishable from it "
         )
 
     def test_standings_have_one_chosen_a_place_and_say_who_is_lower(self, plan: Plan, shown: imbalance.Shown) -> None:
@@ -350,7 +353,7 @@ class TestWinners:
             assert len(rows) == len(lower)
 
     def test_a_star_in_a_name_is_no_mark_of_markdown(self) -> None:
-        found = imbalance.deployed.Winner("uniform", "logit_adjustment_tuned", None, {"none": "undecided"})
+        found = Winner("uniform", "logit_adjustment_tuned", None, {"none": "undecided"})
         assert r"**logit adjustment, τ\***" in imbalance.say_winners([found])
 
     def test_the_remedy_that_is_looked_at_is_trained_and_the_best_on_validation(self, shown: imbalance.Shown) -> None:

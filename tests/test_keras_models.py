@@ -1,4 +1,7 @@
-"""Laws of the Keras models: the PyTorch twins' sizes, numbers, slopes, steps and initial distributions; a quiet start; refusals."""
+"""Tests of the Keras models: they match their PyTorch twins in sizes, logits, gradients, steps and initial distributions.
+
+The tests also check the silent start and the error messages.
+"""
 
 import importlib.util
 import os
@@ -77,7 +80,7 @@ class TestSizes:
         monkeypatch.setattr("imagestudy.models.keras.cnn.start", lambda **_: pytest.fail("TensorFlow was started"))
         check_size(ModelSpec(name="keras_resnet", params=33_333), shape=(1, 9, 9), classes=3)
 
-    def test_the_table_of_layers_is_the_twins(self) -> None:
+    def test_the_table_of_layers_equals_that_of_the_twin(self) -> None:
         assert complexity.layers(spec("keras_resnet"), shape=(1, 8, 8), classes=10) == complexity.layers(
             twin(spec("keras_resnet")), shape=(1, 8, 8), classes=10
         )
@@ -105,19 +108,19 @@ class TestSameWeightsSameNumbers:
 
     @pytest.mark.parametrize("what", ["digits", "random images"])
     @pytest.mark.parametrize("name", KERAS)
-    def test_layers_statistics_slopes_and_steps_agree(self, name: str, what: str) -> None:
+    def test_layers_statistics_gradients_and_steps_agree(self, name: str, what: str) -> None:
         found = measured(name, what)
         assert set(found["what"]) == set(parity.ALLOWED) - ({"running statistic"} if name == "keras_lenet" else set())
         assert found["within"].all(), found[~found["within"]]
         assert found["size"].min() > 0
 
     @pytest.mark.parametrize("name", KERAS)
-    def test_digits_agree_far_closer_than_that(self, name: str) -> None:
+    def test_digits_agree_much_more_closely(self, name: str) -> None:
         found = measured(name, "digits").groupby("what")
         assert found["difference"].max().drop(WEIGHTS).max() < 1e-5
         assert found["typical"].max()[WEIGHTS].max() < 1e-3
 
-    def test_a_batch_of_one_image_leaves_the_running_statistics_as_they_are(self) -> None:
+    def test_a_batch_of_one_image_does_not_update_the_running_statistics(self) -> None:
         theirs, ours = pair("keras_resnet")
         images, _ = parity.draw_batch((1, 8, 8), classes=10, size=1)
         with torch.no_grad():
@@ -145,7 +148,7 @@ class TestSameWeightsSameNumbers:
 
 class TestInitialWeights:
     @pytest.mark.parametrize("name", KERAS)
-    def test_they_spread_alike_in_both_frameworks(self, name: str) -> None:
+    def test_they_have_the_same_mean_and_spread_in_both_frameworks(self, name: str) -> None:
         torch.manual_seed(0)
         theirs, ours = (build(one, shape=(3, 32, 32), classes=100) for one in (twin(spec(name)), spec(name)))
         assert isinstance(theirs, Network)
@@ -165,13 +168,13 @@ class TestInitialWeights:
         ours = build(ModelSpec(name="keras_resnet", options={"width": width}), shape=(3, 8, 8), classes=50).model
         kernel, head = ours.get_layer("block1_conv1").kernel.numpy(), ours.get_layer("head").kernel.numpy()
         assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * width)), rel=0.02)
-        assert np.abs(kernel).max() > 3 * kernel.std(), "He's normal is not cut off"
+        assert np.abs(kernel).max() > 3 * kernel.std(), "He's normal distribution must not be truncated"
         assert np.abs(head).max() == pytest.approx(1 / np.sqrt(4 * width), rel=0.01)
         lenet = build(ModelSpec(name="keras_lenet"), shape=(3, 8, 8), classes=50).model
         assert np.abs(lenet.get_layer("c5").kernel.numpy()).max() == pytest.approx(np.sqrt(6 / (256 + 120)), rel=0.01)
         assert not lenet.get_layer("c5").bias.numpy().any()
 
-    def test_they_depend_on_torchs_generator_alone(self) -> None:
+    def test_they_depend_only_on_torchs_generator(self) -> None:
         def drawn(seed: int) -> np.ndarray:
             torch.manual_seed(seed)
             return build(spec("keras_resnet"), shape=(1, 8, 8), classes=10).model.get_layer("stem").kernel.numpy()
@@ -186,11 +189,11 @@ class TestDefaults:
         assert len(found) >= 12
         assert (found["PyTorch"] != found["Keras"]).all()
 
-    def test_what_is_set_here_is_pytorchs(self) -> None:
+    def test_settings_of_this_package_equal_those_of_pytorch(self) -> None:
         found = differing()
-        alike = found[found.index.str.contains("batch norm|stride|pooling|AdamW: epsilon|slope of epsilon")]
-        assert len(alike) == 7
-        assert (alike["PyTorch"] == alike["here"]).all()
+        same = found[found.index.str.contains("batch norm|stride|pooling|AdamW: epsilon|gradient of epsilon")]
+        assert len(same) == 7
+        assert (same["PyTorch"] == same["here"]).all()
 
     def test_batch_norm_takes_pytorchs_settings(self) -> None:
         layer = batch_norm("norm")
@@ -206,14 +209,14 @@ class TestStart:
         done = run_fresh(
             "import sys, pkgutil, importlib, imagestudy\n"
             "[importlib.import_module(m.name) for m in pkgutil.walk_packages(imagestudy.__path__, 'imagestudy.')\n"
-            " if '.theme' not in m.name]\n"
-            "from imagestudy import grids\n"
+            " if '.theme' not in m.name and not m.name.endswith('.__main__')]\n"
+            "from imagestudy.experiments import grids\n"
             "grids.open_study('digits', 'smoke')\n"
             "assert not {'tensorflow', 'keras'} & set(sys.modules)"
         )
         assert (done.returncode, done.stderr) == (0, "")
 
-    def test_it_says_nothing_and_runs_on_tensorflow(self) -> None:
+    def test_it_prints_nothing_and_runs_on_tensorflow(self) -> None:
         done = run_fresh(
             "import imagestudy.models as m, torch\n"
             "from imagestudy.core.specs import ModelSpec\n"
@@ -226,16 +229,16 @@ class TestStart:
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
-    def test_what_others_write_meanwhile_is_not_lost(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_other_messages_written_meanwhile_are_not_lost(self, capfd: pytest.CaptureFixture[str]) -> None:
         with runtime._quiet():
             os.write(2, b"I0000 00:00:1795615034.771950 4236 port.cc:153] oneDNN custom operations are on.\nsomething else\n")
         assert capfd.readouterr().err == "something else\n"
 
-    def test_other_threads_are_refused_once_it_runs(self) -> None:
-        with pytest.raises(InputError, match=r"threads: 2 was given.*allowed in this one are 1"):
+    def test_another_number_of_threads_is_refused_after_the_start(self) -> None:
+        with pytest.raises(InputError, match=r"threads: 2 was given.*this process allows only 1"):
             start(threads=2)
 
-    def test_without_tensorflow_one_sentence_says_how_to_install_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_tensorflow_the_error_says_how_to_install_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "tensorflow", None)
         runtime._import.cache_clear()
         with pytest.raises(InputError, match=r"TensorFlow is not installed.*pip install 'tensorflow"):

@@ -1,4 +1,4 @@
-"""Scores against scikit-learn, against numbers worked by hand, and at their limits."""
+"""Scores compared with scikit-learn and with values computed by hand, and their limiting cases."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from imagestudy.metrics import classification
 
 @pytest.fixture(scope="module")
 def case():
-    """Log-probabilities (n, 5), labels, predicted: an untidy classifier on unequal classes."""
+    """Log-probabilities (n, 5), labels and predictions of an imperfect classifier on imbalanced classes."""
     rng = np.random.default_rng(0)
     labels = np.concatenate([np.full(n, c) for c, n in enumerate((60, 40, 20, 10, 5))])
     logits = rng.normal(size=(len(labels), 5)) + 1.5 * np.eye(5)[labels]
@@ -54,7 +54,7 @@ def test_average_precision_agrees_with_scikit_learn_with_and_without_ties(case, 
         )
 
 
-def test_g_mean_by_hand_and_zero_once_a_class_is_never_found():
+def test_g_mean_by_hand_and_zero_if_a_class_has_recall_zero():
     labels = np.array([0, 0, 1, 1])
     assert classification.g_mean(np.array([0, 1, 1, 1]), labels, classes=2) == pytest.approx(np.sqrt(0.5))
     assert classification.g_mean(np.array([0, 0, 0, 0]), labels, classes=2) == 0
@@ -67,7 +67,7 @@ def test_ece_by_hand():
     assert classification.ece(probabilities, np.array([0, 1, 0, 0])) == pytest.approx((0.68 + 0.85) / 4)
 
 
-def test_ece_of_a_sure_and_right_model_is_zero_and_of_a_sure_and_wrong_one_is_one():
+def test_ece_of_a_confident_correct_model_is_zero_and_of_a_confident_wrong_one_is_one():
     sure = np.eye(3)[[0, 1, 2]]
     assert classification.ece(sure, np.array([0, 1, 2])) == 0
     assert classification.ece(sure, np.array([1, 2, 0])) == 1
@@ -79,7 +79,7 @@ def test_brier_limits():
     assert classification.brier(sure, np.array([1, 2, 0])) == 2
 
 
-def test_nll_is_infinite_where_a_true_class_got_nothing():
+def test_nll_is_infinite_if_a_true_class_has_probability_zero():
     with np.errstate(divide="ignore"):
         logs = np.log(np.array([[1.0, 0.0]]))
     assert classification.nll(logs, np.array([1])) == np.inf
@@ -158,7 +158,7 @@ def test_wrong_labels_and_no_images_are_refused():
         classification.average_precision(np.array([0.1, 0.2]), np.array([False, False]))
 
 
-def test_linear_weights_make_the_scores(case):
+def test_linear_weights_reproduce_the_scores(case):
     _, labels, predicted = case
     correct = predicted == labels
     balanced = classification.linear_weights(labels, classes=5)

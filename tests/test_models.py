@@ -1,4 +1,4 @@
-"""Laws of the neural models: sizes, shapes, views, small batches, ablations, determinism, refusals."""
+"""Tests of the neural models: sizes, shapes, views, small batches, ablations, determinism, errors."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ from imagestudy.core.specs import Choice, ModelSpec
 from imagestudy.models import Network, at_budget, build, count_parameters, models, views
 from imagestudy.models.base import BatchNorm
 
-DIGITS, COLOUR = (1, 8, 8), (3, 32, 32)
-SHAPES = [(DIGITS, 10), ((1, 28, 28), 10), (COLOUR, 10), ((2, 7, 13), 2), ((1, 5, 40), 3), ((3, 33, 21), 2), ((1, 100, 64), 4)]
+DIGITS, COLOR = (1, 8, 8), (3, 32, 32)
+SHAPES = [(DIGITS, 10), ((1, 28, 28), 10), (COLOR, 10), ((2, 7, 13), 2), ((1, 5, 40), 3), ((3, 33, 21), 2), ((1, 100, 64), 4)]
 NEURAL = models.names(kind="neural")
 SMALL = models.names(kind="neural", pretrained=None)
-"""Those that are made for small images and quickly trained; see test_pretrained for the other."""
+"""The models that are made for small images and train quickly; test_pretrained.py tests the other one."""
 SIZED = tuple(name for name in NEURAL if "step" in models.entry(name).facts)
 
 
@@ -88,25 +88,25 @@ def vit(patch: int, tokens: int, w: int) -> int:
 
 SIZES = [
     ("perceptron", DIGITS, perceptron(64), 38_410),
-    ("perceptron", COLOUR, perceptron(3072), 1_578_506),
+    ("perceptron", COLOR, perceptron(3072), 1_578_506),
     ("article", DIGITS, article(64, 533), 39_985),
-    ("article", COLOUR, article(3072, 13), 40_089),
+    ("article", COLOR, article(3072, 13), 40_089),
     ("mlp", DIGITS, mlp(64, 164), 39_698),
-    ("mlp", COLOUR, mlp(3072, 12), 37_186),
+    ("mlp", COLOR, mlp(3072, 12), 37_186),
     ("lenet", DIGITS, lenet(1, 16), 44_426),
-    ("lenet", COLOUR, lenet(3, 64), 136_886),
+    ("lenet", COLOR, lenet(3, 64), 136_886),
     ("resnet", DIGITS, resnet(1, 32), 38_826),
-    ("resnet", COLOUR, resnet(3, 32), 39_402),
+    ("resnet", COLOR, resnet(3, 32), 39_402),
     ("resnet18", DIGITS, resnet18(), 11_181_642),
-    ("resnet18", COLOUR, resnet18(), 11_181_642),
+    ("resnet18", COLOR, resnet18(), 11_181_642),
     ("crnn", DIGITS, crnn(1, 4, 29, kernels=(5, 3)), 39_072),
-    ("crnn", COLOUR, crnn(3, 8, 21, kernels=(5, 5)), 39_182),
+    ("crnn", COLOR, crnn(3, 8, 21, kernels=(5, 5)), 39_182),
     ("elman", DIGITS, elman(8), 40_714),
-    ("elman", COLOUR, elman(96), 57_610),
+    ("elman", COLOR, elman(96), 57_610),
     ("bilstm", DIGITS, bilstm(8, 64), 39_434),
-    ("bilstm", COLOUR, bilstm(96, 36), 39_466),
+    ("bilstm", COLOR, bilstm(96, 36), 39_466),
     ("vit", DIGITS, vit(4, 16, 48), 39_514),
-    ("vit", COLOUR, vit(48, 64, 46), 40_628),
+    ("vit", COLOR, vit(48, 64, 46), 40_628),
 ]
 
 
@@ -118,13 +118,13 @@ def test_parameter_counts_follow_from_the_architecture(name, shape, by_hand, exp
     assert spec.params is None or abs(expected - 40_000) <= 4_000
 
 
-def test_every_neural_model_has_its_count_asserted():
+def test_every_neural_model_has_a_row_in_the_table_of_sizes():
     assert {row[0] for row in SIZES} == set(NEURAL)
 
 
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize(("shape", "classes"), SHAPES)
-def test_any_image_size_channels_and_classes_are_served(name, shape, classes):
+def test_any_image_shape_and_number_of_classes_is_supported(name, shape, classes):
     network = made(name, shape, classes).eval()
     with torch.no_grad():
         features = network.features(images(shape))
@@ -146,14 +146,14 @@ def test_any_image_size_channels_and_classes_are_served(name, shape, classes):
 
 @pytest.mark.parametrize("name", NEURAL)
 @pytest.mark.parametrize("shape", [DIGITS, (1, 1, 1)])
-def test_a_last_batch_of_one_image_trains(name, shape):
+def test_a_batch_of_one_image_can_be_trained_on(name, shape):
     network = made(name, shape, 2).train()
     loss = nn.functional.cross_entropy(network(images(shape, 1)), torch.tensor([1]))
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
-def test_one_image_is_normalised_by_running_statistics_and_leaves_them():
+def test_one_image_is_normalized_by_running_statistics_and_does_not_update_them():
     layer = BatchNorm(2).train()
     layer(torch.randn(16, 2, 3, 3, generator=torch.Generator().manual_seed(0)))
     before = [buffer.clone() for buffer in layer.buffers()]
@@ -163,7 +163,7 @@ def test_one_image_is_normalised_by_running_statistics_and_leaves_them():
     torch.testing.assert_close(trained, layer.eval()(single))
 
 
-def test_batches_of_more_than_one_are_normalised_as_torch_does():
+def test_batches_of_several_images_are_normalized_as_in_torch():
     grid = images((2, 3, 3), 8)
     torch.testing.assert_close(BatchNorm(2).train()(grid), nn.BatchNorm2d(2).train()(grid))
 
@@ -185,7 +185,7 @@ def test_the_same_seed_gives_the_same_training_bit_for_bit(name):
 
 
 @pytest.mark.parametrize("name", SIZED)
-def test_looking_for_a_width_leaves_the_initialisation_alone(name):
+def test_the_search_for_a_width_does_not_change_the_initialization(name):
     searched = made(name, params=40_000)
     width = models.entry(name).facts["step"]
     given = next(
@@ -202,7 +202,7 @@ def test_a_budget_is_met_within_ten_percent(name, params, shape):
 
 
 @pytest.mark.parametrize("name", ["mlp", "resnet", "bilstm", "vit"])
-def test_the_deciding_members_and_their_forerunners_are_of_about_one_size(name):
+def test_modern_models_and_their_forerunners_have_about_the_same_size(name):
     forerunner = {"mlp": "perceptron", "resnet": "lenet", "bilstm": "elman"}
     assert count_parameters(made(name, params=40_000)) == pytest.approx(40_000, rel=0.1)
     if name in forerunner:
@@ -210,7 +210,7 @@ def test_the_deciding_members_and_their_forerunners_are_of_about_one_size(name):
 
 
 @pytest.mark.parametrize(
-    ("spec", "says"),
+    ("spec", "message"),
     [
         (ModelSpec(name="resnext"), "unknown model 'resnext'; allowed: .*did you mean 'resnet'"),
         (ModelSpec(name="vit", options={"width": 45}), "'vit', width: 45 was given; allowed are multiples of 2"),
@@ -218,24 +218,27 @@ def test_the_deciding_members_and_their_forerunners_are_of_about_one_size(name):
         (ModelSpec(name="mlp", options={"dropout": 1.0}), "model 'mlp', dropout: 1.0 was given"),
         (ModelSpec(name="bilstm", options={"pool": "max"}), "model 'bilstm', pool: 'max' was given"),
         (ModelSpec(name="lenet", options={"width": 8}), "unknown key 'width' of model 'lenet'"),
-        (ModelSpec(name="lenet", params=40_000), "'lenet' keeps its own size; params: 40000 was given"),
-        (ModelSpec(name="svm", params=40_000), "'svm' keeps its own size"),
-        (ModelSpec(name="mlp", options={"width": 8}, params=40_000), "both width and params were given"),
+        (ModelSpec(name="lenet", params=40_000), "'lenet' has a fixed size; params: 40000 was given; remove params"),
+        (ModelSpec(name="svm", params=40_000), "'svm' has a fixed size"),
+        (
+            ModelSpec(name="mlp", options={"width": 8}, params=40_000),
+            "both width and params were given; only one of them is allowed",
+        ),
         (ModelSpec(name="resnet", params=20), "cannot have 20 parameters within 10%; the nearest are"),
     ],
 )
-def test_what_is_not_allowed_is_said_in_a_sentence(spec, says):
-    with pytest.raises(InputError, match=says):
+def test_an_invalid_model_or_option_gives_a_clear_error(spec, message):
+    with pytest.raises(InputError, match=message):
         build(spec, shape=DIGITS, classes=10)
 
 
 @pytest.mark.parametrize(("shape", "classes"), [(DIGITS, 1), ((1, 0, 8), 2)])
 def test_one_class_or_no_pixel_is_refused(shape, classes):
-    with pytest.raises(InputError, match="allowed are 2 classes and 1 pixel or more"):
+    with pytest.raises(InputError, match="needed are at least 2 classes and at least 1 channel, row and column"):
         build(ModelSpec(name="mlp"), shape=shape, classes=classes)
 
 
-def test_a_budget_goes_to_the_models_that_have_a_width():
+def test_only_models_with_a_free_width_get_a_budget():
     assert at_budget(Choice(name="vit", options={"depth": 3}), 40_000) == ModelSpec(name="vit", options={"depth": 3}, params=40_000)
     assert at_budget(Choice(name="lenet"), 40_000) == ModelSpec(name="lenet")
     assert at_budget(Choice(name="mlp", options={"width": 8}), 40_000).params is None
@@ -255,7 +258,7 @@ def test_every_side_leaves_4_to_16_positions():
     assert [views.reduction(side) for side in (1, 2, 3)] == [1, 1, 1]
 
 
-def test_rows_and_patches_hold_every_pixel_where_it_belongs():
+def test_rows_and_patches_keep_every_pixel_in_its_place():
     grid = images((2, 5, 6))
     rows = views.rows(grid, height=2)
     assert rows.shape == (3, 3, 2 * 2 * 6)
@@ -268,7 +271,7 @@ def test_rows_and_patches_hold_every_pixel_where_it_belongs():
 
 
 @pytest.mark.parametrize(("name", "options"), [("elman", {}), ("bilstm", {"bidirectional": False})])
-def test_a_downward_state_knows_nothing_of_the_rows_below(name, options):
+def test_a_downward_state_does_not_depend_on_the_rows_below(name, options):
     network = made(name, **options).eval()
     grid = images(DIGITS)
     changed = grid.clone()
@@ -278,14 +281,14 @@ def test_a_downward_state_knows_nothing_of_the_rows_below(name, options):
     assert not torch.isclose(before[:, :, 5:], after[:, :, 5:]).any(dim=1).all()
 
 
-def test_the_last_state_of_both_directions_has_seen_the_whole_image():
+def test_the_last_state_of_each_direction_is_the_one_after_the_whole_image():
     network = made("bilstm", pool="last").eval()
     features = network.features(images(DIGITS))
     pooled = network.pool(features)
     torch.testing.assert_close(pooled, torch.cat([features[:, :64, -1, 0], features[:, 64:, 0, 0]], dim=1))
 
 
-def test_without_positions_a_transformer_does_not_see_where_a_patch_is():
+def test_without_position_embeddings_a_transformer_ignores_where_a_patch_is():
     grid = images(DIGITS)
     swapped = torch.cat([grid[:, :, 4:], grid[:, :, :4]], dim=2)
     blind, seeing = made("vit", positions=False).eval(), made("vit").eval()
@@ -293,7 +296,7 @@ def test_without_positions_a_transformer_does_not_see_where_a_patch_is():
     assert not torch.allclose(seeing(grid), seeing(swapped), atol=1e-3)
 
 
-def test_a_shortcut_passes_what_a_silent_block_leaves():
+def test_a_block_with_a_zero_residual_returns_its_input():
     network = made("resnet", width=4).eval()
     block = next(m for m in network.modules() if type(m).__name__ == "Block")
     nn.init.zeros_(block.conv2.weight)
@@ -304,7 +307,7 @@ def test_a_shortcut_passes_what_a_silent_block_leaves():
     assert count_parameters(made("resnet", shortcut=False)) == count_parameters(made("resnet"))
 
 
-def test_quarters_of_even_grids_are_plain_means():
+def test_quarters_of_even_grids_are_means_over_their_positions():
     features = images((5, 4, 6))
     pool = made("resnet", (1, 16, 24)).pool
     assert pool(features).view(3, 5, 4)[:, :, 3].allclose(features[:, :, 2:, 3:].mean(dim=(2, 3)))
@@ -321,12 +324,12 @@ def test_attention_is_torchs_own_multi_head_attention():
     torch.testing.assert_close(ours(tokens), theirs(tokens, tokens, tokens)[0])
 
 
-def test_the_article_is_its_listing_and_nothing_else():
+def test_the_article_model_has_exactly_the_layers_of_the_listing():
     kinds = [type(m).__name__ for m in made("article").modules() if not list(m.children())]
     assert kinds == ["Linear", "ReLU", "Dropout", "OnlyPosition", "Linear"]
 
 
-def test_forget_gates_start_open_and_recurrent_weights_turn_only():
+def test_forget_gates_start_open_and_recurrent_weights_are_orthogonal():
     rnn = made("bilstm").features.rnn
     assert rnn.bias_ih_l0[64:128].eq(1).all()
     assert rnn.bias_hh_l0.eq(0).all()

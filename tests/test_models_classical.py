@@ -1,4 +1,4 @@
-"""Laws of the classical learners."""
+"""Tests of the classical models."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_accuracy_on_digits(name, least, most, digits):
 
 @pytest.mark.parametrize("name", CLASSICAL)
 @pytest.mark.parametrize(("shape", "classes"), [((1, 8, 8), 2), ((1, 8, 8), 3), ((3, 32, 32), 2), ((2, 5, 13), 4), ((1, 1, 1), 2)])
-def test_any_image_and_two_classes_are_served_the_same_twice(name, shape, classes):
+def test_any_image_shape_is_supported_and_fitting_is_deterministic(name, shape, classes):
     images, labels = noise(shape, classes)
     values = []
     for _ in range(2):
@@ -63,21 +63,21 @@ def test_any_image_and_two_classes_are_served_the_same_twice(name, shape, classe
     assert np.array_equal(*values)
 
 
-def test_two_classes_of_one_decision_value_keep_its_probability(digits):
+def test_the_single_decision_value_of_two_classes_gives_the_same_probabilities(digits):
     images, labels = (part[digits[1] < 2] for part in digits)
     learner = made("logistic", classes=2)
     learner.fit(images, labels, sample_weight=None)
     np.testing.assert_allclose(softmax(learner.decision(images), axis=1), learner.pipeline.predict_proba(images), atol=1e-12)
 
 
-def test_majority_gives_the_shares_of_the_training_set():
+def test_majority_predicts_the_class_frequencies_of_the_training_set():
     images, _ = noise((1, 8, 8), 2)
     learner = made("majority", classes=2)
     learner.fit(images, np.repeat(np.array([0, 1]), [18, 6]), sample_weight=None)
     np.testing.assert_allclose(np.exp(learner.decision(images[:2])), [[0.75, 0.25]] * 2)
 
 
-def test_neighbours_are_counted_and_smoothed(digits):
+def test_neighbors_are_counted_and_smoothed(digits):
     images, labels = digits
     learner = made("knn", neighbours=3)
     learner.fit(images[:200], labels[:200], sample_weight=None)
@@ -87,15 +87,15 @@ def test_neighbours_are_counted_and_smoothed(digits):
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSICAL if name != "majority"])
-def test_more_pixels_than_memory_holds_as_numbers_are_refused_before_they_are_read(name: str, tmp_path: Path) -> None:
+def test_too_many_pixels_for_the_memory_are_refused_before_they_are_read(name: str, tmp_path: Path) -> None:
     images = np.memmap(tmp_path / "sparse", dtype=np.uint8, mode="w+", shape=(600_000, 32, 32, 1))
     (tmp_path / "sparse").unlink()
-    with pytest.raises(InputError, match=rf"model '{name}' holds all .* which takes 4\.9 GB; allowed are 4\.3 GB"):
+    with pytest.raises(InputError, match=rf"model '{name}' keeps all .* which takes 4\.9 GB; at most 4\.3 GB are allowed"):
         made(name, shape=(1, 32, 32), classes=2).fit(images, np.arange(600_000) % 2)
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
-def test_what_is_decided_does_not_depend_on_how_many_are_asked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decision_values_do_not_depend_on_the_slice_size(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8), np.arange(60) % 3
     model = made(name, classes=3)
@@ -117,9 +117,9 @@ def test_an_image_of_weight_two_counts_as_two_images(name, options, digits):
     np.testing.assert_allclose(weighted.decision(images), repeated.decision(images), atol=5e-3)
 
 
-def test_neighbours_refuse_weights(digits):
+def test_nearest_neighbors_refuse_weights(digits):
     images, labels = digits
-    with pytest.raises(InputError, match="model 'knn' takes no weights of images"):
+    with pytest.raises(InputError, match="model 'knn' does not support image weights; use a sampling remedy"):
         made("knn").fit(images, labels, sample_weight=np.ones(len(labels)))
 
 
@@ -138,7 +138,7 @@ def test_histograms_equal_scikit_images(height, width, channels, cell):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "says"),
+    ("name", "options", "message"),
     [
         ("svm", {"C": 0.0}, "model 'svm', C: 0.0 was given"),
         ("svm", {"gamma": -1.0}, "gamma"),
@@ -146,6 +146,6 @@ def test_histograms_equal_scikit_images(height, width, channels, cell):
         ("majority", {"C": 1.0}, "unknown key 'C' of model 'majority'"),
     ],
 )
-def test_options_out_of_range_are_refused(name, options, says):
-    with pytest.raises(InputError, match=says):
+def test_options_out_of_range_are_refused(name, options, message):
+    with pytest.raises(InputError, match=message):
         made(name, **options)

@@ -1,4 +1,4 @@
-"""Laws of the layer table and of counted operations: hand calculation, and torch's own counter where it counts."""
+"""Tests of the layer table and the operation counts, against hand calculations and torch's own counter."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_operations_equal_those_counted_by_hand(name, options, products):
 
 @pytest.mark.parametrize("shape", [DIGITS, (3, 33, 21)])
 @pytest.mark.parametrize("name", ["perceptron", "article", "mlp", "lenet", "resnet"])
-def test_operations_equal_torchs_count_where_torch_counts(name, shape):
+def test_operations_equal_those_of_torchs_counter(name, shape):
     network = made(name, shape).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, *shape))
@@ -54,7 +54,7 @@ def test_the_layers_of_the_table_add_up_to_the_network(name):
     assert rows[-1].output == (10,)
 
 
-def test_the_table_of_a_row_network_gives_time_before_state():
+def test_the_table_of_a_recurrent_network_has_time_before_state():
     rows = describe(made("bilstm", width=6), DIGITS)
     assert [(row.kind, row.output) for row in rows] == [
         ("LSTM", (8, 12)),
@@ -65,7 +65,7 @@ def test_the_table_of_a_row_network_gives_time_before_state():
 
 
 @pytest.mark.parametrize("name", NEURAL)
-def test_looking_at_a_network_changes_nothing(name):
+def test_describing_a_network_changes_nothing(name):
     network = made(name).train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     describe(network, DIGITS)

@@ -1,4 +1,4 @@
-"""Laws of the heads that remedies put on a network's pooled features."""
+"""Tests of the heads that remedies put on a network's pooled features."""
 
 import math
 
@@ -18,7 +18,7 @@ def _seeded() -> None:
 
 
 def linear() -> nn.Linear:
-    """Weights of very different lengths, and a bias that matters."""
+    """Return a head with weights of very different norms and a bias that changes decisions."""
     head = nn.Linear(DIM, CLASSES)
     with torch.no_grad():
         head.weight.mul_(torch.tensor([[3.0], [1.0], [0.5], [0.1]]))
@@ -33,7 +33,7 @@ class TestCosineHead:
         torch.testing.assert_close(head(features), 30 * expected)
         assert head(features).abs().max() <= 30 * (1 + 1e-6)
 
-    def test_no_length_counts_neither_of_the_features_nor_of_the_weights(self) -> None:
+    def test_the_norms_of_features_and_weights_do_not_matter(self) -> None:
         head, features = CosineHead(DIM, CLASSES, scale=30.0), torch.randn(9, DIM)
         before = head(features)
         torch.testing.assert_close(head(7 * features), before)
@@ -41,7 +41,7 @@ class TestCosineHead:
             head.weight.mul_(torch.tensor([[3.0], [1.0], [0.5], [0.1]]))
         torch.testing.assert_close(head(features), before)
 
-    def test_its_weights_start_with_one_length_in_directions_of_their_own(self) -> None:
+    def test_its_initial_weights_have_norm_one_and_different_directions(self) -> None:
         weight = CosineHead(DIM, CLASSES, scale=30.0).weight
         torch.testing.assert_close(weight.norm(dim=1), torch.ones(CLASSES))
         assert (functional.cosine_similarity(weight[:1], weight[1:]) < 0.999).all()
@@ -55,11 +55,11 @@ class TestCosineHead:
 
 
 class TestScaledHead:
-    def test_at_factors_of_one_it_is_the_head_bit_for_bit(self) -> None:
+    def test_with_factors_of_one_it_equals_the_head_bit_for_bit(self) -> None:
         head, features = linear(), torch.randn(9, DIM)
         assert torch.equal(ScaledHead(head, CLASSES)(features), head(features))
 
-    def test_a_factor_multiplies_the_logit_of_its_class_bias_included(self) -> None:
+    def test_a_factor_multiplies_the_logit_of_its_class_with_the_bias(self) -> None:
         head, features = linear(), torch.randn(9, DIM)
         scaled = ScaledHead(head, CLASSES)
         with torch.no_grad():
@@ -75,30 +75,30 @@ class TestScaledHead:
 
 
 class TestNormalized:
-    def test_tau_zero_keeps_the_weights_and_so_the_decision_without_bias(self) -> None:
+    def test_tau_zero_keeps_the_weights_and_the_decisions_without_bias(self) -> None:
         head, features = linear(), torch.randn(50, DIM)
         made = normalized(head, tau=0.0)
         assert made.bias is None
         assert torch.equal(made.weight, head.weight)
         assert torch.equal(made(features).argmax(dim=1), (features @ head.weight.T).argmax(dim=1))
 
-    def test_tau_one_gives_all_classes_weights_of_one_length(self) -> None:
+    def test_tau_one_gives_all_classes_weights_of_norm_one(self) -> None:
         torch.testing.assert_close(normalized(linear(), tau=1.0).weight.norm(dim=1), torch.ones(CLASSES))
 
     @pytest.mark.parametrize("tau", [0.0, 0.3, 1.0, 2.0])
-    def test_every_tau_keeps_directions_and_takes_lengths_to_the_power_of_one_minus_tau(self, tau: float) -> None:
+    def test_every_tau_keeps_directions_and_raises_norms_to_the_power_one_minus_tau(self, tau: float) -> None:
         head = linear()
         made = normalized(head, tau=tau)
         torch.testing.assert_close(functional.normalize(made.weight), functional.normalize(head.weight))
         torch.testing.assert_close(made.weight.norm(dim=1), head.weight.norm(dim=1) ** (1 - tau))
 
-    def test_the_head_itself_stays_as_it_was(self) -> None:
+    def test_the_given_head_does_not_change(self) -> None:
         head = linear()
         before = head.weight.detach().clone()
         normalized(head, tau=1.0)
         assert torch.equal(head.weight, before)
 
-    def test_a_class_with_long_weights_wins_less_often_the_larger_tau(self) -> None:
+    def test_a_larger_tau_predicts_a_class_with_long_weights_less_often(self) -> None:
         features = torch.randn(2_000, DIM)
         shares = [(normalized(linear(), tau=tau)(features).argmax(dim=1) == 0).float().mean().item() for tau in (0.0, 1.0, 2.0)]
         assert shares[0] > shares[1] > shares[2]

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,25 +17,15 @@ from notebook_laws import CHECKED, faults_of, tags
 from sample_notebooks import PARAMETERS, code, prose, write, write_cells
 
 from imagestudy import report
+from imagestudy.analysis import catalog
 from imagestudy.core import paths
+from imagestudy.experiments import grids, runner
+from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.store import PREDICTIONS, RunStore
 
-EXPECTED = (
-    "01_preprocessing",
-    "02_ann",
-    "03_cnn",
-    "04_rnn",
-    "05_transformer",
-    "06_frameworks",
-    "07_accuracy",
-    "08_class_imbalance",
-    "12_verdicts",
-    "13_recommendation",
-    "14_deployment",
-    "15_spread",
-)
-EVERY = [paths.notebooks_folder() / f"{name}.ipynb" for name in EXPECTED]
-RECOMMENDATION = paths.notebooks_folder() / "13_recommendation.ipynb"
-NOTEBOOKS = [file for file in EVERY if file != RECOMMENDATION]
+QUESTIONS = {question: catalog.notebook_of(question) for question in catalog.questions.names()}
+RECOMMENDATION = QUESTIONS["recommendation"]
+NOTEBOOKS = [file for file in QUESTIONS.values() if file != RECOMMENDATION]
 """Those of the digits study."""
 RULES = Path(__file__).parent / "nbval.cfg"
 STUDY = "digits"
@@ -95,23 +86,42 @@ def checked_cells(folder: Path) -> set[tuple[str, int]]:
 
 
 def test_the_notebooks_are_those_of_the_design() -> None:
-    assert sorted(file.stem for file in paths.notebooks_folder().glob("*.ipynb")) == sorted(EXPECTED)
+    assert sorted(paths.notebooks_folder().glob("*.ipynb")) == sorted(QUESTIONS.values())
 
 
-@pytest.mark.parametrize("file", EVERY, ids=EXPECTED)
+@pytest.mark.parametrize("file", QUESTIONS.values(), ids=QUESTIONS)
 def test_notebook_keeps_the_laws(file: Path) -> None:
     assert faults_of(file) == []
 
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all notebooks, as papermill executes them with effort `smoke` from an empty store."""
+    """The folder of all notebooks, each executed with effort `smoke` and nothing but the runs that its own question declares.
+
+    The runs of all questions are trained once. Each notebook is then given a store with its own share of them, and may not train.
+    """
     base = tmp_path_factory.mktemp("smoke")
-    environment = {"IMAGESTUDY_RESULTS": str(base / "results")}
-    parameters: dict[str, bool | int | float | str | list] = {"study": STUDY, "effort": "smoke"}
-    report.execute(NOTEBOOKS, output=base / "notebooks", parameters=parameters, timeout_s=WHOLE_S, environment=environment)
-    assert (base / "results" / STUDY / paths.STORE_NAME).is_file()
+    plan = grids.open_study(STUDY, "smoke")
+    catalog.train(plan)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda question: execute_alone(question, plan, base), catalog.asked(plan)))
     return base / "notebooks"
+
+
+def execute_alone(question: str, plan: Plan, base: Path) -> None:
+    """Execute one notebook of the digits study on a store with the runs that its question declares and no others."""
+    own = base / question
+    declared = [spec.run_id for spec in runner.with_parents(catalog.needs(plan, [question]))]
+    RunStore(paths.store_file(STUDY)).copy_to(own / STUDY / paths.STORE_NAME, declared)
+    parameters: dict[str, bool | int | float | str | list] = {"study": STUDY, "effort": "smoke"}
+    environment = {"IMAGESTUDY_RESULTS": str(own), "IMAGESTUDY_TRAIN": "never"}
+    given = {"output": base / "notebooks", "parameters": parameters, "timeout_s": WHOLE_S, "environment": environment}
+    report.execute([QUESTIONS[question]], **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.timeout(2 * WHOLE_S)
+def test_each_notebook_needs_no_run_but_those_that_its_question_declares(smoke: Path) -> None:
+    assert {file.name for file in smoke.glob("*.ipynb")} == {file.name for file in NOTEBOOKS}
 
 
 @pytest.mark.timeout(2 * WHOLE_S)
@@ -124,7 +134,7 @@ def test_trained_twice_from_nothing_the_notebooks_show_the_same(smoke: Path, tmp
 
 RECOMMENDING = """\
 dataset: digits
-notebooks: [13_recommendation]
+questions: [recommendation]
 models: [majority, mlp]
 profiles: [{name: exponential, ratio: 20}]
 crossed: [mlp, svm]
@@ -149,7 +159,8 @@ def test_the_recommendation_is_the_same_when_it_is_trained_again(tmp_path: Path)
 def test_published_numbers_follow_from_the_published_records(tmp_path: Path) -> None:
     published = paths.published_results(STUDY)
     (tmp_path / "results" / STUDY).mkdir(parents=True)
-    shutil.copy(published / paths.STORE_NAME, tmp_path / "results" / STUDY)
+    for name in (paths.STORE_NAME, PREDICTIONS):
+        shutil.copy(published / name, tmp_path / "results" / STUDY)
     shutil.copytree(published / "notebooks", tmp_path / "notebooks")
     found = validate(tmp_path / "notebooks", results=tmp_path / "results", train="never")
     assert not found.failed, found.said
@@ -172,7 +183,7 @@ efforts: {smoke: {runs: 2}, default: {runs: 2}, full: {runs: 2}}
 
 def papermill(folder: Path, *words: str) -> subprocess.CompletedProcess:
     """Papermill, started by hand in a folder, on the notebook about class imbalance."""
-    notebook = paths.notebooks_folder() / "08_class_imbalance.ipynb"
+    notebook = catalog.notebook_of("class_imbalance")
     command = [sys.executable, "-m", "papermill", str(notebook), "out.ipynb", "--no-progress-bar", *words]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 

@@ -55,7 +55,7 @@ def seconds_of_all_runs(plan: grids.Plan, work: cost_model.Work, *, speed: float
 
     first = [search.trial(spec, search.budgets(plan)[0]) for one in search.candidates(plan) for spec in search.runs_of(plan, one)]
     tried = [spec for spec in runner.with_parents(first) if spec.remedy.name not in cost_model.DERIVED]
-    fixed = [spec for spec in catalog.everything(plan) if spec.model.name != "majority"]
+    fixed = [spec for spec in catalog.needs(plan) if spec.model.name != "majority"]
     alone = [spec for spec in fixed if spec.kind == "cost"]
     going_on = search.kept_after(0, rungs=cost_model.RUNGS, candidates=len(search.candidates(plan)), finalists=cost_model.FINALISTS)
     a_run = going_on * (last + work.validation / 3) + cost_model.FINALISTS * (seen + work.looked_at(seen) / 3)

@@ -1,4 +1,4 @@
-"""Steps keep shape and type, treat every image by itself and do what their names say; noises have the stated strength."""
+"""Steps keep shape and type, treat every image independently and work as documented; noise has the stated strength."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def squared_error(images: np.ndarray, truth: np.ndarray) -> float:
 
 @pytest.mark.parametrize("images", SHAPES, ids=lambda images: str(images.shape[1:]))
 @pytest.mark.parametrize("name", steps.names())
-def test_a_batch_gives_what_its_images_give_alone(name, images):
+def test_an_image_gives_the_same_result_alone_and_in_a_batch(name, images):
     before = images.copy()
     result = apply(images, (Choice(name=name),))
     assert (result.shape, result.dtype) == (images.shape, np.uint8)
@@ -63,7 +63,7 @@ def test_a_batch_gives_what_its_images_give_alone(name, images):
 
 @pytest.mark.parametrize("images", SHAPES, ids=lambda images: str(images.shape[1:]))
 @pytest.mark.parametrize("name", noises.names())
-def test_noise_is_drawn_image_after_image_and_from_the_generator_alone(name, images):
+def test_noise_is_drawn_image_by_image_and_only_from_the_generator(name, images):
     noise = Choice(name=name)
     result = add_noise(images, noise, np.random.default_rng(5))
     assert (result.shape, result.dtype) == (images.shape, np.uint8)
@@ -104,7 +104,7 @@ def test_filters_and_denoisers_leave_constant_images_alone(name, channels):
 
 
 @pytest.mark.parametrize("name", SMOOTHING)
-def test_filters_and_denoisers_bring_a_noisy_photograph_nearer_to_the_clean_one(name):
+def test_filters_and_denoisers_reduce_the_error_of_a_noisy_photograph(name):
     clean = photographs(48, 48)
     assert squared_error(apply(noisy(clean, 0.1), (Choice(name=name),)), clean) < 0.95 * squared_error(noisy(clean, 0.1), clean)
 

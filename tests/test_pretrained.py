@@ -1,6 +1,7 @@
-"""The pretrained network: torchvision's layers, with published weights that are checked, fine-tuned, saved, planned and reported.
+"""Tests of the pretrained network: its layers, loading and downloading weights, fine-tuning, saving, planning and reporting.
 
-The weights are made here, in the form of torchvision's file: a state dict whose file name ends in the first digits of its SHA-256.
+The tests create their own weights in the format of torchvision's file: a state dict with a file name that ends in the first digits
+of its SHA-256.
 """
 
 import hashlib
@@ -42,14 +43,14 @@ from imagestudy.models.pretrained_weights import fetch_weights, remote_weights
 from imagestudy.training import TorchLearner, make_learner
 
 SMALL = Choice(name="probe", options={"n_train": 48, "n_validation": 12, "n_test": 12})
-"""Few grey images of 32×32 pixels in two classes: what a run costs is mostly what is asked of it afterwards."""
+"""A few gray images of 32×32 pixels in two classes, so that training is cheap compared with the evaluation after it."""
 WORK = cost_model.Work(950, 297, 500)
 SPEEDS = {"mlp": 20_000.0, "resnet": 2_000.0, "bilstm": 5_000.0, "vit": 3_000.0}
 
 
 @dataclass(frozen=True)
 class Published:
-    """Torchvision's network with some weights, and the file of these."""
+    """Torchvision's network with some weights, and the file of these weights."""
 
     network: nn.Module
     file: Path
@@ -57,7 +58,7 @@ class Published:
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """On cores that others use, two threads that wait for one another take many times as long."""
+    """Use one thread: on busy cores, two threads that wait for each other take many times as long."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -66,7 +67,10 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    """No weight and no statistic has the value that it is built with; statistics are a batch's, so that signals get through."""
+    """Return a network in which every weight and statistic differs from its initial value.
+
+    The statistics come from a batch, so that signals pass through all layers.
+    """
     torch.manual_seed(7)
     network = torchvision.models.resnet18()
     for part in network.modules():
@@ -84,7 +88,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
 
 @pytest.fixture
 def away(published: Published, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Torchvision knows these weights alone, at an address where nobody answers; they are not in the data folder."""
+    """Let torchvision know only these weights, at an address without a server; they are not in the data folder."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -95,7 +99,7 @@ def away(published: Published, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 
 @pytest.fixture
 def here(away: str, published: Published) -> Path:
-    """The same, and somebody has put the file into the data folder by hand."""
+    """As `away`, but the file is in the data folder, as if copied there by hand."""
     del away
     folder = paths.weights_folder()
     folder.mkdir(parents=True)
@@ -118,7 +122,7 @@ def images(*shape: int) -> torch.Tensor:
 
 
 def pooled(published: nn.Module, given: torch.Tensor) -> torch.Tensor:
-    """What torchvision's network gives to its own head."""
+    """Return the features that torchvision's network passes to its head."""
     return nn.Sequential(*list(published.children())[:-1])(given).flatten(1)
 
 
@@ -149,26 +153,26 @@ class TestTheNetwork:
         assert expected.std() > 0.1
 
     @pytest.mark.parametrize("classes", [2, 10])
-    def test_it_has_torchvisions_parameters_with_a_head_of_its_own(self, classes: int) -> None:
+    def test_it_has_torchvisions_parameters_except_for_a_new_head(self, classes: int) -> None:
         known = torchvision.models.get_weight(WEIGHTS).meta["num_params"]
         assert known == 11_689_512
         assert count_parameters(made(classes=classes)) == known - (512 + 1) * 1000 + (512 + 1) * classes
 
-    def test_a_grey_image_is_a_colour_image_of_equal_channels_and_meets_the_sum_of_the_first_kernels(
+    def test_a_gray_image_equals_a_color_image_with_equal_channels_and_the_sum_of_the_first_kernels(
         self, published: Published
     ) -> None:
-        grey, colour = made((1, 64, 64)).eval(), made().eval()
-        for network in (grey, colour):
+        gray, color = made((1, 64, 64)).eval(), made().eval()
+        for network in (gray, color):
             load_weights(network, published.file)
         given = images(2, 1, 64, 64)
         with torch.no_grad():
-            found = grey.features(given)
-            torch.testing.assert_close(found, colour.features(given.repeat(1, 3, 1, 1)), atol=0, rtol=0)
-            first = grey.features.layers.conv1
+            found = gray.features(given)
+            torch.testing.assert_close(found, color.features(given.repeat(1, 3, 1, 1)), atol=0, rtol=0)
+            first = gray.features.layers.conv1
             summed = nn.functional.conv2d(given, first.weight.sum(dim=1, keepdim=True), stride=2, padding=3)
             torch.testing.assert_close(first(given.expand(-1, 3, -1, -1)), summed, atol=1e-5, rtol=1e-5)
 
-    def test_a_small_image_is_seen_enlarged(self, published: Published) -> None:
+    def test_a_small_image_is_enlarged(self, published: Published) -> None:
         small, large = made((3, 16, 16)).eval(), made().eval()
         for network in (small, large):
             load_weights(network, published.file)
@@ -189,11 +193,11 @@ class TestTheNetwork:
             ((1, 32), 96, (3, 96)),
         ],
     )
-    def test_the_longer_side_has_that_many_pixels_or_more_in_proportion(self, given: tuple, side: int, seen: tuple) -> None:
+    def test_the_longer_side_is_enlarged_in_proportion_and_never_reduced(self, given: tuple, side: int, seen: tuple) -> None:
         assert enlarged(*given, side=side) == seen
 
     @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 33, 21), (1, 5, 40), (1, 1, 1), (3, 100, 64)])
-    def test_any_size_is_served_in_grey_and_colour(self, shape: tuple[int, int, int]) -> None:
+    def test_any_size_is_supported_in_gray_and_color(self, shape: tuple[int, int, int]) -> None:
         network = made(shape, 3).eval()
         with torch.no_grad():
             features = network.features(images(2, *shape))
@@ -203,21 +207,21 @@ class TestTheNetwork:
     @pytest.mark.parametrize(
         ("shape", "options", "said"),
         [
-            ((2, 8, 8), {}, "images of 2 channels were given; allowed are 1 .grey. and 3 .RGB."),
+            ((2, 8, 8), {}, "images of 2 channels were given; allowed are 1 .gray. and 3 .RGB."),
             ((3, 8, 8), {"side": 16}, "model 'resnet18', side: 16 was given"),
             ((3, 8, 8), {"width": 16}, "unknown key 'width' of model 'resnet18'"),
         ],
     )
-    def test_what_is_not_allowed_is_said_in_a_sentence(self, shape: tuple, options: dict, said: str) -> None:
+    def test_an_invalid_shape_or_option_gives_a_clear_error(self, shape: tuple, options: dict, said: str) -> None:
         with pytest.raises(InputError, match=said):
             made(shape, **options)
 
-    def test_a_last_batch_of_one_image_trains_where_it_leaves_one_position(self) -> None:
+    def test_a_batch_of_one_image_with_one_position_can_be_trained_on(self) -> None:
         network = made((3, 32, 32), side=32).train()
         network(images(1, 3, 32, 32)).sum().backward()
         assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in network.parameters())
 
-    def test_it_learns_a_batch_by_heart(self) -> None:
+    def test_it_memorizes_a_batch(self) -> None:
         torch.manual_seed(0)
         network, given, labels = made((1, 8, 8), side=32).train(), images(8, 1, 8, 8), torch.arange(8) % 4
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
@@ -231,10 +235,10 @@ class TestTheNetwork:
 
 class TestLoading:
     @pytest.mark.parametrize("counted", [True, False])
-    def test_the_head_stays_and_everything_else_becomes_the_files(
+    def test_the_head_stays_and_everything_else_comes_from_the_file(
         self, published: Published, tmp_path: Path, counted: bool
     ) -> None:
-        """Files of before PyTorch 0.4.1 do not count the batches of a batch norm."""
+        """Files written before PyTorch 0.4.1 contain no batch counts of batch norm layers."""
         theirs = torch.load(published.file, weights_only=True)
         if not counted:
             theirs = {name: value for name, value in theirs.items() if not name.endswith("num_batches_tracked")}
@@ -273,10 +277,10 @@ class TestFetching:
         assert re.fullmatch(r"[0-9a-f]{8,}", found[1])
         assert remote.digest == f"sha256:{found[1]}"
 
-    def test_a_file_put_there_by_hand_serves(self, here: Path) -> None:
+    def test_a_file_put_there_by_hand_is_used(self, here: Path) -> None:
         assert fetch_weights(WEIGHTS) == here
 
-    def test_two_who_want_it_at_once_fetch_it_once(self, published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_two_simultaneous_requests_download_the_file_once(self, published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
         asked = []
 
         class Handler(SimpleHTTPRequestHandler):
@@ -296,7 +300,7 @@ class TestFetching:
         assert files[0].read_bytes() == published.file.read_bytes()
         assert asked == [f"/{published.file.name}"]
 
-    def test_without_a_network_it_is_said_what_to_put_where(self, away: str) -> None:
+    def test_without_a_connection_the_error_says_which_file_to_put_where(self, away: str) -> None:
         with pytest.raises(InputError) as caught:
             fetch_weights(WEIGHTS)
         said = str(caught.value)
@@ -307,7 +311,7 @@ class TestFetching:
         content[-1] ^= 1
         here.unlink()
         here.write_bytes(content)
-        with pytest.raises(InputError, match=rf"the {here.name} that is there has another checksum"):
+        with pytest.raises(InputError, match=rf"the existing {here.name} has a different checksum"):
             fetch_weights(WEIGHTS)
 
     def test_the_command_says_where_they_are_or_what_to_do(self, here: Path) -> None:
@@ -316,9 +320,9 @@ class TestFetching:
         here.unlink()
         lacking = CliRunner().invoke(cli.app, ["weights"])
         assert lacking.exit_code == 2
-        assert f"put into {here.parent}" in lacking.output
+        assert f"put the following into {here.parent}" in lacking.output
 
-    def test_a_study_without_them_ends_before_anything_trains_and_a_recorded_one_needs_them_no_more(
+    def test_a_study_without_them_fails_before_training_and_a_recorded_study_does_not_need_them(
         self, here: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         plain = run().with_(model=ModelSpec(name="article"))
@@ -336,29 +340,29 @@ class TestFetching:
 @pytest.mark.usefixtures("here")
 class TestTheLearner:
     def test_training_starts_at_the_published_weights(self, published: Published) -> None:
-        """At a learning rate of nothing it stays there: weights, not the running statistics, which follow the images."""
+        """With a tiny learning rate the weights do not move; the running statistics still follow the images."""
         network = fitted(run(seen=16, learning_rate=1e-12)).network
         theirs = dict(published.network.named_parameters())
         for name, weight in network.features.layers.named_parameters():
             torch.testing.assert_close(weight, theirs[name], atol=1e-9, rtol=1e-6)
 
-    def test_equal_runs_say_the_same_bit_for_bit_and_one_without_the_weights_something_else(
+    def test_equal_runs_predict_the_same_bit_for_bit_and_a_run_without_the_weights_differs(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shown = data.prepare(run()).validation.images
         first, again = (fitted(run()).predict_log_proba(shown) for _ in range(2))
         np.testing.assert_array_equal(again, first)
-        monkeypatch.setattr(training.network, "load_weights", lambda *_: None)
+        monkeypatch.setattr(training.torch_learner, "load_weights", lambda *_: None)
         assert np.abs(fitted(run()).predict_log_proba(shown) - first).max() > 1e-2
 
     @pytest.mark.parametrize("name", ["crt", "ldam", "ncm"])
-    def test_a_remedy_with_a_head_of_its_own_starts_there_too(self, published: Published, name: str) -> None:
+    def test_a_remedy_with_its_own_head_starts_at_the_published_weights_too(self, published: Published, name: str) -> None:
         learner = fitted(run(name, learning_rate=1e-12))
         first = learner.network.features.layers.conv1.weight
         torch.testing.assert_close(first, published.network.conv1.weight, atol=1e-9, rtol=1e-6)
         assert np.isfinite(learner.predict_log_proba(data.prepare(run()).validation.images)).all()
 
-    def test_the_model_brings_its_own_learning_rate_below_that_of_networks_that_start_from_nothing(self) -> None:
+    def test_its_learning_rate_is_below_that_of_networks_with_random_weights(self) -> None:
         facts = models.entry("resnet18").facts
         assert facts["learning_rate"] == pretrained.RATE < planner.RATE < training.LEARNING_RATE
         assert starting_weights("resnet18") == WEIGHTS
@@ -366,14 +370,14 @@ class TestTheLearner:
 
 
 class TestSaved:
-    def test_it_is_opened_asked_and_written_as_onnx_without_the_file_of_weights(
+    def test_a_saved_model_is_loaded_used_and_exported_to_onnx_without_the_file_of_weights(
         self, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shown = data.test_part(run()).images[:6]
         folder = inference.save(run(seen=64), tmp_path / "model", scores={}, provenance={})
         expected = fitted(run(seen=64)).predict_log_proba(shown)
         here.unlink()
-        monkeypatch.setattr(training.network, "fetch_weights", lambda _: pytest.fail("weights were asked for"))
+        monkeypatch.setattr(training.torch_learner, "fetch_weights", lambda _: pytest.fail("weights were asked for"))
         opened = inference.load(folder)
         np.testing.assert_array_equal(opened.predict_log_proba(shown), expected)
         assert np.ptp(expected, axis=0).max() > 1e-2
@@ -403,7 +407,7 @@ class TestPlanningAndReport:
         return datasets.load(Choice(name="digits"))
 
     @pytest.mark.usefixtures("here")
-    def test_it_takes_part_as_soon_as_the_budget_is_what_the_reason_says(self, dataset: datasets.Dataset) -> None:
+    def test_it_takes_part_once_the_budget_reaches_the_minutes_in_the_reason(self, dataset: datasets.Dataset) -> None:
         speeds, left_out = planner.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=600.0, cores=2)
         assert speeds == SPEEDS
         found = re.search(r"from 100 images a second .* takes (\d+) minutes or more; 10 were given$", left_out["resnet18"])
@@ -426,11 +430,11 @@ class TestPlanningAndReport:
         digits = datasets.load(Choice(name="digits"))
         assert 1 < cost_model.measure("resnet18", digits, params=planner.PARAMS[0], images=64) < 100_000
 
-    def test_the_report_says_that_it_took_part_or_why_it_was_not_tried(self) -> None:
+    def test_the_report_says_whether_it_took_part_and_why_not(self) -> None:
         note = recommendation.pretrained_note
         took_part = note(small_plan(crossed=("mlp", "resnet18")))
-        assert "the candidates is resnet18, pretrained on ImageNet (Deng et al. 2009; He et al. 2016)" in took_part
+        assert "The candidate resnet18 is pretrained on ImageNet (Deng et al. 2009; He et al. 2016)" in took_part
         assert "random weights" not in took_part
         unlisted, left_out = note(small_plan()), note(small_plan(left_out={"resnet18": "too <slow>"}))
-        assert "resnet18, was not tried: the study does not name it among its candidates. All networks" in unlisted
+        assert "resnet18 was not tried: the study does not list it as a candidate. All networks" in unlisted
         assert "was not tried: too &lt;slow&gt;. All networks started from random weights." in left_out

@@ -1,4 +1,4 @@
-"""Every public set is read from its true format, fabricated here in small; Fashion-MNIST also from its real files."""
+"""Every public dataset is read from small files in its true format; Fashion-MNIST is also read from its real files."""
 
 import csv
 import gzip
@@ -33,7 +33,7 @@ RNG = np.random.default_rng(0)
 
 
 def load(name: str, **options: object) -> Dataset:
-    """Read anew, past what this process has loaded."""
+    """Load a dataset again, without the cache of this process."""
     return sources.entry(name).function(**options)
 
 
@@ -47,7 +47,7 @@ def bytes_of(*shape: int) -> np.ndarray:
 
 @pytest.fixture
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fetched files are taken as they were put into their folder; `test_download` is about fetching."""
+    """Use the files as they are in their folder; `test_download` tests the downloads."""
     monkeypatch.setattr(remote, "fetch", lambda remote, folder: folder / remote.name)
 
 
@@ -115,7 +115,7 @@ class TestRegistry:
         facts = sources.entry(name).facts
         assert all(facts[fact] for fact in ("title", "license", "citation", "known", "origin"))
         height, width, channels = facts["known"].size
-        assert facts["title"].endswith(f", {height}×{width} {'grey' if channels == 1 else 'colour'}")
+        assert facts["title"].endswith(f", {height}×{width} {'grayscale' if channels == 1 else 'color'}")
         assert facts["known"].ratio >= 1
 
     @pytest.mark.usefixtures("no_network")
@@ -129,7 +129,7 @@ class TestRegistry:
             assert f"{piece.remote.name} ({piece.remote.digest}) from {' or '.join(piece.remote.urls)}" in said
 
     @pytest.mark.usefixtures("no_network")
-    def test_what_is_there_already_is_not_asked_for(self) -> None:
+    def test_existing_files_are_not_requested(self) -> None:
         put("mnist", mnist.FILES[0], b"")
         with pytest.raises(NotFetchedError) as caught:
             load("mnist")
@@ -137,7 +137,7 @@ class TestRegistry:
         assert f"{mnist.FILES[1]}.gz" in str(caught.value)
 
     @pytest.mark.parametrize("name", PUBLIC)
-    def test_the_pieces_give_what_is_needed_and_no_address_is_without_a_digest(self, name: str) -> None:
+    def test_the_pieces_provide_all_needed_files_and_every_file_has_a_digest(self, name: str) -> None:
         given = origin_of(name)
         pieces = given.pieces()
         assert {made for piece in pieces for made in piece.gives} == set(given.needs)
@@ -145,12 +145,12 @@ class TestRegistry:
         for found in (piece.remote for piece in pieces):
             algorithm, _, digest = found.digest.partition(":")
             assert len(digest) == lengths[algorithm]
-            assert all(url.startswith(("https://", "http://")) for url in remote.urls)
+            assert all(url.startswith(("https://", "http://")) for url in found.urls)
 
     @pytest.mark.parametrize(
         ("known", "pieces"), [(datasets.GTSRB, gtsrb.SIGNS.pieces()), (datasets.EuroSAT, eurosat.LAND.pieces())]
     )
-    def test_what_was_typed_agrees_with_the_torchvision_that_is_installed(self, known: type, pieces: tuple) -> None:
+    def test_the_copied_addresses_agree_with_the_installed_torchvision(self, known: type, pieces: tuple) -> None:
         source = inspect.getsource(known.download)
         assert all(piece.remote.digest.removeprefix("md5:") in source for piece in pieces)
         assert all(piece.remote.name in source and piece.remote.urls[0].rpartition("/")[0] in source for piece in pieces)
@@ -160,7 +160,7 @@ IDX_SETS = {"mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST, "km
 
 
 def put_idx(name: str, *, train: int = 30, test: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """The four files, compressed; all images and labels that they hold."""
+    """Write the four compressed files; return all images and labels in them."""
     images, labels = bytes_of(train + test, 28, 28), (np.arange(train + test) % 10).astype(np.uint8)
     arrays = (images[:train], labels[:train], images[train:], labels[train:])
     for file, array in zip(mnist.FILES, arrays, strict=True):
@@ -194,12 +194,12 @@ class TestIdx:
         assert list(load("kmnist").classes) == datasets.KMNIST.classes
         assert ["N/A", *mnist.ascii_lowercase] == datasets.EMNIST.classes_split_dict["letters"]
 
-    def test_only_clothes_keep_their_class_in_a_mirror(self) -> None:
+    def test_only_clothing_allows_flips(self) -> None:
         for name in IDX_SETS:
             put_idx(name)
             assert load(name).flips == (("horizontal",) if name == "fashion_mnist" else ())
 
-    def test_letters_stand_upright_and_count_from_zero(self) -> None:
+    def test_letters_are_upright_and_numbered_from_zero(self) -> None:
         stored, labels = bytes_of(40, 28, 28), (np.arange(40) % 26 + 1).astype(np.uint8)
         arrays = (stored[:30], labels[:30], stored[30:], labels[30:])
         members = {f"gzip/{n}.gz": gzip.compress(idx_bytes(a)) for n, a in zip(mnist.LETTERS, arrays, strict=True)}
@@ -218,7 +218,7 @@ class TestIdx:
         load("mnist")
         file = origin_of("mnist").place() / mnist.FILES[0]
         file.write_bytes(change(file.read_bytes()))
-        with pytest.raises(InputError, match="train-images-idx3-ubyte is no whole IDX file"):
+        with pytest.raises(InputError, match="train-images-idx3-ubyte is not a complete IDX file"):
             load("mnist")
 
     def test_more_labels_than_images_are_refused(self) -> None:
@@ -276,10 +276,10 @@ class TestCifar:
         load("cifar10")
         file = cifar.CIFAR10.place() / cifar.CIFAR10.needs[0] / "data_batch_3.bin"
         file.write_bytes(file.read_bytes()[:-1])
-        with pytest.raises(InputError, match=r"data_batch_3\.bin does not hold whole records of 3,073 bytes"):
+        with pytest.raises(InputError, match=r"data_batch_3\.bin does not contain whole records of 3,073 bytes"):
             load("cifar10")
 
-    def test_no_pickle_is_asked_for(self) -> None:
+    def test_no_pickle_is_downloaded(self) -> None:
         names = [piece.remote.name for given in (cifar.CIFAR10, cifar.CIFAR100) for piece in given.pieces()]
         assert names == ["cifar-10-binary.tar.gz", "cifar-100-binary.tar.gz"]
 
@@ -335,7 +335,7 @@ TRACKS = (
 
 
 def put_signs(*, side: int = 32, frames: int = 3, tests: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """The three archives; all images in the order of names, training first, and the classes of the test images."""
+    """Write the three archives; return all images in the order of names, training first, and the classes of the test images."""
     images = bytes_of(len(TRACKS) * frames + tests, side, side, 3)
     frame_names = [f"{kind:05}/{track:05}_{frame:05}.ppm" for kind, track in TRACKS for frame in range(frames)]
     train = {f"GTSRB/Training/{n}": image_bytes(i, "PPM") for n, i in zip(frame_names, images, strict=False)}
@@ -371,7 +371,7 @@ class TestSigns:
         assert [Path(file).name for file, _ in training] == [Path(file).name for file in dataset.files[:45]]
         assert dataset.labels[45:].tolist() == [kind for _, kind in theirs[45:]]
 
-    def test_the_frames_of_a_track_are_a_group_and_stand_on_one_side(self) -> None:
+    def test_the_frames_of_a_track_are_a_group_and_stay_in_one_part(self) -> None:
         put_signs()
         dataset = load("gtsrb")
         assert dataset.groups is not None
@@ -382,14 +382,14 @@ class TestSigns:
         sides = [set(dataset.groups[rows].tolist()) for rows in (cut.train, cut.validation, cut.test)]
         assert sum(map(len, sides)) == len(set.union(*sides)) == 15
 
-    def test_another_side_is_decoded_to_that_side(self) -> None:
+    def test_images_are_decoded_to_the_given_side(self) -> None:
         put_signs(side=40)
         assert load("gtsrb", side=16).images.shape == (50, 16, 16, 3)
         assert load("gtsrb").images.shape == (50, 32, 32, 3)
 
 
 def put_land(each: int = 4) -> dict[str, np.ndarray]:
-    """The archive; file → what Pillow reads in it."""
+    """Write the archive; return file → the image that Pillow reads from it."""
     shown = {}
     members = {}
     for kind in eurosat.CLASSES:
@@ -440,14 +440,14 @@ class TestLand:
         whole = file.read_bytes()
         file.write_bytes(whole[: len(whole) // 2])
         file.rename(file.with_name("River_0.jpg"))
-        with pytest.raises(InputError, match=r"1 of 40 images of eurosat cannot be read, .*River_0\.jpg first"):
+        with pytest.raises(InputError, match=r"1 of 40 images of eurosat cannot be read; the first is .*River_0\.jpg"):
             load("eurosat")
         with pytest.raises(InputError, match="cannot be read"):
             load("eurosat")
 
     def test_an_empty_folder_is_refused(self) -> None:
         (eurosat.LAND.place() / "2750").mkdir(parents=True)
-        with pytest.raises(InputError, match="holds no images of eurosat"):
+        with pytest.raises(InputError, match="contains no images of eurosat"):
             load("eurosat")
 
 
@@ -482,13 +482,13 @@ class TestUnpacking:
     @pytest.mark.parametrize("cut", [10, 200])
     def test_a_damaged_archive_leaves_nothing(self, tmp_path: Path, cut: int) -> None:
         (tmp_path / "file.gz").write_bytes(gzip.compress(RNG.bytes(1000))[:cut])
-        with pytest.raises(InputError, match=r"file\.gz cannot be unpacked .*delete it, and it is fetched again"):
+        with pytest.raises(InputError, match=r"file\.gz cannot be unpacked .*delete it to download it again"):
             unpacking.unpack_whole(tmp_path / "file.gz", tmp_path, ("file",), unpacking.gunzip)
         assert [file.name for file in tmp_path.iterdir()] == ["file.gz"]
 
     def test_an_archive_that_lacks_something_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "a.zip").write_bytes(zip_bytes({"other": b""}))
-        with pytest.raises(InputError, match=r"a\.zip lacks 2750"):
+        with pytest.raises(InputError, match=r"a\.zip does not contain 2750"):
             unpacking.unpack_whole(tmp_path / "a.zip", tmp_path, ("2750",), unpacking.unzip)
 
 
@@ -533,7 +533,7 @@ class TestRealFiles:
         assert (fashion.part[cut.test] == TEST).all()
 
     def test_clothes_are_the_right_way_up(self, fashion: Dataset) -> None:
-        """Trousers have their one broad band, the waist, at the top: rows and columns, top and bottom are not exchanged."""
+        """Trousers have one broad band, the waist, at the top: rows and columns, or top and bottom, are not swapped."""
         trousers = fashion.images[(fashion.labels == 1) & (fashion.part == TEST)][..., 0].mean(axis=0)
         middle = trousers[:, 13:15].mean(axis=1)
         assert middle[3:8].mean() > 2 * middle[20:25].mean()

@@ -37,7 +37,7 @@ def plan() -> Plan:
 
 
 def wanted(plan: Plan) -> list[RunSpec]:
-    return runner.with_parents(catalog.everything(plan))
+    return runner.with_parents(catalog.needs(plan))
 
 
 def read(store: RunStore, specs: list[RunSpec]) -> Records:

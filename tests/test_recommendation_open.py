@@ -1,4 +1,4 @@
-"""What would settle an open comparison: images of the class that lacks them, runs, or nothing within reason, said plainly."""
+"""What would decide an undecided comparison: images of one class, images of all classes, runs, or nothing realistic."""
 
 from math import inf, sqrt
 
@@ -16,7 +16,7 @@ LEVEL = 0.99
 
 
 def differences(*, spoiled: tuple[int, ...] = (), moved: float = 0.0, lead: float = 0.02, seed: int = 0) -> np.ndarray:
-    """Differences of correctness: a lead everywhere; in spoiled classes images that differ, in all runs alike; runs moved apart."""
+    """Return differences of correctness: a lead everywhere, deviating images in spoiled classes (in all runs), moved runs."""
     rng = np.random.default_rng(seed)
     values = np.full((RUNS, len(LABELS)), lead)
     for label in spoiled:
@@ -125,29 +125,29 @@ def said(images: ImagesNeeded, needed: Needed = NOTHING, *, estimate: float = 0.
 class TestWords:
     def test_a_class_that_decides_is_named_with_its_number_and_runs_that_do_beside_it(self):
         found = ImagesNeeded(1, 312, None, 0.03, 0.02, 0.01)
-        assert said(found) == r" until about 320 more test images of class \<b\> are there."
-        assert said(found, redrawn=True).endswith(r"320 more images of class \<b\> are there, 25% of them to test on.")
-        assert said(found, Needed(3, None)).endswith("are there; about 3 more runs would decide it, too.")
+        assert said(found) == r": about 320 more test images of class \<b\> would decide it."
+        assert said(found, redrawn=True).endswith(r"320 more images of class \<b\> (25% of them for testing) would decide it.")
+        assert said(found, Needed(3, None)).endswith("would decide it; about 3 more runs would decide it, too.")
 
     def test_runs_come_before_images_of_all_classes(self):
         found = ImagesNeeded(0, None, 900, 0.03, 0.02, 0.01)
-        assert said(found, Needed(3, None)).startswith("; about 3 more runs would decide it.")
-        assert said(found).startswith(" until about 900 more test images, of all classes alike,")
+        assert said(found, Needed(3, None)).startswith(": about 3 more runs would decide it.")
+        assert said(found).startswith(": about 900 more test images, in the present class shares,")
         assert "class a" in said(found)
 
     def test_where_nothing_within_reach_decides_it_says_so_and_what_is_left(self):
         found = ImagesNeeded(0, None, None, 0.03, 0.05, 0.04)
         assert said(found) == (
-            ", and more images will not decide it: 10 times as many in every class would leave ± 5.0 points (training alone gives "
-            "± 4.0, which only more runs make smaller), where less than ± 3.0 decides."
+            ". More images will not decide it: 10 times as many in every class would leave ± 5.0 points (± 4.0 comes from training "
+            "and shrinks only with more runs), but less than ± 3.0 is needed."
         )
-        assert "training alone" not in said(ImagesNeeded(0, None, None, 0.03, 0.05, 0.0))
-        assert said(found, Needed(9, 80)).endswith("decides; about 9 more runs and 80 more test images would.")
+        assert "comes from training" not in said(ImagesNeeded(0, None, None, 0.03, 0.05, 0.0))
+        assert said(found, Needed(9, 80)).endswith("needed; about 9 more runs and 80 more test images would decide it.")
 
     def test_a_difference_inside_the_margin_is_called_small_and_a_larger_one_is_not(self):
         found = ImagesNeeded(0, None, None, 0.007, 0.05, 0.04)
         assert said(found, estimate=-0.003).endswith(
-            "The difference of 0.3 points is inside the margin of 1.0: probably too small to matter."
+            "The difference of 0.3 points is inside the margin of 1.0, so it is probably too small to matter."
         )
         assert "margin" not in said(found, estimate=0.02)
 

@@ -1,4 +1,4 @@
-"""13's section on the data names what lies there more than once, and what contradicts itself, with names that cannot act."""
+"""The section on the data names duplicates and contradicting labels, with escaped file names."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from imagestudy.experiments import grids
 
 STUDY = """\
 dataset: {name: folder, options: {path: PATH, side: 8}}
-notebooks: [13_recommendation]
+questions: [recommendation]
 models: [majority]
 profiles: [{name: natural}]
 crossed: [mlp]
@@ -23,7 +23,7 @@ efforts: {smoke: {runs: 2}, default: {runs: 2}, full: {runs: 2}}
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two parts of two classes; copies within a class, across parts and across classes, one of them with a wicked name."""
+    """Two parts with two classes, and copies within a class, across parts and across classes, one with a script in its name."""
     folder = tmp_path / "photos"
     for part in ("train", "test"):
         fill(folder / part, number=6, prefix=part)
@@ -44,16 +44,16 @@ def page(photos: Path, tmp_path: Path) -> list[str]:
 def test_planted_duplicates_are_counted_by_kind_and_named_with_what_became_of_them(photos, tmp_path):
     lines = page(photos, tmp_path)
     head = lines.index(
-        "* 3 images lie there more than once, by their bytes, 1 under contradicting classes, 1 on more than one side of the split, "
-        "1 within one class:"
+        "* 3 images occur more than once, with identical bytes: 1 under contradicting classes, 1 in more than one part of the "
+        "split, 1 within one class."
     )
     contradiction, leak, copy = lines[head + 1 : head + 4]
     assert contradiction.startswith("    * train/cat/2.png = train/dog/")
-    assert contradiction.endswith("said to be of cat and dog; none is used.")
+    assert contradiction.endswith("labeled as cat and dog; none of them is used.")
     assert leak == "    * test/dog/1.png = train/dog/leak.png: only test/dog/1.png is used."
     assert copy == "    * train/cat/0.png = train/cat/again.png: only train/cat/0.png is used."
     assert "* 2 files were set aside:" in lines
-    assert sum("is said to be of another class" in line for line in lines) == 2
+    assert sum("is also in another class" in line for line in lines) == 2
 
 
 def test_names_are_shown_letter_by_letter(photos, tmp_path):
@@ -83,7 +83,13 @@ def test_the_first_are_named_and_the_others_counted(tmp_path):
     ("side", "said"),
     [
         (12, []),
-        (13, ["* 6 of them are smaller than 13×13 pixels and were enlarged to that; a study file's `side` says to what size."]),
+        (
+            13,
+            [
+                "* 6 of them are smaller than 13×13 pixels and were enlarged to this size. "
+                "The option `side` in the study file sets it."
+            ],
+        ),
     ],
 )
 def test_images_with_less_to_show_than_the_pixels_they_are_given_are_counted(tmp_path, side, said):

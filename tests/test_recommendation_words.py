@@ -1,4 +1,4 @@
-"""The answer's sentences: nothing better is passed over, nothing is said to move that does not."""
+"""Sentences of the recommendation: they name every candidate that is higher, and only real changes of recall."""
 
 import pandas as pd
 import pytest
@@ -18,7 +18,7 @@ GAIN = Judged(INTERVAL, "higher", 1, 0.06, 1.0, stats.Needed(None, None))
 
 
 def answer_of(**verdicts: str) -> Answer:
-    """An answer of which only the panel, the gain and the level are looked at."""
+    """Return an answer with only the panel, the gain and the level set."""
     rows = [
         ("mlp, balanced softmax", True, True, ""),
         *((n, False, v in ("equivalent", "undecided"), v) for n, v in verdicts.items()),
@@ -32,32 +32,34 @@ def answer_of(**verdicts: str) -> Answer:
 
 def test_only_where_all_others_are_lower_is_it_said_that_they_are() -> None:
     assert sentences.say_near(answer_of(vit="lower", svm="lower")) == (
-        "Every other candidate that was trained with the whole budget is lower than mlp, balanced softmax."
+        "All other candidates that were trained with the whole budget are lower than mlp, balanced softmax."
     )
-    assert sentences.conclude(answer_of(vit="lower")).endswith("no other comes near it.")
+    assert sentences.conclude(answer_of(vit="lower")).endswith("(higher). No other candidate matches it.")
 
 
 def test_what_is_higher_on_the_test_images_is_named_first() -> None:
     told = answer_of(vit="higher", svm="undecided", elman="lower", cct="higher")
     assert sentences.say_near(told) == (
-        "Higher than mlp, balanced softmax on the test images, though not on validation, which chooses: vit; cct. "
-        "Not distinguishable from mlp, balanced softmax: svm."
+        "Higher than mlp, balanced softmax on the test images, but not on validation, which decides: vit; cct. "
+        "Statistically indistinguishable from mlp, balanced softmax: svm."
     )
-    assert sentences.conclude(told).endswith("2 of 4 others are higher on the test images, and 1 cannot be told from it.")
+    assert sentences.conclude(told).endswith(
+        "2 of 4 other candidates are higher on the test images, and 1 is statistically indistinguishable from it."
+    )
 
 
 def test_a_panel_of_higher_ones_alone_is_never_said_to_be_lower() -> None:
     told = answer_of(vit="higher")
     assert "lower" not in sentences.say_near(told)
-    assert sentences.conclude(told).endswith("1 of 1 others is higher on the test images, and 0 cannot be told from it.")
+    assert sentences.conclude(told).endswith(
+        "1 of 1 other candidate is higher on the test images, and 0 are statistically indistinguishable from it."
+    )
 
 
 def test_what_a_remedy_costs_in_accuracy_is_said_and_plain_training_has_no_price() -> None:
     told = answer_of(mlp="lower")
     told.panel["accuracy"] = [0.144, 0.742]
-    assert sentences.say_price(told) == (
-        " Of all images alike, it names 14.4% rightly, where plain training of the same model names 74.2%."
-    )
+    assert sentences.say_price(told) == " Its plain accuracy is 14.4%, against 74.2% for plain training of the same model."
     object.__setattr__(told, "best", Candidate("mlp", "none"))
     assert sentences.say_price(told) == ""
 
@@ -81,18 +83,22 @@ def recalls(own: list[float], plain: list[float]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("own", "plain", "said"),
     [
-        ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], "All classes have a recall of 1.00. Against plain training the remedy moves no class."),
+        (
+            [1.0, 1.0, 1.0],
+            [1.0, 1.0, 1.0],
+            "All classes have a recall of 1.00. Compared with plain training, the remedy changes no recall.",
+        ),
         (
             [0.7, 0.9, 0.5],
             [0.9, 0.9, 0.5],
             "Lowest recall: class owl, 0.50; highest: dog, 0.90. "
-            "Against plain training the remedy takes 20 points from class cat, more than from any other.",
+            "Compared with plain training, the remedy takes 20 points from the recall of class cat, the largest loss.",
         ),
         (
             [0.7, 0.9, 0.5],
             [0.8, 0.9, 0.1],
-            "Lowest recall: class owl, 0.50; highest: dog, 0.90. Against plain training the remedy gives 40 points to class owl, "
-            "more than to any other, and takes 10 points from class cat, more than from any other.",
+            "Lowest recall: class owl, 0.50; highest: dog, 0.90. Compared with plain training, the remedy adds 40 points to the "
+            "recall of class owl, the largest gain, and takes 10 points from the recall of class cat, the largest loss.",
         ),
     ],
 )

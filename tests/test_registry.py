@@ -1,4 +1,4 @@
-"""Names lead to functions; their options are checked where they are registered."""
+"""Tests of the registry: it finds functions by name and checks their options."""
 
 from typing import Annotated
 
@@ -49,7 +49,7 @@ def test_options_are_filled_with_defaults(pets: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"name": "Rex", "age": 31}, "pet 'dog', age: 31 was given in zoo; input should be less than or equal to 30"),
         ({"name": "Rex", "tail": 1}, "unknown key 'tail' of pet 'dog' in zoo"),
@@ -57,10 +57,12 @@ def test_options_are_filled_with_defaults(pets: Registry) -> None:
         ({}, "key 'name' of pet 'dog' is missing in zoo"),
     ],
 )
-def test_a_bad_option_is_answered_with_given_allowed_and_place(pets: Registry, options: dict, said: str) -> None:
+def test_an_error_about_a_bad_option_says_what_was_given_what_is_allowed_and_where(
+    pets: Registry, options: dict, message: str
+) -> None:
     with pytest.raises(InputError) as caught:
         pets.check(Choice(name="dog", options=options, version=3), where="zoo")
-    assert str(caught.value) == said
+    assert str(caught.value) == message
 
 
 def test_another_version_than_the_registered_one_is_refused(pets: Registry) -> None:
@@ -70,7 +72,7 @@ def test_another_version_than_the_registered_one_is_refused(pets: Registry) -> N
     pets.check(pets.stamp(choice))
 
 
-def test_a_stamp_changes_the_version_alone(pets: Registry) -> None:
+def test_a_stamp_changes_only_the_version(pets: Registry) -> None:
     choice = ModelSpec(name="dog", options={"name": "Rex"}, params=7)
     assert pets.stamp(choice) == ModelSpec(name="dog", options={"name": "Rex"}, params=7, version=3)
     assert pets.stamp(Choice(name="bird")) == Choice(name="bird")

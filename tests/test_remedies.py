@@ -1,4 +1,4 @@
-"""Laws of the registry of remedies: what each name changes, and what it leaves plain."""
+"""Tests of the registry of remedies: what each remedy changes, and what it leaves as in plain training."""
 
 import numpy as np
 import pytest
@@ -42,27 +42,27 @@ ALL = (
     "tail_cutmix",
     "seed_ensemble",
 )
-OF_A_NETWORK = {
-    "focal": "a loss",
-    "balanced_softmax": "a loss",
-    "progressive_sampler": "a training in steps",
-    "drw": "a loss",
-    "drs": "a training in steps",
-    "ldam": "a loss",
-    "ldam_drw": "a loss",
-    "logit_adjusted_loss": "a loss",
+NETWORK_ONLY = {
+    "focal": "a loss other than cross-entropy",
+    "balanced_softmax": "a loss other than cross-entropy",
+    "progressive_sampler": "training in steps",
+    "drw": "a loss other than cross-entropy",
+    "drs": "training in steps",
+    "ldam": "a loss other than cross-entropy",
+    "ldam_drw": "a loss other than cross-entropy",
+    "logit_adjusted_loss": "a loss other than cross-entropy",
     "crt": "a head on learned features",
     "lws": "a head on learned features",
     "tau_norm": "a head on learned features",
     "ncm": "a head on learned features",
     "mixup": "images mixed batch by batch",
     "remix": "images mixed batch by batch",
-    "mixup_drw": "a loss",
-    "label_aware_smoothing": "a loss",
+    "mixup_drw": "a loss other than cross-entropy",
+    "label_aware_smoothing": "a loss other than cross-entropy",
     "tail_cutmix": "images mixed batch by batch",
-    "seed_ensemble": "trainings that differ by their seeds",
+    "seed_ensemble": "several runs that differ in their seeds",
 }
-WITH_A_LOSS = [name for name in ALL if remedies.entry(name).facts["acts"].endswith("loss") and "class_" not in name]
+WITH_OWN_LOSS = [name for name in ALL if remedies.entry(name).facts["acts"].endswith("loss") and "class_" not in name]
 
 
 def named(name, **options):
@@ -73,8 +73,8 @@ def plan(found):
     return found.plan(LABELS, images_seen=1000, batch=16, rng=np.random.default_rng(0))
 
 
-def pay(found, counts=COUNTS):
-    """The loss of 32 images early and late in the training."""
+def losses_of(found, counts=COUNTS):
+    """Return the losses of 32 images early and late in training."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(32, 4, generator=generator)
     labels = torch.randint(4, (32,), generator=generator)
@@ -86,12 +86,12 @@ def test_every_row_of_the_table_is_registered():
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_remedy_changes_what_its_fact_says_and_nothing_else(name):
+def test_a_remedy_changes_exactly_what_its_fact_acts_says(name):
     found, plain = named(name), Remedy()
     changed = {
         "data": not np.array_equal(plan(found), plan(plain)) or found.mixing is not None,
         "head": (found.head, found.ending) != (plain.head, plain.ending),
-        "loss": pay(found) != pay(plain),
+        "loss": losses_of(found) != losses_of(plain),
         "posthoc": (found.posthoc, found.members) != (plain.posthoc, plain.members),
         "tuning": found.trials != plain.trials,
     }
@@ -100,13 +100,13 @@ def test_a_remedy_changes_what_its_fact_says_and_nothing_else(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_remedies_without_training_of_their_own_are_exactly_those_that_act_afterwards(name):
+def test_derived_remedies_are_exactly_the_posthoc_remedies(name):
     facts = remedies.entry(name).facts
     assert facts.get("derived_from") == ("none" if facts["acts"] == "posthoc" else None)
     assert facts["title"]
 
 
-def test_every_title_is_its_own():
+def test_titles_are_unique():
     titles = [remedies.entry(name).facts["title"] for name in ALL]
     assert len(set(titles)) == len(titles)
     assert titles[:2] == ["none", "none, tuned"]
@@ -114,11 +114,15 @@ def test_every_title_is_its_own():
 
 def test_defaults_are_the_published_ones():
     assert named("focal") == named("focal", gamma=2.0)
-    assert pay(named("class_balanced")) == pay(named("class_balanced", beta=0.9999)) != pay(named("class_balanced", beta=0.9))
+    assert (
+        losses_of(named("class_balanced"))
+        == losses_of(named("class_balanced", beta=0.9999))
+        != losses_of(named("class_balanced", beta=0.9))
+    )
     assert named("logit_adjustment").posthoc == Adjustment(1.0)
     assert named("logit_adjustment_tuned").posthoc == Adjustment(None)
     assert named("ldam") == named("ldam", margin=0.5)
-    assert pay(named("drw")) == pay(named("drw", after=0.8, beta=0.9999)) != pay(named("drw", after=0.95))
+    assert losses_of(named("drw")) == losses_of(named("drw", after=0.8, beta=0.9999)) != losses_of(named("drw", after=0.95))
     assert np.array_equal(plan(named("drs")), plan(named("drs", after=0.8)))
     assert named("logit_adjusted_loss") == named("logit_adjusted_loss", tau=1.0)
     assert named("mixup") == named("mixup", alpha=1.0)
@@ -130,30 +134,30 @@ def test_defaults_are_the_published_ones():
     assert len(named("tau_norm").ending.taus) == 21
 
 
-def test_balanced_softmax_is_the_logit_adjusted_loss_of_its_default_strength():
+def test_balanced_softmax_is_the_logit_adjusted_loss_at_its_default_strength():
     assert named("balanced_softmax") == named("logit_adjusted_loss")
 
 
-def test_the_margin_loss_takes_its_margins_in_the_scale_of_the_head():
+def test_the_margin_loss_has_the_scale_of_the_head():
     assert named("ldam").head == named("ldam_drw").head == "cosine"
     assert named("ldam").cost.scale == COSINE_SCALE == 30
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if named(name).posthoc is None and named(name).members == 1])
-def test_uniform_counts_leave_nothing_of_what_only_balances(name):
-    """The schedule and the loss are those of plain training, but for what changes balanced data too."""
+def test_uniform_counts_turn_remedies_that_only_balance_into_plain_training(name):
+    """Schedule and loss equal those of plain training, except for remedies that change balanced data too."""
     uniform = np.full(4, 40)
     labels = np.repeat(np.arange(4), uniform)
     found, plain = named(name), Remedy()
     schedules = [r.plan(labels, images_seen=1000, batch=16, rng=np.random.default_rng(0)) for r in (found, plain)]
-    losses = np.array([pay(r, uniform) for r in (found, plain)])
+    losses = np.array([losses_of(r, uniform) for r in (found, plain)])
     drawn = ("square_root_sampler", "balanced_sampler", "progressive_sampler", "drs")
     assert (not np.array_equal(*schedules)) == (name in drawn)
     assert np.allclose(losses[0], losses[1], rtol=1e-6) == (name not in ("focal", "ldam", "ldam_drw", "label_aware_smoothing"))
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "says"),
+    ("name", "options", "message"),
     [
         ("class_balanced", {"beta": 1.0}, "remedy 'class_balanced', beta: 1.0 was given in cell 3; input should be less than 1"),
         ("focal", {"gamma": -1.0}, "remedy 'focal', gamma: -1.0 was given in cell 3; input should be greater than or equal to 0"),
@@ -171,35 +175,35 @@ def test_uniform_counts_leave_nothing_of_what_only_balances(name):
         ("class_weigths", {}, "unknown remedy 'class_weigths' in cell 3; allowed: none, tuned.*did you mean 'class_weights'"),
     ],
 )
-def test_wrong_names_and_options_are_refused_by_a_sentence(name, options, says):
-    with pytest.raises(InputError, match=says):
+def test_wrong_names_and_options_give_a_clear_error(name, options, message):
+    with pytest.raises(InputError, match=message):
         remedy(Choice(name=name, options=options), where="cell 3")
 
 
-def test_classical_models_follow_all_remedies_but_those_that_need_what_only_a_network_has():
-    assert classical_remedies() == tuple(name for name in ALL if name not in OF_A_NETWORK)
-    assert {name: named(name).needs for name in ALL if named(name).needs} == OF_A_NETWORK
+def test_classical_models_support_all_remedies_without_a_network_only_feature():
+    assert classical_remedies() == tuple(name for name in ALL if name not in NETWORK_ONLY)
+    assert {name: named(name).needs for name in ALL if named(name).needs} == NETWORK_ONLY
 
 
-@pytest.mark.parametrize("name", OF_A_NETWORK)
-def test_a_classical_model_is_refused_by_a_sentence_that_says_what_the_remedy_needs_and_names_the_allowed(name):
+@pytest.mark.parametrize("name", NETWORK_ONLY)
+def test_the_error_for_a_classical_model_says_what_the_remedy_needs_and_which_are_allowed(name):
     with pytest.raises(InputError) as caught:
         require_classical(Choice(name=name), where="study x")
     assert str(caught.value) == (
-        f"remedy '{name}' needs {OF_A_NETWORK[name]}, which a classical model does not have in study x; allowed: none, tuned, "
+        f"remedy '{name}' in study x needs {NETWORK_ONLY[name]}, which classical models do not support; allowed: none, tuned, "
         "under_sampling, over_sampling, square_root_sampler, balanced_sampler, class_weights, class_balanced, logit_adjustment, "
         "logit_adjustment_tuned"
     )
 
 
-@pytest.mark.parametrize("name", WITH_A_LOSS)
-def test_a_loss_of_its_own_cannot_be_said_in_class_weights(name):
-    with pytest.raises(InputError, match=r"^the loss \w+ cannot be said in class weights$"):
+@pytest.mark.parametrize("name", WITH_OWN_LOSS)
+def test_another_loss_cannot_be_expressed_as_class_weights(name):
+    with pytest.raises(InputError, match=r"^the loss \w+ cannot be expressed as class weights$"):
         named(name).sample_weights(COUNTS)
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in OF_A_NETWORK])
-def test_what_a_classical_model_is_given_changes_with_the_remedies_that_act_before_it_is_fitted(name):
+@pytest.mark.parametrize("name", [name for name in ALL if name not in NETWORK_ONLY])
+def test_remedies_change_the_images_and_weights_of_a_classical_model(name):
     found = require_classical(Choice(name=name))
     weights = found.sample_weights(COUNTS)
     indices = found.resample(LABELS, rng=np.random.default_rng(0))
@@ -210,7 +214,7 @@ def test_what_a_classical_model_is_given_changes_with_the_remedies_that_act_befo
         assert np.all(np.diff(weights) > 0)
 
 
-def test_tuning_tries_eight_different_settings_and_the_recipe_itself_first():
+def test_tuning_compares_eight_different_settings_with_the_recipe_first():
     assert named("tuned").trials == TRIALS
     assert len(set(TRIALS)) == len(TRIALS) == 8
     assert TRIALS[0] == Trial(learning_rate_factor=1.0, weight_decay=None)

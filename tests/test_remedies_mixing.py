@@ -1,4 +1,4 @@
-"""Laws of what the learner sees, mixed: whose pixels, whose labels, and the cases in which nothing is mixed at all."""
+"""Tests of mixing: pixels, labels, and the cases in which nothing is mixed."""
 
 from types import SimpleNamespace
 
@@ -28,8 +28,8 @@ def images(n=5, *, seed=0, size=SIZE):
     return torch.rand(n, 3, *size, generator=torch.Generator().manual_seed(seed))
 
 
-class Told(np.random.Generator):
-    """A generator that is told what to draw."""
+class GivenDraws(np.random.Generator):
+    """A random generator that returns given draws."""
 
     def __init__(self, **draws):
         super().__init__(np.random.PCG64(0))
@@ -61,14 +61,14 @@ class TestEveryMixing:
         assert ((found.kept >= 0) & (found.kept <= 1)).all()
 
     @pytest.mark.parametrize("way", EVERY)
-    def test_the_same_generator_mixes_the_same_bit_for_bit_and_another_one_otherwise(self, way: Mixing) -> None:
+    def test_the_same_generator_mixes_the_same_bit_for_bit_and_another_one_differs(self, way: Mixing) -> None:
         first, again, other = schedule(way), schedule(way), schedule(way, seed=3)
         for name in ("partners", "kept", "shares"):
             assert np.array_equal(getattr(first, name), getattr(again, name))
             assert not np.array_equal(getattr(first, name), getattr(other, name))
 
     @pytest.mark.parametrize("boxes", [None, np.array([[2, 9, 3, 11]])])
-    def test_mixing_leaves_both_images_as_they_were(self, boxes: np.ndarray | None) -> None:
+    def test_mixing_does_not_change_the_given_images(self, boxes: np.ndarray | None) -> None:
         own, other = images(seed=0), images(seed=1)
         kept = (own.clone(), other.clone())
         Mixture(np.zeros((1, 5), np.int64), np.array([0.3]), np.full((1, 5), 0.3), boxes).mix(own, other, 0)
@@ -77,16 +77,16 @@ class TestEveryMixing:
 
 
 class TestMixup:
-    def test_the_kept_share_is_uniform_at_alpha_one_and_one_for_a_whole_batch_and_its_labels(self) -> None:
+    def test_the_kept_share_is_uniform_at_alpha_one_and_shared_by_a_batch_and_its_labels(self) -> None:
         found = schedule(MIXUP)
         assert kstest(found.kept, "uniform").pvalue > 1e-3
         assert np.array_equal(found.shares, np.tile(found.kept[:, None], (1, 16)))
 
     @pytest.mark.parametrize("alpha", [0.2, 2.0])
-    def test_it_has_the_beta_distribution_of_alpha(self, alpha: float) -> None:
+    def test_the_kept_share_has_the_beta_distribution_of_alpha(self, alpha: float) -> None:
         assert kstest(schedule(Blend(alpha)).kept, "beta", args=(alpha, alpha)).pvalue > 1e-3
 
-    def test_partners_are_the_images_of_the_same_batch_in_any_order(self) -> None:
+    def test_partners_are_a_random_order_of_the_same_batch(self) -> None:
         partners = schedule(MIXUP).partners
         assert np.array_equal(np.sort(partners, axis=1), np.sort(PLAN, axis=1))
         plan = np.tile(np.arange(4), (20_000, 1))
@@ -96,14 +96,14 @@ class TestMixup:
         assert not np.array_equal(partners[0].argsort(), partners[1].argsort())
 
     @pytest.mark.parametrize(("kept", "of"), [(1.0, "own"), (0.0, "other")])
-    def test_all_or_nothing_is_one_of_the_two_images_bit_for_bit(self, kept: float, of: str) -> None:
+    def test_a_share_of_one_or_zero_is_one_of_the_two_images_bit_for_bit(self, kept: float, of: str) -> None:
         pair = {"own": images(seed=0), "other": 1e3 * images(seed=1)}
         mixture = Mixture(np.zeros((1, 5), np.int64), np.array([kept]), np.full((1, 5), kept))
         assert torch.equal(mixture.mix(pair["own"], pair["other"], 0), pair[of])
 
     @pytest.mark.parametrize("kept", [0.0, 0.25, 0.7, 1.0])
-    def test_images_and_labels_are_those_of_torchvision(self, kept: float) -> None:
-        """Torchvision's partner is the image before, and its label a vector; the loss of that vector is the blended loss."""
+    def test_images_and_labels_equal_those_of_torchvision(self, kept: float) -> None:
+        """In torchvision, the partner is the previous image and the label is a vector; its loss is the blended loss."""
         own, labels = images(), torch.tensor([0, 3, 1, 1, 2])
         theirs = MixUp(num_classes=4)
         theirs._dist = SimpleNamespace(sample=lambda _: torch.tensor(kept, dtype=torch.float64))
@@ -124,33 +124,33 @@ class TestRemix:
     FIRST = np.cumsum((0, *COUNTS))[:4]
 
     def share(self, own: int, partner: int, kept: float, *, ratio: float = 3.0, threshold: float = 0.5) -> float:
-        """The share of its label that an image of one class keeps beside one of another."""
-        told = Told(beta=[[kept]], permuted=[[[self.FIRST[partner]]]])
+        """Return the share of its own label that an image of class `own` keeps with a partner of class `partner`."""
+        generator = GivenDraws(beta=[[kept]], permuted=[[[self.FIRST[partner]]]])
         plan = np.array([[self.FIRST[own]]])
-        found = Blend(1.0, ratio, threshold).schedule(plan, self.LABELS, size=SIZE, rng=told)
+        found = Blend(1.0, ratio, threshold).schedule(plan, self.LABELS, size=SIZE, rng=generator)
         assert found.kept.tolist() == [kept]
         return float(found.shares[0, 0])
 
     @pytest.mark.parametrize(
         ("own", "partner", "kept", "share"),
         [
-            (0, 1, 0.4, 0.0),  # 90 against 30: three times as many, and less than half of the pixels
-            (0, 1, 0.5, 0.5),  # at the threshold the label is mixup's
+            (0, 1, 0.4, 0.0),  # 90 against 30 images: three times as many, and less than half of the pixels
+            (0, 1, 0.5, 0.5),  # at the threshold, the label is the same as in mixup
             (0, 1, 0.6, 0.6),
             (0, 1, 0.0, 0.0),
-            (1, 0, 0.6, 1.0),  # 30 against 90: the partner's part is below the threshold
+            (1, 0, 0.6, 1.0),  # 30 against 90 images: the partner's share is below the threshold
             (1, 0, 0.5, 0.5),
             (1, 0, 0.4, 0.4),
             (1, 0, 1.0, 1.0),
-            (0, 2, 0.4, 0.4),  # 90 against 31 is not three times as many
+            (0, 2, 0.4, 0.4),  # 90 against 31 images is not three times as many
             (2, 0, 0.6, 0.6),
             (0, 3, 0.1, 0.0),
             (3, 0, 0.9, 1.0),
-            (1, 1, 0.4, 0.4),  # of one class
+            (1, 1, 0.4, 0.4),  # both from the same class
             (0, 0, 0.9, 0.9),
         ],
     )
-    def test_the_label_goes_to_the_rarer_class_where_counts_and_pixels_are_unequal_enough(
+    def test_the_label_goes_to_the_rarer_class_if_counts_and_pixels_differ_enough(
         self, own: int, partner: int, kept: float, share: float
     ) -> None:
         assert self.share(own, partner, kept) == share
@@ -167,7 +167,7 @@ class TestRemix:
         for name in ("partners", "kept", "shares"):
             assert np.array_equal(getattr(found, name), getattr(plain, name))
 
-    def test_uniform_counts_make_it_mixup_and_others_leave_its_pixels(self) -> None:
+    def test_uniform_counts_make_it_mixup_and_other_counts_change_only_labels(self) -> None:
         labels = np.repeat(np.arange(5), 26)
         assert np.array_equal(schedule(REMIX, labels=labels).shares, schedule(MIXUP, labels=labels).shares)
         found, plain = schedule(REMIX), schedule(MIXUP)
@@ -175,7 +175,7 @@ class TestRemix:
         assert np.array_equal(found.kept, plain.kept)
         assert not np.array_equal(found.shares, plain.shares)
 
-    def test_labels_of_rare_classes_weigh_more_than_in_mixup(self) -> None:
+    def test_labels_of_rare_classes_have_a_larger_total_share_than_in_mixup(self) -> None:
         def mass(mixture: Mixture) -> np.ndarray:
             own, partner = LABELS[PLAN].ravel(), LABELS[mixture.partners].ravel()
             shares = mixture.shares.ravel()
@@ -188,7 +188,7 @@ class TestRemix:
 
 
 class TestTailPatch:
-    def test_patches_come_class_balanced_while_backgrounds_stay_as_they_come(self) -> None:
+    def test_patches_are_class_balanced_and_backgrounds_follow_the_plan(self) -> None:
         before = PLAN.copy()
         partners = schedule(PASTE).partners
         assert chisquare(np.bincount(LABELS[partners].ravel(), minlength=4)).pvalue > 1e-3
@@ -201,7 +201,7 @@ class TestTailPatch:
         assert ((left >= 0) & (left <= right) & (right <= SIZE[1])).all()
         assert {(top == 0).any(), (bottom == SIZE[0]).any(), (left == 0).any(), (right == SIZE[1]).any()} == {True}
 
-    def test_labels_count_by_area(self) -> None:
+    def test_labels_are_weighted_by_area(self) -> None:
         found = schedule(PASTE)
         top, bottom, left, right = found.boxes.T
         pasted = np.zeros((len(PLAN), *SIZE))
@@ -210,7 +210,7 @@ class TestTailPatch:
         np.testing.assert_allclose(found.kept, 1 - pasted.mean(axis=(1, 2)), atol=1e-12)
         assert np.array_equal(found.shares, np.tile(found.kept[:, None], (1, 16)))
 
-    def test_just_the_box_is_pasted(self) -> None:
+    def test_exactly_the_box_is_pasted(self) -> None:
         own, other = images(seed=0), images(seed=1)
         found = schedule(PASTE)
         step = int(np.argmin(np.abs(found.kept - 0.7)))
@@ -224,10 +224,10 @@ class TestTailPatch:
 
     @pytest.mark.parametrize("kept", [0.05, 0.4, 0.75, 0.99, 1.0])
     @pytest.mark.parametrize("center", [(0, 0), (14, 10), (27, 19), (3, 18)])
-    def test_box_images_and_labels_are_those_of_torchvision(
+    def test_box_images_and_labels_equal_those_of_torchvision(
         self, kept: float, center: tuple[int, int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Told the same share and the same place; torchvision draws the column first."""
+        """Both get the same share and the same center; torchvision draws the column first."""
         own, labels = images(), torch.tensor([0, 3, 1, 1, 2])
         theirs = CutMix(num_classes=4)
         theirs._dist = SimpleNamespace(sample=lambda _: torch.tensor(kept, dtype=torch.float64))
@@ -236,22 +236,24 @@ class TestTailPatch:
             patch.setattr(torch, "randint", lambda *_, **__: torch.tensor([next(places)]))
             mixed, soft = theirs(own, labels)
 
-        told = Told(random=[np.zeros((1, 5)), [1 - kept], [0.0]], integers=[np.zeros((1, 5), np.int64), [center[0]], [center[1]]])
-        found = PASTE.schedule(np.arange(5)[None], labels.numpy(), size=SIZE, rng=told)
+        generator = GivenDraws(
+            random=[np.zeros((1, 5)), [1 - kept], [0.0]], integers=[np.zeros((1, 5), np.int64), [center[0]], [center[1]]]
+        )
+        found = PASTE.schedule(np.arange(5)[None], labels.numpy(), size=SIZE, rng=generator)
         torch.testing.assert_close(found.mix(own, own.roll(1, 0), 0), mixed, rtol=0, atol=0)
         one_hot = functional.one_hot(labels, 4).double()
         torch.testing.assert_close(found.shares[0, 0] * one_hot + (1 - found.shares[0, 0]) * one_hot.roll(1, 0), soft.double())
 
-    def test_the_area_before_the_cut_is_uniform_and_the_box_has_the_images_shape(self) -> None:
+    def test_the_area_before_the_cut_is_uniform_and_the_box_has_the_shape_of_the_image(self) -> None:
         large = schedule(PASTE, size=(2_000, 1_000))
         top, bottom, left, right = large.boxes.T
         whole = (top > 0) & (bottom < 2_000) & (left > 0) & (right < 1_000)
         np.testing.assert_allclose((bottom - top)[whole], 2 * (right - left)[whole], atol=4)
-        sure = whole & (bottom - top < 600)  # of these sizes the places of the centres are all but alike
+        sure = whole & (bottom - top < 600)  # for these sizes, the centers are nearly uniform
         assert whole.any()
         assert kstest(((bottom - top)[sure] / 2_000) ** 2 / 0.09, "uniform").pvalue > 1e-4
 
-    def test_it_happens_in_the_share_of_the_steps_that_is_asked_for(self) -> None:
+    def test_the_given_fraction_of_steps_has_a_patch(self) -> None:
         plan = np.tile(PLAN[:, :1], (4, 1))
         pasted = schedule(TailPatch(0.5), plan, size=(300, 300)).kept < 1
         assert binomtest(int(pasted.sum()), len(pasted), 0.5).pvalue > 1e-3

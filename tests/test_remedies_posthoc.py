@@ -1,4 +1,4 @@
-"""Laws of what the learner says: prior shift, identity, composition, and how tau is picked."""
+"""Tests of post-hoc logit adjustment: prior shift, identity, composition, and the choice of tau."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_uniform_counts_change_nothing_at_any_tau():
     assert np.array_equal(adjust(predictions(), UNIFORM, tau=2.0), adjust(predictions(), UNIFORM, tau=0.0))
 
 
-def test_adjusting_twice_adds_the_taus_and_a_negative_one_puts_the_prior_back():
+def test_adjusting_twice_adds_the_taus_and_a_negative_tau_adds_the_prior():
     twice = adjust(adjust(predictions(), COUNTS, tau=0.3), COUNTS, tau=0.9)
     np.testing.assert_allclose(twice, adjust(predictions(), COUNTS, tau=1.2), atol=1e-12)
     np.testing.assert_allclose(adjust(twice, COUNTS, tau=-1.2), predictions(), atol=1e-12)
@@ -60,7 +60,7 @@ def test_the_decision_is_argmax_of_logits_minus_tau_log_prior():
     assert np.array_equal(adjust(logits, COUNTS, tau=0.7).argmax(axis=1), expected)
 
 
-def test_what_comes_out_is_normalised_float64_also_of_stored_float16_with_minus_infinity():
+def test_the_result_is_normalized_float64_even_for_float16_with_minus_infinity():
     stored = predictions().astype(np.float16)
     stored[0, 1:] = -np.inf
     adjusted = adjust(stored, COUNTS, tau=1.0)
@@ -69,20 +69,20 @@ def test_what_comes_out_is_normalised_float64_also_of_stored_float16_with_minus_
     assert np.exp(adjusted[0]).tolist() == [1, 0, 0, 0]
 
 
-def balanced_accuracy(said, labels, tau):
-    decided = adjust(said, COUNTS, tau=tau).argmax(axis=1)
+def balanced_accuracy(predicted, labels, tau):
+    decided = adjust(predicted, COUNTS, tau=tau).argmax(axis=1)
     return np.mean([(decided[labels == c] == c).mean() for c in np.unique(labels)])
 
 
 @pytest.mark.parametrize("each", [[300, 300, 300, 300], [900, 310, 70, 20], [300, 300, 0, 300], [300, 300, 300, 0]])
-def test_the_picked_tau_has_the_best_balanced_accuracy_over_the_classes_that_validation_has(each):
-    said, labels = gaussian_validation(each=each, prior=COUNTS / COUNTS.sum())
-    scores = [balanced_accuracy(said, labels, tau) for tau in TAUS]
-    assert balanced_accuracy(said, labels, pick_tau(said, labels, COUNTS)) == pytest.approx(max(scores))
+def test_the_chosen_tau_has_the_best_balanced_accuracy_over_the_validation_classes(each):
+    predicted, labels = gaussian_validation(each=each, prior=COUNTS / COUNTS.sum())
+    scores = [balanced_accuracy(predicted, labels, tau) for tau in TAUS]
+    assert balanced_accuracy(predicted, labels, pick_tau(predicted, labels, COUNTS)) == pytest.approx(max(scores))
     assert max(scores) > scores[0] + 0.02
 
 
-def test_bayes_posteriors_need_tau_one_and_those_with_twice_the_prior_need_two():
+def test_bayes_posteriors_need_tau_one_and_posteriors_with_the_squared_prior_need_two():
     prior = COUNTS / COUNTS.sum()
     once, labels = gaussian_validation(each=[5000] * 4, prior=prior)
     twice, _ = gaussian_validation(each=[5000] * 4, prior=prior**2 / np.sum(prior**2))
@@ -96,44 +96,44 @@ def test_validation_images_of_a_common_class_do_not_outvote_those_of_a_rare_one(
     assert pick_tau(natural, labels, COUNTS) > 0.5
 
 
-def two_class_scores(threshold_taus, labels):
-    """Predictions that turn from class 0 to class 1 at the given tau: with counts e:1, tau > margin decides for class 1."""
-    margin = np.asarray(threshold_taus) * np.log(3)
+def two_class_scores(switch_taus, labels):
+    """Return predictions that switch from class 0 to class 1 at the given tau, with counts 3:1."""
+    margin = np.asarray(switch_taus) * np.log(3)
     return log_softmax(np.stack([margin, np.zeros(len(margin))], axis=1), axis=1), np.asarray(labels)
 
 
 @pytest.mark.parametrize(
-    ("turns", "labels", "picked"),
+    ("switches", "labels", "picked"),
     [
-        ([0.325, 1.025], [1, 0], 0.65),  # best from 0.35 to 1.0: fourteen points, the smaller middle
+        ([0.325, 1.025], [1, 0], 0.65),  # best from 0.35 to 1.0: fourteen values, so the smaller of the two middles
         ([0.325, 0.425, 0.525, 1.025], [1, 0, 1, 0], 0.75),  # best at 0.35 and 0.4, and again from 0.55 to 1.0
-        ([5.0, 5.0], [0, 0], 1.5),  # nothing ever turns: the middle of the grid
-        ([0.025, 2.975], [1, 0], 1.5),  # best everywhere but at both ends
+        ([5.0, 5.0], [0, 0], 1.5),  # no prediction switches: the middle of the grid
+        ([0.025, 2.975], [1, 0], 1.5),  # best everywhere except at both ends
     ],
 )
-def test_ties_are_broken_toward_the_middle_of_the_widest_best_stretch(turns, labels, picked):
-    said, target = two_class_scores(turns, labels)
-    assert pick_tau(said, target, np.array([3, 1])) == picked
+def test_ties_choose_the_middle_of_the_widest_plateau(switches, labels, picked):
+    predicted, target = two_class_scores(switches, labels)
+    assert pick_tau(predicted, target, np.array([3, 1])) == picked
 
 
-def test_of_two_best_stretches_the_wider_is_taken_and_the_first_of_equally_wide_ones():
-    said, target = two_class_scores([0.125, 0.225, 0.425, 0.925], [1, 0, 1, 0])
-    assert pick_tau(said, target, np.array([3, 1]), grid=[0.15, 0.2, 0.3, 0.5, 0.7, 0.8]) == 0.7
-    assert pick_tau(said, target, np.array([3, 1]), grid=[0.15, 0.2, 0.3, 0.5, 0.7]) == 0.15
+def test_of_two_plateaus_the_wider_one_counts_and_of_equally_wide_ones_the_first():
+    predicted, target = two_class_scores([0.125, 0.225, 0.425, 0.925], [1, 0, 1, 0])
+    assert pick_tau(predicted, target, np.array([3, 1]), grid=[0.15, 0.2, 0.3, 0.5, 0.7, 0.8]) == 0.7
+    assert pick_tau(predicted, target, np.array([3, 1]), grid=[0.15, 0.2, 0.3, 0.5, 0.7]) == 0.15
 
 
-def test_uniform_counts_pick_the_middle_of_the_grid_since_every_tau_is_alike():
+def test_uniform_counts_choose_the_middle_of_the_grid_because_all_taus_are_equal():
     assert pick_tau(predictions(), np.arange(50) % 4, UNIFORM) == TAUS[len(TAUS) // 2] == 1.5
 
 
-def test_a_fixed_adjustment_keeps_its_tau_and_an_open_one_takes_the_picked():
-    said, labels = gaussian_validation(each=[100] * 4, prior=COUNTS / COUNTS.sum())
-    assert Adjustment(1.0).choose(said, labels, COUNTS) == 1.0
-    assert Adjustment(None).choose(said, labels, COUNTS) == pick_tau(said, labels, COUNTS)
-    assert np.array_equal(Adjustment(None).apply(said, COUNTS, 0.7), adjust(said, COUNTS, tau=0.7))
+def test_a_fixed_adjustment_keeps_its_tau_and_an_open_one_uses_the_chosen_tau():
+    predicted, labels = gaussian_validation(each=[100] * 4, prior=COUNTS / COUNTS.sum())
+    assert Adjustment(1.0).choose(predicted, labels, COUNTS) == 1.0
+    assert Adjustment(None).choose(predicted, labels, COUNTS) == pick_tau(predicted, labels, COUNTS)
+    assert np.array_equal(Adjustment(None).apply(predicted, COUNTS, 0.7), adjust(predicted, COUNTS, tau=0.7))
 
 
-def test_no_validation_image_and_an_empty_class_are_refused():
+def test_an_empty_validation_set_and_an_empty_class_are_refused():
     with pytest.raises(InputError, match="no validation image"):
         pick_tau(np.zeros((0, 4)), np.array([], dtype=np.int64), COUNTS)
     with pytest.raises(InputError, match="class 1 has no training image"):

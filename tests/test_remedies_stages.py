@@ -1,4 +1,4 @@
-"""What is declared of the stages, and what the learner makes of them: features that stay, heads that change."""
+"""Tests of remedies that change the head after the features have been learned: settings, fixed features, changed heads."""
 
 from functools import lru_cache
 
@@ -51,7 +51,7 @@ def trained(*args: str, **fields: object) -> TorchLearner:
 
 
 def state(learner: TorchLearner, *, head: bool) -> dict[str, Tensor]:
-    """Parameters and running statistics of the head, or of all that is before it."""
+    """Return the parameters and running statistics of the head, or of everything before it."""
     return {name: value for name, value in learner.network.state_dict().items() if name.startswith("head.") == head}
 
 
@@ -62,7 +62,7 @@ def assert_same_features(one: TorchLearner, other: TorchLearner) -> None:
 
 
 def pooled(learner: TorchLearner, images: np.ndarray) -> np.ndarray:
-    """Features in evaluation mode, by hand, in one batch."""
+    """Return pooled features, computed by hand in evaluation mode and in one batch."""
     network = learner.network.eval()
     pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float() / 255
     with torch.no_grad():
@@ -71,21 +71,21 @@ def pooled(learner: TorchLearner, images: np.ndarray) -> np.ndarray:
 
 class TestRetraining:
     @pytest.mark.parametrize(("total", "late"), [(625, 94), (40, 6), (20, 3), (10, 2), (4, 1), (3, 1), (2, 1)])
-    def test_its_share_of_the_steps_is_the_heads_and_neither_part_is_left_out(self, total: int, late: int) -> None:
+    def test_the_head_gets_its_share_of_the_steps_and_both_parts_get_at_least_one(self, total: int, late: int) -> None:
         assert Retraining("head", 0.15).steps(total) == late
         assert Retraining("head", 0.999).steps(total) == total - 1
 
     @pytest.mark.parametrize("total", [0, 1])
-    def test_one_step_is_too_few_for_two_stages(self, total: int) -> None:
-        with pytest.raises(InputError, match=f"^{total} step of training was given; needed are 2 or more"):
+    def test_fewer_than_two_steps_are_refused(self, total: int) -> None:
+        with pytest.raises(InputError, match=f"^training steps: {total} was given; at least 2 are needed"):
             Retraining("head").steps(total)
 
-    def test_the_learner_refuses_it_too(self) -> None:
-        with pytest.raises(InputError, match="1 step of training was given"):
+    def test_the_learner_refuses_a_single_step_too(self) -> None:
+        with pytest.raises(InputError, match="training steps: 1 was given"):
             make_learner(run(name="crt", steps=1), classes=10).fit(prepared().train.images, prepared().train.labels)
 
     @pytest.mark.parametrize("name", ["crt", "lws"])
-    def test_the_head_sees_all_classes_alike(self, name: str) -> None:
+    def test_the_head_is_trained_on_equally_likely_classes(self, name: str) -> None:
         found = remedy(Choice(name=name)).ending
         assert isinstance(found, Retraining)
         assert isinstance(found.sampling, ClassSampler)
@@ -96,7 +96,7 @@ class TestRetraining:
 class TestFeaturesStay:
     @pytest.mark.parametrize("name", ["crt", "lws"])
     @pytest.mark.parametrize("model", MODELS)
-    def test_they_are_bit_for_bit_those_after_the_first_steps_running_statistics_included(self, model: str, name: str) -> None:
+    def test_features_and_running_statistics_equal_those_after_the_first_steps_bit_for_bit(self, model: str, name: str) -> None:
         assert_same_features(trained(model, name), trained(model, steps=STEPS - LATE))
 
     @pytest.mark.parametrize("name", ["tau_norm", "ncm"])
@@ -108,16 +108,16 @@ class TestFeaturesStay:
         one, other = (state(trained("resnet", steps=steps), head=False) for steps in (STEPS - LATE, STEPS))
         assert any(not torch.equal(one[name], other[name]) for name in one if name.endswith("running_mean"))
 
-    def test_the_second_stage_asks_for_features_without_dropout_or_batch_statistics(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_second_stage_computes_features_without_dropout_or_batch_statistics(self, monkeypatch: pytest.MonkeyPatch) -> None:
         modes: list[tuple[bool, bool]] = []
-        frozen = TorchLearner._speak_frozen
+        frozen = TorchLearner._frozen_logits
 
         def note(self: TorchLearner, images: Tensor) -> Tensor:
             logits = frozen(self, images)
             modes.append((self.network.features.training, logits.requires_grad))
             return logits
 
-        monkeypatch.setattr(TorchLearner, "_speak_frozen", note)
+        monkeypatch.setattr(TorchLearner, "_frozen_logits", note)
         given = prepared()
         watch = (given.validation.images, given.validation.labels)
         make_learner(run("mlp", "crt"), classes=10, watch=watch).fit(given.train.images, given.train.labels)
@@ -126,21 +126,21 @@ class TestFeaturesStay:
 
 class TestClassifierRetraining:
     @pytest.mark.parametrize("model", MODELS)
-    def test_the_head_is_another_one(self, model: str) -> None:
+    def test_the_head_is_a_new_one(self, model: str) -> None:
         new, old = state(trained(model, "crt"), head=True), state(trained(model, steps=STEPS - LATE), head=True)
         assert new.keys() == old.keys() == {"head.weight", "head.bias"}
         assert (new["head.weight"] - old["head.weight"]).abs().max() > 0.1
 
     @pytest.mark.parametrize("model", ["mlp", "perceptron", "vit"])
-    def test_it_starts_from_a_new_draw_and_not_from_the_old_one(self, model: str) -> None:
-        """At a learning rate of nearly nothing a head stays as it was drawn: as long as the model's own, but another."""
+    def test_it_starts_from_new_random_weights(self, model: str) -> None:
+        """With a tiny learning rate, a head keeps its initial weights: as large as the original head's, but different."""
         first, second = (trained(model, name, learning_rate=1e-9).network.head for name in ("none", "crt"))
         cosine = torch.nn.functional.cosine_similarity(first.weight.flatten(), second.weight.flatten(), dim=0)
         assert cosine.abs() < 0.25
         assert (first.weight.std() / second.weight.std()).item() == pytest.approx(1, abs=0.15)
 
     @pytest.mark.parametrize("name", ["crt", "lws"])
-    def test_first_come_plain_epochs_then_the_balanced_sampler(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_plain_epochs_come_first_then_the_balanced_sampler(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[np.ndarray] = []
         batches = TorchLearner._batches
         monkeypatch.setattr(TorchLearner, "_batches", lambda *given: seen.append(given[3]) or batches(*given))
@@ -156,7 +156,7 @@ class TestClassifierRetraining:
 
 class TestLearnedScales:
     @pytest.mark.parametrize("model", MODELS)
-    def test_the_head_inside_is_the_old_one_bit_for_bit_and_the_factors_have_moved(self, model: str) -> None:
+    def test_the_inner_head_is_unchanged_bit_for_bit_and_the_factors_have_changed(self, model: str) -> None:
         head = trained(model, "lws").network.head
         old = trained(model, steps=STEPS - LATE).network.head
         assert isinstance(head, ScaledHead)
@@ -165,14 +165,14 @@ class TestLearnedScales:
         assert (head.factors != 1).all()
         assert (head.factors - 1).abs().max() < 0.1
 
-    def test_at_a_learning_rate_of_nearly_nothing_it_says_what_the_old_head_says(self) -> None:
+    def test_with_a_tiny_learning_rate_it_predicts_the_same_as_the_old_head(self) -> None:
         images = prepared().validation.images
         found = trained("mlp", "lws", learning_rate=1e-9).predict_log_proba(images)
         old = trained("mlp", steps=STEPS - LATE, learning_rate=1e-9).predict_log_proba(images)
         np.testing.assert_allclose(found, old, atol=1e-5)
 
 
-class TestTauNormalisation:
+class TestTauNormalization:
     @pytest.mark.parametrize("model", MODELS)
     def test_the_exponent_is_best_on_validation_among_all(self, model: str) -> None:
         plain, found = trained(model), trained(model, "tau_norm")
@@ -183,8 +183,8 @@ class TestTauNormalisation:
             classification.balanced_accuracy((features @ (weight.T / lengths**tau)).argmax(axis=1), labels, classes=10)
             for tau in Normalization().taus
         ]
-        said = classification.balanced_accuracy(found.predict_log_proba(shown).argmax(axis=1), labels, classes=10)
-        assert said == pytest.approx(max(scores), abs=2 / len(labels))
+        predicted = classification.balanced_accuracy(found.predict_log_proba(shown).argmax(axis=1), labels, classes=10)
+        assert predicted == pytest.approx(max(scores), abs=2 / len(labels))
         tau = found.chosen["norm_tau"]
         assert tau in Normalization().taus
         assert scores[Normalization().taus.index(tau)] == pytest.approx(max(scores), abs=2 / len(labels))
@@ -193,13 +193,13 @@ class TestTauNormalisation:
     def test_the_exponents_are_the_21_points_from_0_to_2(self) -> None:
         np.testing.assert_allclose(Normalization().taus, np.linspace(0, 2, 21))
 
-    def test_of_a_plateau_of_equals_the_middle_is_taken(self) -> None:
+    def test_of_a_plateau_the_middle_is_chosen(self) -> None:
         head = torch.nn.Linear(2, 2)
         with torch.no_grad():
             head.weight.copy_(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))
         watched = torch.tensor(
             [[1.0, 0.1], [0.1, 1.0]]
-        )  # right at any exponent: 4^(1−τ) is above and below 1 within a factor of 10
+        )  # correct for every exponent: 4^(1−τ) differs from 1 by less than a factor of 10
         made, chosen = normalize_head(head, watched, np.array([0, 1]), taus=(0.6, 0.8, 1.0, 1.2, 1.4))
         assert chosen == {"norm_tau": 1.0}
         torch.testing.assert_close(made.weight, torch.eye(2))
@@ -223,8 +223,8 @@ class TestNearestClassMean:
 
     @pytest.mark.filterwarnings("ignore:self.within_class_std_dev_")
     @pytest.mark.parametrize("model", MODELS)
-    def test_it_decides_as_the_nearest_centroid_of_scikit_learn_does_on_the_sphere(self, model: str) -> None:
-        """‖x − m‖² = 2 − 2 cos(x, m) for vectors of length one; features over the length of their class's mean have such means."""
+    def test_it_predicts_the_same_as_scikit_learns_nearest_centroid_on_the_unit_sphere(self, model: str) -> None:
+        """‖x − m‖² = 2 − 2 cos(x, m) for unit vectors; dividing features by the norm of their class mean gives unit class means."""
         train, shown = prepared().train, pooled(trained(model), prepared().validation.images)
         features = pooled(trained(model), train.images)
         lengths = np.array([np.linalg.norm(features[train.labels == label].mean(axis=0)) for label in range(10)])
@@ -237,17 +237,17 @@ class TestNearestClassMean:
     def test_the_scale_is_the_best_on_validation(self) -> None:
         found, part = trained("mlp", "ncm"), prepared().validation
         scale = found.chosen["cosine_scale"]
-        said = found.predict_log_proba(part.images)
-        cosines = said / scale  # up to a constant an image
+        predicted = found.predict_log_proba(part.images)
+        cosines = predicted / scale  # up to a constant per image
 
         def loss(factor: float) -> float:
             return classification.nll(log_softmax(scale * factor * cosines), part.labels)
 
         assert found.network.head.scale == scale
-        assert loss(1) == pytest.approx(classification.nll(said, part.labels))
+        assert loss(1) == pytest.approx(classification.nll(predicted, part.labels))
         assert all(loss(1) < loss(factor) for factor in (0.5, 0.9, 1.1, 2.0))
 
-    def test_a_common_class_has_no_more_say_than_a_rare_one(self) -> None:
+    def test_a_common_class_has_no_advantage_over_a_rare_one(self) -> None:
         features = torch.tensor([[1.0, 0.1]] * 90 + [[0.1, 1.0]] * 2)
         labels = np.repeat([0, 1], [90, 2])
         head, _ = class_means(features, labels, features, labels, classes=2)
@@ -255,6 +255,6 @@ class TestNearestClassMean:
 
 
 @pytest.mark.parametrize("name", ["tau_norm", "ncm"])
-def test_what_chooses_on_validation_is_refused_without_it(name: str) -> None:
-    with pytest.raises(InputError, match=f"^remedy '{name}' chooses on validation images, and none were given$"):
+def test_a_remedy_that_chooses_on_validation_images_is_refused_without_them(name: str) -> None:
+    with pytest.raises(InputError, match=f"^remedy '{name}' needs validation images, and none were given; pass them as watch$"):
         make_learner(run(name=name, steps=2), classes=10).fit(prepared().train.images, prepared().train.labels)

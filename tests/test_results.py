@@ -179,4 +179,4 @@ def test_a_finding_without_an_interval_keeps_its_row(records):
     rows = tables(records, [Finding("A13", "The listings", "contradicted", "layers")])["verdicts"]
     assert isinstance(rows, pd.DataFrame)
     assert rows["claim"].tolist() == ["A13"]
-    assert claims.table([Finding("A13", "The listings", "contradicted", "layers")])["n"].tolist() == ["structure alone"]
+    assert claims.table([Finding("A13", "The listings", "contradicted", "layers")])["n"].tolist() == ["architecture alone"]

@@ -1,4 +1,4 @@
-"""A seed and a stream's name fix every bit; nothing else does."""
+"""The seed and the name of the stream fix every bit of the random numbers, and nothing else does."""
 
 import numpy as np
 import pytest
@@ -37,13 +37,13 @@ def test_streams_and_seeds_are_independent(draw: object) -> None:
     assert np.abs(correlations).max() < 5 / np.sqrt(drawn.shape[1])
 
 
-def test_seed_and_stream_do_not_run_together() -> None:
+def test_seed_and_stream_are_not_concatenated() -> None:
     assert generator(1, "1a").random() != generator(11, "a").random()
     assert generator(0, "ab").random() != generator(0, "ba").random()
 
 
 def test_the_numbers_are_pinned() -> None:
-    """A change here would give every recorded run other numbers."""
+    """A change of these numbers would change the results of every recorded run."""
     assert generator(0, "draw").integers(0, 1_000, 5).tolist() == [808, 529, 4, 530, 869]
     assert torch.randint(0, 1_000, (5,), generator=torch_generator(0, "draw")).tolist() == [871, 678, 676, 210, 12]
 

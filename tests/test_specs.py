@@ -1,4 +1,4 @@
-"""A run's name is a hash of what it depends on; a study file is checked before anything else happens."""
+"""The id of a run is a hash of everything it depends on. A study file is validated before anything else happens."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def refusal(folder: Path, text: str) -> str:
-    """The sentence that a study file is refused with, the place taken out of it, which must be in it."""
+    """The error sentence for an invalid study file, with the path replaced by FILE. The path must be in the sentence."""
     file = write(folder, text)
     with pytest.raises(InputError) as caught:
         load_study(str(file))
@@ -58,10 +58,10 @@ class TestRunId:
     @pytest.mark.parametrize(
         ("spec", "run_id"), [(PLAIN, "f78e594856e9bf9c"), (IMBALANCED, "bbb01fbe52511343"), (TRIAL, "99efcfa5e2293506")]
     )
-    def test_recorded_runs_keep_their_names(self, spec: RunSpec, run_id: str) -> None:
+    def test_recorded_runs_keep_their_ids(self, spec: RunSpec, run_id: str) -> None:
         assert spec.run_id == run_id
 
-    def test_a_field_added_later_moves_no_run(self) -> None:
+    def test_a_field_added_later_changes_no_id(self) -> None:
         class LaterTraining(TrainingSpec):
             momentum: float = 0.9
 
@@ -72,7 +72,7 @@ class TestRunId:
         for spec in (PLAIN, IMBALANCED, TRIAL):
             assert LaterRun.model_validate_json(spec.key()).run_id == spec.run_id
 
-    def test_a_default_spelled_out_is_the_same_run(self) -> None:
+    def test_an_explicit_default_is_the_same_run(self) -> None:
         spelled = PLAIN.with_(training=TrainingSpec(images_seen=40_000, threads=1), profile=ProfileSpec(name="balanced"), seed=0)
         assert spelled == PLAIN
         assert spelled.run_id == PLAIN.run_id
@@ -113,28 +113,28 @@ class TestRunId:
         ],
         ids=str,
     )
-    def test_whatever_a_run_depends_on_is_in_its_name(self, change: dict) -> None:
+    def test_the_id_depends_on_every_field(self, change: dict) -> None:
         assert PLAIN.with_(**change).run_id != PLAIN.run_id
 
-    def test_how_large_the_largest_class_is_is_part_of_the_name_where_it_is_said(self) -> None:
+    def test_the_id_depends_on_the_size_of_the_largest_class_if_given(self) -> None:
         whole, smaller, smallest = (ProfileSpec(name="exponential", ratio=50.0, largest=size) for size in (None, 48, 24))
         assert IMBALANCED.with_(profile=whole).run_id == IMBALANCED.run_id
         assert len({IMBALANCED.with_(profile=profile).run_id for profile in (whole, smaller, smallest)}) == 3
 
-    def test_the_order_of_steps_is_part_of_the_name(self) -> None:
+    def test_the_id_depends_on_the_order_of_steps(self) -> None:
         there, back = (PreprocessingSpec(steps=tuple(map(Choice.model_validate, s))) for s in (("a", "b"), ("b", "a")))
         assert PLAIN.with_(preprocessing=there).run_id != PLAIN.with_(preprocessing=back).run_id
 
-    def test_the_order_of_keys_is_not(self) -> None:
+    def test_the_id_does_not_depend_on_the_order_of_keys(self) -> None:
         there = Choice(name="shift", options={"x": 1, "y": 2})
         back = Choice(options={"y": 2, "x": 1}, name="shift")
         assert PLAIN.with_(remedy=there).run_id == PLAIN.with_(remedy=back).run_id
 
     @pytest.mark.parametrize("spec", [PLAIN, IMBALANCED, TRIAL])
-    def test_the_key_says_everything(self, spec: RunSpec) -> None:
+    def test_the_key_contains_everything(self, spec: RunSpec) -> None:
         assert RunSpec.model_validate_json(spec.key()) == spec
 
-    def test_a_stream_follows_the_runs_seed_unless_it_was_moved_alone(self) -> None:
+    def test_a_stream_has_the_seed_of_the_run_unless_it_has_its_own(self) -> None:
         moved = PLAIN.with_(seed=4, init=7)
         assert [moved.seed_of(stream) for stream in ("draw", "order", "init", "batches")] == [4, 4, 7, 4]
 
@@ -194,7 +194,7 @@ class TestStudyFile:
         assert study.name == "digits"
         assert study.dataset == Choice(name="digits")
 
-    def test_a_path_is_resolved_where_the_caller_stands(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_path_is_relative_to_the_working_directory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "deep").mkdir()
         file = write(tmp_path, STUDY)
         monkeypatch.chdir(tmp_path / "deep")

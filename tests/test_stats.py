@@ -1,4 +1,4 @@
-"""Coverage and error rates by simulation, intervals worked by hand, invariances, limits."""
+"""Coverage and error rates by simulation, intervals computed by hand, invariances and limits."""
 
 from math import inf, log, sqrt
 
@@ -18,10 +18,11 @@ RECALLS = np.linspace(0.82, 0.98, CLASSES)
 
 
 def draw_correct(rng, *, runs, recalls=RECALLS, shared=1.0, training=0.0, base=None, simulations=SIMULATIONS):
-    """Correctness (simulation, run, image) from a latent normal whose variance is split over image, run × class, and the rest.
+    """Simulate correctness (simulation, run, image) from a latent normal variable.
 
-    `shared` 1: every run fails on the same images; 0: failures are idiosyncratic. `base` is the images' own part, to be shared by
-    two models. The expected recalls are exactly those given, for another training and another test set.
+    Its variance is split into an image part, a run × class part, and a residual. With `shared` = 1, every run fails on the same
+    images; with 0, failures are specific to each run. `base` is the image part, so that two models can share it. The expected
+    recalls over retraining and new test sets are exactly those given.
     """
     image = rng.standard_normal((simulations, 1, IMAGES), dtype=np.float32) if base is None else base
     latent = np.sqrt(np.float32(shared)) * image
@@ -76,7 +77,7 @@ def test_coverage_where_runs_images_and_their_residual_all_vary(runs):
     assert 0.93 <= coverage(values, RECALLS.mean()) <= 0.985
 
 
-def test_coverage_of_few_shared_failures_where_a_plain_interval_fails():
+def test_coverage_of_few_shared_failures_where_a_normal_interval_fails():
     recalls = np.linspace(0.98, 1, CLASSES)
     values = draw_correct(np.random.default_rng(3), runs=5, recalls=recalls)
     assert coverage(values, 0.99) >= 0.93
@@ -110,7 +111,7 @@ def test_bootstrap_coverage_of_a_log_odds(shared):
 
 
 @pytest.mark.parametrize("training", [0.0, 0.03])
-def test_no_family_of_ten_true_nulls_says_higher_too_often(training):
+def test_the_family_error_rate_of_ten_true_nulls_is_small(training):
     families, comparisons, runs = 300, 10, 5
     rng = np.random.default_rng(6)
     image = rng.standard_normal((families, 1, IMAGES), dtype=np.float32)
@@ -145,7 +146,7 @@ def test_components_by_hand():
     assert (spread.runs, spread.images, spread.depth) == (2, 4, 2)
 
 
-def test_runs_that_differ_on_all_images_alike_give_the_t_interval_of_their_means():
+def test_runs_that_differ_equally_on_all_images_give_the_t_interval_of_their_means():
     shares = np.array([0.1, 0.4, 0.2, 0.5, 0.3])
     values = np.repeat(shares[:, None], IMAGES, axis=1)
     spread = stats.measure_spread(values, weights=WEIGHTS, strata=LABELS, unit=1e-9)
@@ -166,7 +167,7 @@ def test_runs_that_are_all_the_same_give_the_stratified_interval_of_the_images()
 
 
 @pytest.mark.parametrize(("level", "tail"), [(0.95, 0.025), (0.995, 0.0025)])
-def test_no_failure_at_all_gives_the_exact_binomial_bound_and_not_zero(level, tail):
+def test_zero_failures_give_the_exact_binomial_bound_and_not_zero(level, tail):
     values = np.ones((5, IMAGES))
     strata = np.zeros(IMAGES, dtype=np.int64)
     interval = stats.crossed_interval(values, weights=np.full(IMAGES, 1 / IMAGES), strata=strata, level=level, limits=(0.0, 1.0))
@@ -177,7 +178,7 @@ def test_no_failure_at_all_gives_the_exact_binomial_bound_and_not_zero(level, ta
     assert interval.high == 1
 
 
-def test_two_models_that_never_differ_are_not_equal_for_sure():
+def test_two_models_that_never_differ_still_have_an_interval_of_positive_width():
     interval = stats.crossed_interval(np.zeros((5, IMAGES)), weights=WEIGHTS, strata=LABELS)
     assert interval.low == -interval.high
     assert 0.006 < interval.high < 0.0075
@@ -281,7 +282,7 @@ def test_a_higher_level_is_wider_and_more_runs_or_images_are_narrower(pair):
         ({"level": 1.0}, "below 1"),
     ],
 )
-def test_what_has_no_interval_is_refused(change, message):
+def test_invalid_arguments_are_refused(change, message):
     given = {"values": np.ones((2, IMAGES)), "weights": WEIGHTS, "strata": LABELS} | change
     with pytest.raises(ValueError, match=message):
         stats.crossed_interval(given.pop("values"), **given)
@@ -305,7 +306,7 @@ def log_odds_of(values):
     return statistic
 
 
-def test_the_bootstrap_of_a_linear_statistic_is_the_closed_form(pair):
+def test_the_bootstrap_of_a_linear_statistic_agrees_with_the_closed_form(pair):
     a, b = pair
     closed = stats.crossed_interval(a - b, weights=WEIGHTS, strata=LABELS)
     drawn = stats.bootstrap_interval(mean_of(a - b), runs=5, strata=LABELS, draws=6_000, rng=np.random.default_rng(11))
@@ -313,7 +314,7 @@ def test_the_bootstrap_of_a_linear_statistic_is_the_closed_form(pair):
     assert drawn.high - drawn.low == pytest.approx(closed.high - closed.low, rel=0.05)
 
 
-def test_the_bootstrap_repeats_itself_from_the_same_seed_and_mirrors(pair):
+def test_the_bootstrap_is_reproducible_and_symmetric(pair):
     a, b = pair
 
     def interval(values, seed):
@@ -324,7 +325,7 @@ def test_the_bootstrap_repeats_itself_from_the_same_seed_and_mirrors(pair):
     assert bounds(interval(a - b, 1))[1:] == pytest.approx([-x for x in bounds(interval(b - a, 1))[:0:-1]])
 
 
-def test_the_bootstrap_knows_its_limits():
+def test_edge_cases_of_the_bootstrap():
     def interval(statistic, runs):
         rng = np.random.default_rng(12)
         return stats.bootstrap_interval(statistic, runs=runs, strata=LABELS, draws=50, rng=rng, limits=(0.0, 1.0))
@@ -378,7 +379,7 @@ def test_corrected_level():
 
 
 @pytest.mark.parametrize(("runs", "best"), [(3, 0.25), (5, 0.0625), (6, 0.03125), (8, 1 / 128), (10, 1 / 512)])
-def test_the_best_sign_flip_p_is_two_in_two_to_the_n(runs, best):
+def test_the_smallest_sign_flip_p_is_two_in_two_to_the_n(runs, best):
     assert stats.sign_flip_p(np.linspace(0.1, 0.2, runs)) == best
     assert stats.sign_flip_p(-np.linspace(0.1, 0.2, runs)) == best
 
@@ -422,7 +423,7 @@ def verdict_with(values, needed, *, margin=0.01, level=0.95):
     return stats.decide(larger.interval(level=level), margin=margin)
 
 
-def test_runs_decide_where_runs_differ_and_images_do_not():
+def test_more_runs_decide_if_only_the_runs_vary():
     shares = 0.03 + np.array([-0.04, -0.02, 0.0, 0.02, 0.04])
     values = np.repeat(shares[:, None], IMAGES, axis=1)
     needed = needs(values)
@@ -433,11 +434,11 @@ def test_runs_decide_where_runs_differ_and_images_do_not():
 
 
 def shared_differences():
-    """In every class A alone is right on three images and B alone on two, in every run."""
+    """In every run and every class, only A is correct on three images and only B on two."""
     return np.tile(np.r_[np.ones(3), -np.ones(2), np.zeros(PER_CLASS - 5)], (5, CLASSES))
 
 
-def test_images_decide_where_all_runs_fail_on_the_same_ones():
+def test_more_images_decide_if_all_runs_fail_on_the_same_images():
     values = shared_differences()
     needed = needs(values)
     assert needed.more_runs is None
@@ -447,7 +448,7 @@ def test_images_decide_where_all_runs_fail_on_the_same_ones():
     assert verdict_with(values, stats.Needed(None, needed.more_images - 1)) == "undecided"
 
 
-def test_both_decide_where_neither_does_alone():
+def test_more_runs_and_images_together_decide_if_neither_does_alone():
     values = shared_differences()
     values += np.array([-0.08, -0.04, 0.0, 0.04, 0.08])[:, None]
     needed = needs(values)
@@ -456,7 +457,7 @@ def test_both_decide_where_neither_does_alone():
     assert verdict_with(values, needed) == "higher"
 
 
-def test_what_is_decided_needs_nothing_and_equivalence_can_be_reached():
+def test_a_decided_comparison_needs_nothing_and_equivalence_can_be_reached():
     assert needs(np.full((5, IMAGES), 0.2)) == stats.Needed(0, None)
     needed = needs(np.zeros((5, IMAGES)), level=0.995)
     assert needed.more_runs is None
@@ -465,5 +466,5 @@ def test_what_is_decided_needs_nothing_and_equivalence_can_be_reached():
     assert 0.9 ** ((IMAGES + needed.more_images) / CLASSES) == pytest.approx(0.0025, rel=0.02)
 
 
-def test_a_difference_of_nothing_with_no_margin_is_out_of_reach():
+def test_a_difference_of_zero_without_a_margin_cannot_be_decided():
     assert needs(np.zeros((5, IMAGES)), margin=0.0) == stats.Needed(None, None)

@@ -1,4 +1,4 @@
-"""What a table shows follows from the frame alone: folded, rounded, escaped, the same on every call."""
+"""HTML tables depend on the data frame alone: bounds folded, numbers rounded, text escaped, identical on every call."""
 
 import re
 
@@ -56,27 +56,31 @@ def test_differences_are_points_with_their_sign() -> None:
     assert shown[1:] == [["+1.2 [−0.4, 2.0]", "0.031", "0.75", "undecided"], ["−3.5 [−5.0, −1.0]", "&lt; 0.001", "0.10", "lower"]]
 
 
+def test_plain_training_is_shown_by_its_name() -> None:
+    assert [row[0] for row in rows(tables.show(DIFFERENCES, ["remedy", "p"]))] == ["remedy", "focal", "plain training"]
+
+
 def test_a_rounded_zero_has_no_sign() -> None:
     assert (text.signed(-0.04), text.signed(0.04), text.signed(0.05001)) == ("0.0", "0.0", "+0.1")
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.5, "0.50"), (0.0312, "0.031"), (0.0002, "< 0.001"), (np.nan, "–")])
-def test_p_has_two_digits_that_mean_something(value: float, said: str) -> None:
+def test_p_has_two_significant_digits(value: float, said: str) -> None:
     assert text.say_p(value) == said
 
 
-def test_a_missing_number_is_a_dash_and_not_nan() -> None:
+def test_a_missing_number_is_a_dash() -> None:
     shown = tables.show(SCORES, {"ece": "ECE"}).data
     assert ">–<" in shown
     assert "nan" not in shown
 
 
-def test_whole_numbers_are_grouped_and_truth_is_a_word() -> None:
+def test_whole_numbers_are_grouped_and_booleans_are_words() -> None:
     frame = pd.DataFrame({"parameters": [39812], "images": [1000], "deep": [True], "note": [None]})
     assert rows(tables.show(frame))[1] == ["39,812", "1,000", "yes", ""]
 
 
-def test_timings_appear_only_when_asked_for() -> None:
+def test_timings_appear_only_on_request() -> None:
     assert "seconds" not in tables.show(SCORES).data
     assert "3.21" in tables.show(SCORES, ["model", "seconds"]).data
 
@@ -89,7 +93,7 @@ def test_names_from_files_are_escaped_everywhere() -> None:
     assert "a &amp; b" in shown
 
 
-def test_name_and_score_are_bold_exactly_where_told() -> None:
+def test_name_and_score_are_bold_exactly_as_requested() -> None:
     shown = rows(tables.show(SCORES, ["model", "family", "estimate"], bold=[True, False, True]))
     bold = [[cell.startswith("<b>") for cell in row] for row in shown[1:]]
     assert bold == [[True, False, True], [False, False, False], [True, False, True]]
@@ -110,16 +114,16 @@ def test_the_same_frame_gives_the_same_html_bit_for_bit() -> None:
     assert tables.show(SCORES).data == tables.show(SCORES).data == tables.show(again).data
 
 
-def test_the_caption_says_n_level_and_what_was_redrawn() -> None:
-    assert "Intervals at 95 %, n = 5–10 runs × 500 test images; redrawn: " in tables.show(SCORES).data
+def test_the_caption_states_n_level_and_what_was_redrawn() -> None:
+    assert "Confidence intervals at 95 %, n = 5–10 runs × 500 test images. Redrawn: " in tables.show(SCORES).data
     assert "Bold" not in tables.show(SCORES).data
-    assert "Bold: not distinguishable from the best." in tables.show(SCORES, bold=[True] * 3).data
-    assert "Intervals at 99.5 % (11 comparisons declared together), n = 10 runs" in tables.show(DIFFERENCES).data
+    assert "Bold: statistically indistinguishable from the best." in tables.show(SCORES, bold=[True] * 3).data
+    assert "Confidence intervals at 99.5 % (corrected for 11 comparisons), n = 10 runs" in tables.show(DIFFERENCES).data
     assert "<p" not in tables.show(SCORES, caption="").data
     assert "<p" not in tables.show(SCORES, ["model", "ece"]).data
 
 
-def test_numbers_stand_right_and_words_left() -> None:
+def test_numbers_are_aligned_right_and_text_left() -> None:
     head = re.findall(r'<th style="text-align: (\w+)', tables.show(SCORES, ["model", "estimate", "runs"]).data)
     assert head == ["left", "right", "right"]
 

@@ -1,54 +1,95 @@
-"""Which runs stand behind each notebook. The only place that knows a notebook's name."""
+"""The questions that a study can answer: for each its notebook, the runs it needs, and what later stages ask for.
 
-from collections.abc import Callable
+Training, forecasts, publishing and tests ask here. A question is named like its notebook, without the number in front. An analysis
+of somebody's own registers itself with `questions.register`.
+"""
+
+from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
 
+from imagestudy.analysis import accuracy, claims, families, frameworks, imbalance, preprocessing, recommendation, variance
+from imagestudy.core import paths
 from imagestudy.core.errors import require_known
+from imagestudy.core.registry import Registry
 from imagestudy.core.specs import RunSpec
+from imagestudy.experiments import runner, search, stages
 from imagestudy.experiments.grids import Plan
-from imagestudy.experiments.grids.accuracy import accuracy, all_members, costs, longer, recipes
-from imagestudy.experiments.grids.families import inside, preprocessing, probe
-from imagestudy.experiments.grids.frameworks import frameworks
-from imagestudy.experiments.grids.imbalance import (
-    at_scale,
-    baselines,
-    curves,
-    diagnostics,
-    imbalance,
-    loss_to_imbalance,
-    plain,
-    spread,
-    ungrouped,
-)
+from imagestudy.experiments.planning import forecast
+from imagestudy.experiments.planning.forecast import Forecast
+from imagestudy.experiments.stages import Bound, Stages
+from imagestudy.experiments.store import RunStore
+from imagestudy.experiments.study import without_number
 
-NEEDED: dict[str, tuple[Callable[[Plan], list[RunSpec]], ...]] = {
-    "01_preprocessing": (preprocessing,),
-    "02_ann": (partial(inside, family="ann"),),
-    "03_cnn": (partial(inside, family="cnn"),),
-    "04_rnn": (partial(inside, family="rnn"),),
-    "05_transformer": (partial(inside, family="transformer"),),
-    "06_frameworks": (frameworks,),
-    "07_accuracy": (accuracy, recipes, longer, costs),
-    "08_class_imbalance": (imbalance, loss_to_imbalance, curves, costs),
-    "12_verdicts": (all_members, loss_to_imbalance, at_scale, preprocessing, probe),
-    "13_recommendation": (baselines, plain, ungrouped, costs),
-    "14_deployment": (imbalance,),
-    "15_spread": (imbalance, spread, diagnostics),
-}
-"""Notebook → the grids behind it. What 13_recommendation chooses among is trained step by step, see `halving`."""
+questions: Registry = Registry("question")
+"""Question → the function plan → specs of its runs. Facts: `notebook`, a stem in the notebooks folder or a path; `stages`."""
+
+questions.register("preprocessing", notebook="01_preprocessing")(preprocessing.needs)
+questions.register("ann", notebook="02_ann")(partial(families.needs, family="ann"))
+questions.register("cnn", notebook="03_cnn")(partial(families.needs, family="cnn"))
+questions.register("rnn", notebook="04_rnn")(partial(families.needs, family="rnn"))
+questions.register("transformer", notebook="05_transformer")(partial(families.needs, family="transformer"))
+questions.register("frameworks", notebook="07_frameworks")(frameworks.needs)
+questions.register("accuracy", notebook="08_accuracy")(accuracy.needs)
+questions.register("class_imbalance", notebook="09_class_imbalance")(imbalance.needs)
+questions.register("deployment", notebook="10_deployment")(imbalance.deployment_needs)
+questions.register("variance", notebook="11_variance")(variance.needs)
+questions.register("verdicts", notebook="16_verdicts")(claims.needs)
+questions.register("recommendation", notebook="17_recommendation", stages=search.STAGES)(recommendation.needs)
+
+OLD_NAMES = {"spread": "variance"}
+"""Questions of older study files → their present names."""
 
 
-def notebooks(plan: Plan) -> list[str]:
-    """The notebooks of a study: those that it names, in its order, or all.
+def resolve(name: str, *, where: str = "") -> str:
+    """A question by its name or its notebook's, of this version or an older one; an unknown one raises `InputError`."""
+    bare = without_number(name)
+    return require_known(OLD_NAMES.get(bare, bare), questions.names(), what="question", where=where)
+
+
+def asked(plan: Plan) -> list[str]:
+    """The questions of a study: those that it names, in its order, or all that come with the project.
 
     Raises:
-        InputError: it names one that is not there.
+        InputError: it names one that is not known.
     """
-    where = f"study {plan.name!r}"
-    return [require_known(name, NEEDED, what="notebook", where=where) for name in plan.study.notebooks or NEEDED]
+    return [resolve(name, where=f"study {plan.name!r}") for name in plan.study.questions or questions.names()]
 
 
-def everything(plan: Plan) -> list[RunSpec]:
-    """All runs that the study's notebooks need at its effort, each once."""
-    parts = [grid(plan) for name in notebooks(plan) for grid in NEEDED[name]]
-    return list({spec.run_id: spec for part in parts for spec in part}.values())
+def notebook_of(question: str) -> Path:
+    """The notebook of a question."""
+    given = questions.entry(question).facts["notebook"]
+    return given if isinstance(given, Path) else paths.notebooks_folder() / f"{given}.ipynb"
+
+
+def needs(plan: Plan, names: Sequence[str] | None = None) -> list[RunSpec]:
+    """The runs that these questions, or all of the study, need whatever the scores are; each once."""
+    specs = (spec for name in (asked(plan) if names is None else names) for spec in questions.entry(name).function(plan))
+    return list({spec.run_id: spec for spec in specs}.values())
+
+
+def stages_of(plan: Plan, names: Sequence[str] | None = None) -> list[Stages]:
+    """What these questions, or all of the study, need by what is recorded."""
+    found = (questions.entry(name).facts.get("stages") for name in (asked(plan) if names is None else names))
+    return [one for one in found if one is not None]
+
+
+def train(plan: Plan, names: Sequence[str] | None = None, *, workers: int | None = None) -> list[RunSpec]:
+    """Train what the store lacks of all that these questions, or all of the study, need; return every run that they need."""
+    wanted = needs(plan, names)
+    runner.obtain(wanted, study=plan.name, workers=workers)
+    return [*wanted, *(spec for one in stages_of(plan, names) for spec in stages.meet(one, plan, workers=workers))]
+
+
+def look_ahead(plan: Plan, *, workers: int | None = None) -> Forecast:
+    """How many trainings the study still needs, and about how long they take."""
+    store = RunStore(paths.store_file(plan.name))
+    later = stages_of(plan)
+    certain = [*needs(plan), *(spec for one in later for spec in one.ask(plan, store))]
+    bounds: Iterable[Bound] = (bound for one in later for bound in one.bound(plan, store))
+    return forecast.look_ahead(plan, certain, list(bounds), workers=workers)
+
+
+def possible(plan: Plan) -> list[RunSpec]:
+    """Every run that the study may ever ask for."""
+    return [*needs(plan), *(spec for one in stages_of(plan) for spec in one.possible(plan))]

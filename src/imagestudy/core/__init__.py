@@ -1,1 +1,1 @@
-"""The ground floor: paths, errors, seeds, specs, the registry, files, downloads and text."""
+"""Basics that every other package uses: paths, errors, seeding, specs, registries, file writing, downloads and text formatting."""

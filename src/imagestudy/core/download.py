@@ -1,7 +1,7 @@
-"""Files from elsewhere: fetched with progress, resumed where a download was cut off, and checked before they have their name.
+"""Download files with a progress bar, resume interrupted downloads, and verify checksums.
 
-A download grows under the name with `.part` at its end, also over a kill and a restart; its checksum is right before it is renamed.
-Where one address fails, the next one is tried. Several processes may ask for the same file: one fetches, the others wait.
+A download is written to `NAME.part`, which survives a killed process. It is renamed to `NAME` only after its checksum is verified.
+If one address fails, the next one is tried. If several processes request the same file, one downloads it and the others wait.
 """
 
 import hashlib
@@ -23,27 +23,28 @@ from imagestudy.core.errors import InputError
 from imagestudy.core.files import put
 
 ATTEMPTS = 5
-"""Tries of one address while it answers but breaks off."""
+"""The number of attempts at one address that answers but drops the connection or is busy."""
 FIRST_WAIT_SECONDS = 1.0
-"""Before the second try; twice as long before each further one."""
+"""The wait before the second attempt. It doubles before each further attempt."""
 SILENCE_SECONDS = 30.0
-"""Without a byte, and a connection counts as dropped."""
+"""The number of seconds without data after which a connection counts as dropped."""
 CHUNK_BYTES = 1 << 16
 REMEMBERED = ".checked.json"
 BUSY = {408, 425, 429, 500, 502, 503, 504}
-"""HTTP answers after which the same address may be asked again."""
+"""HTTP status codes after which the same address is tried again."""
 PARTIAL, BEYOND_THE_END = 206, 416
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to fetch.
+    """A file to download.
 
     Args:
-        name: that it has on disk.
-        urls: addresses of the same bytes, tried in this order.
-        digest: `algorithm:hexadecimal`, the algorithm by hashlib's name; the first digits will do where no more are published.
-        size: in bytes, if known.
+        name: the file name on disk.
+        urls: addresses that serve identical copies of the file, tried in this order.
+        digest: the expected checksum as `algorithm:hexadecimal`, with the algorithm as hashlib names it. A prefix of the
+            hexadecimal digits is enough if only a prefix is published.
+        size: the size in bytes, if known.
     """
 
     name: str
@@ -53,32 +54,34 @@ class RemoteFile:
 
 
 class NotFetchedError(InputError):
-    """No address gave the file. `reason` says what came of each of them."""
+    """The file could not be downloaded from any address. `reason` lists what happened at each address."""
 
     def __init__(self, remotes: Sequence[RemoteFile], folder: Path, reason: str) -> None:
         wanted = [f"  {remote.name} ({remote.digest}) from {' or '.join(remote.urls)}" for remote in remotes]
         self.reason = reason
         super().__init__(
             f"{remotes[0].name} could not be fetched: {reason}.\n"
-            f"To fetch it elsewhere, put into {folder} (the environment variable IMAGESTUDY_DATA moves the data folder):\n"
+            f"To add it by hand, put the following into {folder} (the environment variable IMAGESTUDY_DATA sets the data folder):\n"
             + "\n".join(wanted)
         )
 
 
 class _DroppedError(Exception):
-    """A connection broke off, or the server was busy: the same address may be tried again."""
+    """The connection dropped or the server was busy. The same address may be tried again."""
 
 
 class _RefusedError(Exception):
-    """An address does not give this file."""
+    """This address does not provide the file. It is not tried again."""
 
 
 @contextmanager
 def hold(file: Path) -> Iterator[None]:
-    """Keep other processes from fetching or unpacking the same file; a process that ends, however it ends, lets go.
+    """Lock a file so that no other process downloads or unpacks it.
+
+    The lock is released when the block ends, or when the process ends, even if it is killed.
 
     Raises:
-        InputError: the file's folder cannot be written to.
+        InputError: if the folder of the file is not writable.
     """
     lock = FileLock(file.with_name(f".{file.name}.lock"))
     try:
@@ -94,16 +97,20 @@ def hold(file: Path) -> Iterator[None]:
 
 def _unwritable(folder: Path, error: OSError) -> InputError:
     return InputError(
-        f"{folder} cannot be written to ({error.strerror or error}); the environment variable IMAGESTUDY_DATA moves it"
+        f"{folder} cannot be written to ({error.strerror or error}); "
+        "set the environment variable IMAGESTUDY_DATA to use another folder"
     )
 
 
 def fetch(remote: RemoteFile, folder: Path) -> Path:
-    """The file in `folder`, with the right checksum; if it is there already nothing is fetched, and the folder may be read only.
+    """Download a file into `folder` and return its path.
+
+    The checksum of the returned file is verified. If the file is already there, nothing is downloaded and the folder may be
+    read-only.
 
     Raises:
-        InputError: the file cannot be read, or the folder not be written to.
-        NotFetchedError: no address gives the file, which is an `InputError` too; it says where to put the file by hand.
+        InputError: if the file cannot be read or the folder is not writable.
+        NotFetchedError: if no address provides the file. This is also an `InputError`. Its text says where to put the file by hand.
     """
     file = folder / remote.name
     try:
@@ -132,12 +139,15 @@ def _fetch_from_any(remote: RemoteFile, file: Path) -> None:
             _remember(file, remote)
             return
     if file.exists():
-        faults.append(f"the {file.name} that is there has another checksum")
+        faults.append(f"the existing {file.name} has a different checksum")
     raise NotFetchedError([remote], file.parent, "; ".join(faults))
 
 
 def _fetch_from(url: str, remote: RemoteFile, part: Path) -> None:
-    """Complete `part` from one address, with the right checksum; what was put together from pieces gets a second chance in one."""
+    """Download `part` from one address and verify its checksum.
+
+    If a resumed download has a different checksum, the whole file is downloaded once more.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         begun = part.exists()
         try:
@@ -152,11 +162,11 @@ def _fetch_from(url: str, remote: RemoteFile, part: Path) -> None:
         part.unlink()
         if not begun:
             break
-    raise _RefusedError("gives a file with another checksum")
+    raise _RefusedError("returned a file with a different checksum")
 
 
 def _receive(url: str, remote: RemoteFile, part: Path) -> None:
-    """Append to `part` what it lacks, or write it anew where the server gives only whole files."""
+    """Append the missing bytes to `part`, or rewrite it if the server returns only whole files."""
     have = part.stat().st_size if part.exists() else 0
     response = _open(url, have)
     if response is None:
@@ -173,11 +183,14 @@ def _receive(url: str, remote: RemoteFile, part: Path) -> None:
                 file.write(chunk)
                 bar.update(len(chunk))
     if total is not None and part.stat().st_size < total:
-        raise _DroppedError(f"broke off after {part.stat().st_size:,} of {total:,} bytes")
+        raise _DroppedError(f"dropped the connection after {part.stat().st_size:,} of {total:,} bytes")
 
 
 def _open(url: str, have: int) -> HTTPResponse | None:
-    """Ask for all bytes from the given one on; None if there are none. An address that cannot be reached is not asked twice."""
+    """Request all bytes from position `have` on, and return the response, or None if there are none.
+
+    An address that cannot be reached is not tried again.
+    """
     headers = {"User-Agent": "imagestudy"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         response: HTTPResponse = urlopen(Request(url, headers=headers), timeout=SILENCE_SECONDS)
@@ -185,15 +198,15 @@ def _open(url: str, have: int) -> HTTPResponse | None:
         error.close()
         if have and error.code == BEYOND_THE_END:
             return None
-        fault = f"answers {error.code} {error.reason}"
+        fault = f"answered {error.code} {error.reason}"
         raise (_DroppedError if error.code in BUSY else _RefusedError)(fault) from error
     except URLError as error:
-        raise _RefusedError(f"cannot be reached ({error.reason})") from error
+        raise _RefusedError(f"could not be reached ({error.reason})") from error
     except (OSError, HTTPException) as error:
-        raise _DroppedError(f"does not answer ({error or type(error).__name__})") from error
+        raise _DroppedError(f"did not answer ({error or type(error).__name__})") from error
     if response.status == PARTIAL and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
         response.close()
-        raise _RefusedError("gives other bytes than those that were asked for")
+        raise _RefusedError("returned a different byte range than requested")
     return response
 
 
@@ -202,18 +215,21 @@ def _chunks(response: HTTPResponse) -> Iterator[bytes]:
         while chunk := response.read1(CHUNK_BYTES):
             yield chunk
     except (OSError, HTTPException) as error:
-        raise _DroppedError(f"broke off ({error or type(error).__name__})") from error
+        raise _DroppedError(f"dropped the connection ({error or type(error).__name__})") from error
 
 
 def _digest(file: Path, like: str) -> str:
-    """The checksum of a file by the algorithm of another one."""
+    """The checksum of a file, computed with the algorithm of the digest `like`."""
     algorithm = like.partition(":")[0]
     with file.open("rb") as opened:
         return f"{algorithm}:{hashlib.file_digest(opened, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()}"
 
 
 def _is_right(file: Path, remote: RemoteFile) -> bool:
-    """Whether the file is there with its checksum, which is computed once for a size and time of change and then remembered."""
+    """Whether the file exists and has the expected checksum.
+
+    The checksum is cached and computed again only if the size or modification time of the file changes.
+    """
     if not file.is_file():
         return False
     if _remembered(file.parent).get(file.name) == _mark(file, remote):
@@ -238,7 +254,11 @@ def _remembered(folder: Path) -> dict[str, list[object]]:
 
 
 def _remember(file: Path, remote: RemoteFile) -> None:
-    """Two files checked at the same moment may lose one note, and a folder may be read only: then it is checked once more."""
+    """Record that the checksum of a file was verified.
+
+    The record can be lost if two files are verified at the same time, or if the folder is read-only. The file is then checked
+    again next time.
+    """
     known = _remembered(file.parent) | {file.name: _mark(file, remote)}
     with suppress(InputError):
         put(file.with_name(REMEMBERED), json.dumps(known, indent=1))

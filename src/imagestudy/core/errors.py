@@ -1,4 +1,4 @@
-"""What a user gave wrongly, said in one sentence: the given, the allowed, the place."""
+"""Errors about user input. Each is one sentence that states what was given, what is allowed, and where."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,17 +7,25 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 
+class FailedError(RuntimeError):
+    """A notebook or the site failed. The command line prints the text and exits with code 1."""
+
+
 class InputError(ValueError):
-    """Something that the user gave is not allowed; its text is shown as it stands, and the command line exits with 2."""
+    """User input that is not allowed. The command line prints the text unchanged and exits with code 2."""
 
 
 def place(where: str) -> str:
-    """The tail of a sentence that says where something was given; empty if that is not known."""
+    """The text " in WHERE" to end an error sentence with; empty if `where` is empty."""
     return f" in {where}" if where else ""
 
 
 def require_known(given: str, allowed: Iterable[str], *, what: str, where: str = "") -> str:
-    """Return `given` if it is among `allowed`; otherwise raise `InputError` that names both and the nearest."""
+    """Return `given` if it is allowed.
+
+    Raises:
+        InputError: if `given` is not in `allowed`. The text lists the allowed names and suggests the most similar one.
+    """
     allowed = list(allowed)
     if given in allowed:
         return given
@@ -27,7 +35,7 @@ def require_known(given: str, allowed: Iterable[str], *, what: str, where: str =
 
 
 def sentence(error: ValidationError, *, what: str, where: str = "") -> str:
-    """All the faults that pydantic found, as one sentence a fault."""
+    """The text of a pydantic validation error, one sentence per line for each fault."""
     return "\n".join(_fault(fault, what=what, where=where) for fault in error.errors())
 
 

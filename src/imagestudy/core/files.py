@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and whether there is a place for them."""
+"""Write files atomically, and check that a folder is writable."""
 
 import os
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from imagestudy.core.errors import InputError
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """A name beside a file, for what takes the file's place when the block ends well; otherwise nothing of it stays.
+    """Yield a temporary sibling path, which is renamed onto `file` when the block succeeds.
 
-    Its folder is made.
+    If the block fails, the temporary file is deleted. The folder of `file` is created if it does not exist.
 
     Raises:
-        InputError: no permission there, or no room.
+        InputError: if the file cannot be written, for example for lack of permission or disk space.
     """
     fresh = file.with_name(f".{file.name}.{token_hex(8)}")
     try:
@@ -31,31 +31,32 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def put(file: Path, content: str | bytes) -> None:
-    """Write a file whole, in the place of an earlier one; for the errors see `replacing`."""
+    """Write a file atomically and overwrite an existing one. See `replacing` for the errors."""
     with replacing(file) as fresh:
         fresh.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def require_writable(folder: Path, *, variable: str) -> None:
-    """Refuse a folder that cannot be made or written to, before any work is done for it; nothing is made here.
+    """Raise an error if a folder cannot be created or is not writable. The folder is not created.
 
     Args:
-        folder: the one that will be written to, there already or not.
-        variable: of the environment, that moves it.
+        folder: the folder to check. It may not exist yet.
+        variable: the environment variable that sets this folder.
 
     Raises:
-        InputError: a file stands in its place, or this user may not write there.
+        InputError: if a file of that name is in the way, or the user may not write there.
     """
     try:
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
-        why = _say_obstacle(nearest)
+        why = _obstacle(nearest)
     except OSError as error:
         why = str(error)
     if why:
-        raise InputError(f"{folder} cannot be written to ({why}); the environment variable {variable} moves it")
+        raise InputError(f"{folder} cannot be written to ({why}); set the environment variable {variable} to use another folder")
 
 
-def _say_obstacle(nearest: Path) -> str:
+def _obstacle(nearest: Path) -> str:
+    """Why this existing path is not a writable folder; empty if it is."""
     if not nearest.is_dir():
-        return f"{nearest} is no folder"
+        return f"{nearest} is not a folder"
     return "" if os.access(nearest, os.W_OK | os.X_OK) else f"no permission to write in {nearest}"

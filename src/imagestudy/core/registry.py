@@ -1,11 +1,15 @@
-"""Registered names: data sources, preprocessing steps, models and remedies, each with checked options.
+"""Registries that map names to functions: datasets, preprocessing steps, models and remedies, each with validated options.
 
-A registered function takes its options as keyword-only arguments; their annotations say what is allowed, so that a study file,
-a notebook and a call from Python are refused by the same sentence.
+The options of a registered function are its keyword-only arguments. Their annotations define the allowed values. A study file, a
+notebook and a Python call therefore raise the same error for the same invalid option.
 """
 
+import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -18,14 +22,38 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The plug-in that registers a name: its file and the digest of the file content. Both are empty for a built-in name."""
+
+    file: str = ""
+    digest: str = ""
+
+
+BUILT_IN = Origin()
+
+_origin: ContextVar[Origin] = ContextVar("origin", default=BUILT_IN)
+
+
+@contextmanager
+def registering_from(origin: Origin) -> Iterator[None]:
+    """Assign all names that are registered inside the block to a plug-in."""
+    token = _origin.set(origin)
+    try:
+        yield
+    finally:
+        _origin.reset(token)
+
+
+@dataclass(frozen=True)
 class Entry(Generic[F]):
-    """One registered function with its version and the facts known of it."""
+    """A registered function with its name, its version, its facts (metadata) and a model that validates its options."""
 
     name: str
     function: F
     version: int
     facts: Mapping[str, Any]
     options: type[BaseModel]
+    origin: Origin = BUILT_IN
 
 
 def _options_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
@@ -36,32 +64,76 @@ def _options_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
 
 @dataclass
 class Registry(Generic[F]):
-    """Name → function, version and facts. `kind` is the word that errors use, such as "model"."""
+    """A mapping from names to registered functions.
+
+    Args:
+        kind: the word for an entry in error messages, such as "model".
+        home: the package whose modules register the built-in names; they are imported when the registry is first read.
+    """
 
     kind: str
+    home: str = ""
     _entries: dict[str, Entry[F]] = field(default_factory=dict)
+    _is_complete: bool = False
+
+    @property
+    def _known(self) -> dict[str, Entry[F]]:
+        """All entries, including those of the home package, which is imported on first access."""
+        if self.home and not self._is_complete:
+            self._is_complete = True
+            package = importlib.import_module(self.home)
+            for found in pkgutil.walk_packages(package.__path__, f"{self.home}."):
+                importlib.import_module(found.name)
+        return self._entries
 
     def register(self, name: str, *, version: int = 1, **facts: Any) -> Callable[[F], F]:
-        """Decorator: put the function under a name. Raise `version` when a mend changes what a run would give."""
+        """Return a decorator that registers a function under a name.
+
+        Args:
+            name: the name. It must not be registered yet.
+            version: the version of the function. Increase it when a fix changes the results of a run.
+            facts: metadata of the function.
+        """
 
         def add(function: F) -> F:
-            if name in self._entries:
+            origin = _origin.get()
+            if origin.file:
+                self._make_room(name, origin)
+            elif name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
-            self._entries[name] = Entry(name, function, version, facts, _options_model(name, function))
+            self._entries[name] = Entry(name, function, version, facts, _options_model(name, function), origin)
             return function
 
         return add
 
+    def _make_room(self, name: str, origin: Origin) -> None:
+        """Check that a plug-in may register a name. An edited plug-in may replace its own entry.
+
+        Raises:
+            InputError: if the name belongs to the project or to another plug-in.
+        """
+        if name in self._known and self._known[name].origin.file != origin.file:
+            owner = self._known[name].origin.file or "the project itself"
+            raise InputError(f"plug-in {origin.file} registers the {self.kind} {name!r}, which {owner} has; give it another name")
+
     def names(self, **facts: Any) -> tuple[str, ...]:
-        """All names in the order of registration, or those of which all the given facts hold."""
-        return tuple(n for n, e in self._entries.items() if all(e.facts.get(k) == v for k, v in facts.items()))
+        """Return the names in order of registration. If facts are given, only names with all of these facts are returned."""
+        return tuple(n for n, e in self._known.items() if all(e.facts.get(k) == v for k, v in facts.items()))
 
     def entry(self, name: str, *, where: str = "") -> Entry[F]:
-        """The entry of a name; an unknown name raises `InputError` with the allowed ones."""
-        return self._entries[require_known(name, self._entries, what=self.kind, where=where)]
+        """Return the entry of a name.
+
+        Raises:
+            InputError: if the name is not registered. The text lists the allowed names.
+        """
+        return self._known[require_known(name, self._known, what=self.kind, where=where)]
 
     def options(self, choice: Choice, *, where: str = "") -> dict[str, Any]:
-        """The choice's options, checked, with defaults filled in; a bad one raises `InputError`."""
+        """Validate the options of a choice and return them with the defaults filled in.
+
+        Raises:
+            InputError: if the name is not registered or an option is not allowed.
+        """
         entry = self.entry(choice.name, where=where)
         try:
             return dict(entry.options(**choice.options))
@@ -69,12 +141,20 @@ class Registry(Generic[F]):
             raise InputError(sentence(error, what=f"{self.kind} {choice.name!r}", where=where)) from None
 
     def check(self, choice: Choice, *, where: str = "") -> None:
-        """Raise `InputError` unless the name is registered at the choice's version and its options are allowed."""
+        """Check a choice.
+
+        Raises:
+            InputError: if the name is not registered, its registered version differs from the version of the choice, or an option
+                is not allowed.
+        """
         entry = self.entry(choice.name, where=where)
         self.options(choice, where=where)
         if choice.version != entry.version:
             raise InputError(f"{self.kind} {choice.name!r} is at version {entry.version}, not {choice.version}{place(where)}")
+        if choice.source != entry.origin.digest:
+            raise InputError(f"{self.kind} {choice.name!r} is described from another version of its plug-in{place(where)}")
 
     def stamp(self, choice: Choice) -> Choice:
-        """The same choice at the version that is registered now."""
-        return choice.model_copy(update={"version": self.entry(choice.name).version})
+        """Return a copy of a choice with the registered version, and the digest of its plug-in if it has one."""
+        entry = self.entry(choice.name)
+        return choice.model_copy(update={"version": entry.version, "source": entry.origin.digest})

@@ -1,4 +1,4 @@
-"""Independent random generators from (seed, stream name), and the switches that make torch deterministic."""
+"""Independent random generators from a seed and a stream name, and the settings that make torch deterministic."""
 
 from typing import TYPE_CHECKING
 
@@ -13,19 +13,19 @@ def _entropy(seed: int, stream: str) -> np.random.SeedSequence:
 
 
 def generator(seed: int, stream: str) -> np.random.Generator:
-    """A NumPy generator that depends on the seed and the stream's name alone.
+    """Return a NumPy generator that depends only on the seed and the name of the stream.
 
-    Two streams of one seed are independent, so that one source of randomness can move while the others stand still.
+    Two streams of one seed are independent. One source of randomness can therefore be reseeded while the others stay fixed.
 
     Args:
-        seed: non-negative integer.
-        stream: what the numbers are for, such as "draw" or "batches".
+        seed: a non-negative integer.
+        stream: what the random numbers are used for, such as "draw" or "batches".
     """
     return np.random.default_rng(_entropy(seed, stream))
 
 
 def torch_generator(seed: int, stream: str, device: str = "cpu") -> "torch.Generator":
-    """A torch generator that depends on the seed and the stream's name alone."""
+    """Return a torch generator that depends only on the seed and the name of the stream."""
     import torch
 
     state = int(_entropy(seed, stream).generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -33,16 +33,18 @@ def torch_generator(seed: int, stream: str, device: str = "cpu") -> "torch.Gener
 
 
 def make_torch_deterministic(seed: int, stream: str, *, threads: int) -> None:
-    """Fix torch's threads, algorithms and global generator, which initialisation and dropout draw from.
+    """Fix the number of threads, the algorithms and the global generator of torch.
+
+    Initialization and dropout draw from the global generator.
 
     Args:
-        seed: non-negative integer.
-        stream: what the global generator is for.
-        threads: number of threads inside one operation; results may differ between thread counts, never within one.
+        seed: a non-negative integer.
+        stream: what the global generator is used for.
+        threads: the number of threads of one operation. Results may differ between thread counts but not for a fixed count.
     """
     import torch
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=False)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, and we read no such memory
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # filling takes time, and we never read uninitialized memory
     torch.manual_seed(torch_generator(seed, stream).initial_seed())

@@ -1,6 +1,7 @@
-"""Frozen descriptions of everything that a run depends on, and of a study.
+"""Immutable specs of everything that a run depends on.
 
-A run's name is a hash of its description with all defaults left out: a field added later moves no recorded run.
+The id of a run is a hash of its spec without the fields that have their default value. Adding a field with a default later
+therefore keeps the ids of all recorded runs.
 """
 
 import hashlib
@@ -12,36 +13,38 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Scalar = bool | int | float | str
 SEED_STREAMS = ("draw", "order", "init", "batches")
 RECIPE_VERSION = 2
-"""Of the training recipe in `learners`; raised when a mend changes what a run would give."""
+"""The version of the training recipe in `imagestudy.training`. It is increased when a fix changes the results of a run."""
 TRIAL_SEED = 1_000
-"""The first of the seeds that only choose, and are never reported."""
+"""The first seed of tuning trials. Runs with these seeds are used for selection only and are never reported."""
 MOVED_BY = 100
-"""What is added to a run's seed where one of its streams, or some, are moved alone."""
+"""The number added to the seed of a random stream that is reseeded while other streams of the run stay fixed."""
 
 
 class Spec(BaseModel):
-    """Base of all descriptions: frozen, strict, an unknown key is an error."""
+    """Base class of all specs: immutable, with strict types. An unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def canonical(self) -> dict[str, Any]:
-        """The description as plain JSON values, defaults left out."""
+        """Return the spec as plain JSON values, without fields that have their default value."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
     def key(self) -> str:
-        """The canonical form as one line of text, for hashing and as the key of a cache."""
+        """Return the canonical form as one line of text, for hashing and as a cache key."""
         return json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
 
 
 class Choice(Spec):
-    """A registered name with its options; in YAML a bare name will do.
+    """A registered name with its options. In YAML, a bare name is enough if no options are set.
 
-    `version` is the version of what the name stood for when the run was declared (see `registry.Registry.stamp`).
+    `version` is the version that was registered under the name when the run was declared (see `registry.Registry.stamp`).
+    `source` is the digest of the plug-in that registers the name; it is empty for a built-in name.
     """
 
     name: str
     options: dict[str, Scalar] = Field(default_factory=dict)
     version: int = 1
+    source: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -50,13 +53,17 @@ class Choice(Spec):
 
     @property
     def label(self) -> str:
-        """The name, with its options behind it where some are set: `median(size=3)`."""
+        """The name, followed by the options if any are set: `median(size=3)`."""
         inside = ", ".join(f"{k}={v}" for k, v in self.options.items())
         return f"{self.name}({inside})" if inside else self.name
 
 
 class ModelSpec(Choice):
-    """A model; `params` is the number of parameters that its width is set to meet within 10 % (None: its own size)."""
+    """A model and its size.
+
+    `params` is a target number of parameters. The width of the model is chosen to meet it within 10 %. None keeps the model's
+    default size.
+    """
 
     params: int | None = Field(default=None, gt=0)
 
@@ -66,9 +73,10 @@ class ProfileSpec(Spec):
 
     Args:
         name: balanced, exponential (Cui et al. 2019), step (Buda et al. 2018), or natural.
-        ratio: largest over smallest class count, at least 1.
-        size: number of training images of a balanced profile; None takes as many as every class has.
-        largest: images of the largest class of an exponential or step profile; None takes as many as every class has.
+        ratio: the largest class count divided by the smallest, at least 1.
+        size: the number of training images of a balanced profile. None takes the largest number that every class can provide.
+        largest: the number of images of the largest class of an exponential or step profile. None takes the largest number that
+            every class can provide.
     """
 
     name: Literal["balanced", "exponential", "step", "natural"] = "balanced"
@@ -79,23 +87,26 @@ class ProfileSpec(Spec):
     @model_validator(mode="after")
     def _fits_together(self) -> "ProfileSpec":
         if self.name in ("balanced", "natural") and self.ratio != 1:
-            raise ValueError(f"a {self.name} profile takes no ratio")
+            raise ValueError(f"a {self.name} profile takes no ratio; only exponential and step profiles do")
         if self.name != "balanced" and self.size is not None:
             raise ValueError("only a balanced profile takes a size")
         if self.name in ("balanced", "natural") and self.largest is not None:
-            raise ValueError(f"a {self.name} profile takes no largest class")
+            raise ValueError(f"a {self.name} profile takes no largest class; only exponential and step profiles do")
         return self
 
     @property
     def label(self) -> str:
-        """`exponential 50`, `balanced`, `balanced, 257 images`."""
+        """A short name of the profile, such as `exponential 50`, `balanced` or `balanced, 257 images`."""
         if self.name in ("exponential", "step"):
             return f"{self.name} {self.ratio:g}" + (f", largest {self.largest}" if self.largest else "")
         return self.name if self.size is None else f"{self.name}, {self.size} images"
 
 
 class PreprocessingSpec(Spec):
-    """What is done to the images: noise added, then steps, both once; augmentation anew in every training batch."""
+    """How the images are processed.
+
+    Noise is added first, then the steps are applied, both once. Augmentation is drawn again for every training batch.
+    """
 
     noise: Choice | None = None
     steps: tuple[Choice, ...] = ()
@@ -103,14 +114,16 @@ class PreprocessingSpec(Spec):
 
 
 class TrainingSpec(Spec):
-    """The training recipe; a learning rate or weight decay of None is the recipe's own.
+    """The settings of the training recipe.
 
     Args:
-        images_seen: the budget, in images shown to the learner, repeats counted.
-        batch: images a step.
-        learning_rate, weight_decay: of AdamW (Loshchilov & Hutter 2019).
-        threads: of one operation.
-        version: of the recipe, see `RECIPE_VERSION`.
+        images_seen: the training budget as the number of images shown to the learner. Repeated images count each time.
+        batch: the number of images per step.
+        learning_rate, weight_decay: of AdamW (Loshchilov & Hutter 2019). None takes the recipe's default.
+        threads: the number of threads of one operation.
+        device: where the model is trained.
+        dtype: the precision of the forward pass.
+        version: the version of the recipe, see `RECIPE_VERSION`.
     """
 
     images_seen: int = Field(default=40_000, gt=0)
@@ -124,14 +137,15 @@ class TrainingSpec(Spec):
 
 
 class RunSpec(Spec):
-    """One model trained once. Run i fixes every source of randomness, for every cell alike.
+    """One model trained once. Runs with the same seed share every source of randomness in all cells of a study.
 
-    `kind` says what it is for: a `run` is scored once on the test images; a `trial` (of tuning) never sees them; `cost` measures
-    time and memory and keeps no score; `start` measures what it takes to get to the first step; a `diagnostic` is scored on the
-    test images again and again while it trains, to show what that does, and keeps nothing by which anything could be chosen.
+    `kind` is the purpose of the run. A `run` is scored once on the test images. A `trial` (of tuning) never uses the test images.
+    `cost` measures time and memory and keeps no score. `start` measures the time and memory needed to reach the first step. A
+    `diagnostic` is scored on the test images repeatedly during training, to show the effect of doing so; it keeps nothing that
+    could be used for a choice.
 
-    `split` is the number of a redrawn split, where the dataset has no test set of its own and each run is given another; None is
-    the dataset's one fixed split.
+    `split` is the number of a redrawn split, for a dataset without its own test set where every run uses a different split. None
+    is the one fixed split of the dataset.
     """
 
     dataset: Choice
@@ -149,24 +163,27 @@ class RunSpec(Spec):
     kind: Literal["run", "trial", "cost", "start", "diagnostic"] = "run"
 
     def seed_of(self, stream: str) -> int:
-        """The seed of one of `SEED_STREAMS`: the run's own unless that stream was moved alone."""
+        """Return the seed of one of `SEED_STREAMS`: the seed of the run, unless this stream has its own seed."""
         moved = getattr(self, stream)
         return self.seed if moved is None else moved
 
     @property
     def is_moved(self) -> bool:
-        """Whether some of its streams have another seed than the run's own: no paired run of a cell, but one to set beside it."""
+        """Whether any stream has a different seed than the run.
+
+        Such a run is not one of the paired runs of its cell but is compared with them.
+        """
         return any(self.seed_of(stream) != self.seed for stream in SEED_STREAMS)
 
     @property
     def run_id(self) -> str:
-        """Sixteen hexadecimal digits that name the run."""
+        """The id of the run, sixteen hexadecimal digits."""
         return hashlib.blake2b(self.key().encode(), digest_size=8).hexdigest()
 
     def with_(self, **changes: Any) -> "RunSpec":
-        """The same run but for the named fields."""
+        """Return a copy of the run with the given fields changed."""
         return self.model_copy(update=changes)
 
     def moved(self, *streams: str, by: int = MOVED_BY) -> "RunSpec":
-        """The same run with these of its `SEED_STREAMS` moved alone."""
+        """Return a copy of the run with `by` added to the seeds of these `SEED_STREAMS`."""
         return self.with_(**{stream: self.seed_of(stream) + by for stream in streams})

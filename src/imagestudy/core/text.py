@@ -1,4 +1,4 @@
-"""Numbers and names as text: rounding, signs, missing values, and escaping for Markdown."""
+"""Format numbers and names as text: rounding, signs, missing values, and escaping for Markdown."""
 
 import html
 import re
@@ -12,25 +12,25 @@ MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$^:@-])")
 
 
 def escape(text: str) -> str:
-    """Text from outside (a class name, a folder's name) as Markdown that shows it letter by letter."""
+    """Escape external text, such as a class or folder name, so that Markdown shows it literally."""
     return MARKUP.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 def signed(value: float, *, digits: int = 1) -> str:
-    """`+1.2` or `−0.3`; a rounded zero has no sign."""
+    """Format a number with its sign, as `+1.2` or `−0.3`. A number that rounds to zero has no sign."""
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
 def plain(value: float, *, digits: int = 3) -> str:
-    """`0.812`, `−∞`; a missing number is a dash."""
+    """Format a number with fixed digits, as `0.812` or `−∞`. A missing number becomes a dash."""
     if isinf(value):
         return "∞" if value > 0 else "−∞"
     return f"{value:.{digits}f}".replace("-", "−") if isfinite(value) else MISSING
 
 
 def say_p(value: float) -> str:
-    """`0.031`, `0.42`, `< 0.001`: two digits that mean something."""
+    """Format a p-value with two significant digits, as `0.031`, `0.42` or `< 0.001`."""
     if not isfinite(value):
         return MISSING
     if value < 0.001:
@@ -39,20 +39,20 @@ def say_p(value: float) -> str:
 
 
 def fold_share(row: pd.Series) -> str:
-    """`0.812 [0.798, 0.825]`."""
+    """Format an estimate and its interval, as `0.812 [0.798, 0.825]`."""
     return f"{plain(row['estimate'])} [{plain(row['low'])}, {plain(row['high'])}]"
 
 
 def fold_points(row: pd.Series) -> str:
-    """`+1.2 [0.4, 2.0]`, in points."""
+    """Format a difference and its interval in percentage points, as `+1.2 [0.4, 2.0]`."""
     return f"{signed(100 * row['difference'])} [{plain(100 * row['low'], digits=1)}, {plain(100 * row['high'], digits=1)}]"
 
 
 def whole(value: float) -> str:
-    """`39,812`."""
+    """Format a number as an integer with thousands separators, as `39,812`. A missing number becomes a dash."""
     return f"{value:,.0f}" if isfinite(value) else MISSING
 
 
 def about(value: float) -> str:
-    """Three digits that mean something: `12.3`, `0.00456`, `39,800`."""
+    """Format a number with three significant digits, as `12.3`, `0.00456` or `39,800`. A missing number becomes a dash."""
     return f"{float(f'{value:.3g}'):,.10g}".replace("-", "−") if isfinite(value) else MISSING

@@ -1,6 +1,5 @@
-"""Images in, arrays out. Importing this package registers every data source."""
+"""Load datasets and prepare their images for training."""
 
-from imagestudy.data import folders, public
 from imagestudy.data.catalog import catalogue
 from imagestudy.data.prepared import (
     Part,

@@ -1,4 +1,4 @@
-"""Some rows of all images, or all of them changed: in memory, or on the disk where they are too many for that."""
+"""Select or transform images; results that are too large for memory go to a memory-mapped file."""
 
 from collections.abc import Callable, Iterable
 from tempfile import TemporaryFile
@@ -9,20 +9,21 @@ from jaxtyping import Int64, UInt8
 from imagestudy.data.cache import cache_folder, naming_the_folder
 
 MOST_IN_MEMORY = 2**29
-"""Bytes; a learner keeps a second copy with the channels first, and as many processes train as there are cores."""
+"""The largest result kept in memory, in bytes. A learner keeps a second copy (channels first), and one process trains per core."""
 BLOCK = 256
-"""Images copied or changed at a time."""
+"""The number of images copied or transformed at a time."""
 
 Images = UInt8[np.ndarray, "n height width channel"]
 
 
 def gather(images: UInt8[np.ndarray, "all height width channel"], rows: Int64[np.ndarray, " n"]) -> Images:
-    """The images of these rows; above `MOST_IN_MEMORY` a `np.memmap` of a file without a name, which goes when the array does.
+    """Return the images of the given rows.
 
-    All rows in their order are the images themselves, not a copy.
+    A result larger than `MOST_IN_MEMORY` is a `np.memmap` of an unnamed temporary file, which is deleted together with the array.
+    If `rows` lists all rows in order, the result is `images` itself, not a copy.
 
     Raises:
-        InputError: the disk is full, or may not be written to.
+        InputError: if the disk is full or cannot be written to.
     """
     if np.array_equal(rows, np.arange(len(images))):
         return images
@@ -33,21 +34,24 @@ def gather(images: UInt8[np.ndarray, "all height width channel"], rows: Int64[np
 
 
 def change(images: Images, function: Callable[[Images], Images]) -> Images:
-    """All images through a function, block by block: what it needs beside them is a block's; above `MOST_IN_MEMORY` on the disk.
+    """Apply a function to all images, block by block, so that it needs working memory for one block only.
+
+    A result larger than `MOST_IN_MEMORY` is written to disk, as in `gather`.
 
     Args:
-        images: they stay as they are.
-        function: images to as many of the same shape; it treats each by itself, or draws for one after the other.
+        images: the input, which is not modified.
+        function: a function from images to the same number of images of the same shape. It treats each image independently, or
+            makes its random draws image by image.
 
     Raises:
-        InputError: as `gather`.
+        InputError: if the disk is full or cannot be written to.
     """
     blocks = (function(images[start : start + BLOCK]) for start in range(0, len(images), BLOCK))
     return np.concatenate(list(blocks)) if images.nbytes <= MOST_IN_MEMORY else _write(blocks, images.shape)
 
 
 def _write(blocks: Iterable[Images], shape: tuple[int, ...]) -> Images:
-    """Blocks one behind the other in a mapped file."""
+    """Write the blocks one after the other to a temporary file and map it into memory."""
     with naming_the_folder():
         cache_folder().mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=cache_folder()) as file:

@@ -1,8 +1,9 @@
-"""What is done anew to every training batch: small changes that keep the class, each image with its own draw.
+"""Random augmentation of training batches: small changes that keep the class, drawn independently for each image.
 
-Every step maps a batch to the same shape and range, on any device, without a loop over images. All draws come from the
-generator, on the generator's device: the same state gives the same images. What comes in from outside the image is black (0).
-Steps that only move or blacken whole pixels take bytes as they are, a quarter of the memory of floats; others take [0, 1].
+Every augmentation maps a batch to the same shape and range, on any device, without a loop over images. All random draws come from
+the generator, on the generator's device: the same state gives the same images. Pixels from outside the image are black (0).
+Augmentations that only move or blacken whole pixels accept bytes, which need a quarter of the memory of floats. The others need
+floats in [0, 1].
 """
 
 import math
@@ -29,25 +30,26 @@ augmentations: Registry[Callable[..., Tensor]] = Registry("augmentation")
 
 
 def check_allowed(augment: tuple[Choice, ...], flips: tuple[str, ...], *, where: str = "") -> None:
-    """Raise `InputError` for an unknown augmentation, an option that is not allowed, or a flip that does not keep the classes.
+    """Raise `InputError` if an augmentation is unknown, an option is not allowed, or a flip does not keep the classes.
 
     Args:
-        augment: the chosen steps.
-        flips: directions that keep the classes of the dataset (`Dataset.flips`).
-        where: the place of the choice, for the sentence.
+        augment: the chosen augmentations.
+        flips: the directions that keep the classes of the dataset (`Dataset.flips`).
+        where: the place of the choice, for the error message.
     """
     for step in augment:
         options = augmentations.options(step, where=where)
         if step.name == "flip" and options["direction"] not in flips:
             allowed = ", ".join(flips) or "none"
             given = f"augmentation 'flip', direction: {options['direction']!r} was given{place(where)}"
-            raise InputError(f"{given}; it does not keep the classes of this dataset, which allow: {allowed}")
+            raise InputError(f"{given}; this flip does not keep the classes of this dataset; allowed: {allowed}")
 
 
 def bind(augment: tuple[Choice, ...], *, flips: tuple[str, ...], where: str = "") -> Augmentation:
-    """Check the chosen steps once and return the function that puts a batch through them, for the training loop.
+    """Check the chosen augmentations once and return a function that applies them to a batch, for the training loop.
 
-    It takes bytes, and gives bytes or, from the first step on that needs them, floats in [0, 1]; `to_unit` makes either floats.
+    The function takes bytes. It returns floats in [0, 1] if any augmentation needs them, else bytes. `to_unit` converts both to
+    floats.
 
     Raises:
         InputError: see `check_allowed`.
@@ -64,24 +66,24 @@ def bind(augment: tuple[Choice, ...], *, flips: tuple[str, ...], where: str = ""
 
 
 def to_unit(images: AnyBatch) -> Batch:
-    """Bytes as floats in [0, 1]; floats as they are."""
+    """Convert bytes to floats in [0, 1]; return floats unchanged."""
     return images if images.is_floating_point() else images.float().div_(255)
 
 
 def apply(images: Batch, augment: tuple[Choice, ...], generator: torch.Generator, *, flips: tuple[str, ...]) -> Batch:
-    """Put one batch through the chosen steps, in that order."""
+    """Apply the chosen augmentations to one batch, in the given order."""
     return bind(augment, flips=flips)(images, generator)
 
 
 def preview(
     images: UInt8[np.ndarray, "n height width channel"], augment: tuple[Choice, ...], *, seed: int, flips: tuple[str, ...] = ()
 ) -> UInt8[np.ndarray, "n height width channel"]:
-    """What one batch may look like to the learner, as images again: to be looked at, nothing is trained on it.
+    """Return one batch after random augmentation, as images for display; nothing is trained on them.
 
     Args:
         images: one batch.
-        augment: the chosen steps.
-        seed: of the draws.
+        augment: the chosen augmentations.
+        seed: the seed of the random draws.
         flips: see `check_allowed`.
     """
     batch = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 255
@@ -91,9 +93,10 @@ def preview(
 
 @augmentations.register("shift", title="shift", bytes=True)
 def shift(images: AnyBatch, generator: torch.Generator, *, fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.125) -> AnyBatch:
-    """Move each image by whole pixels, uniform in ±fraction of its height and of its width (rounded to a pixel); 0 is the identity.
+    """Shift each image by whole pixels, uniform in ±fraction of its height and width (rounded to a pixel); 0 is the identity.
 
-    Whole pixels keep a small image as sharp as it was. Rows are copied whole: `index_select` is several times faster than indexing.
+    Shifts by whole pixels keep small images sharp. Whole rows are copied because `index_select` is several times faster than
+    indexing.
     """
     number, channels, height, width = images.shape
     rows, columns = round(fraction * height), round(fraction * width)
@@ -108,14 +111,14 @@ def shift(images: AnyBatch, generator: torch.Generator, *, fraction: Annotated[f
 
 @augmentations.register("rotate", title="rotation", bytes=False)
 def rotate(images: Batch, generator: torch.Generator, *, degrees: Annotated[float, Field(ge=0, le=180)] = 10.0) -> Batch:
-    """Turn each image about its middle by an angle uniform in ±degrees, bilinearly; 0 is the identity."""
+    """Rotate each image about its center by an angle uniform in ±degrees, with bilinear interpolation; 0 is the identity."""
     angle = _draw(len(images), generator, images.device).mul(2).sub(1).mul(math.radians(degrees))
     return _resample(images, torch.cos(angle), torch.sin(angle))
 
 
 @augmentations.register("scale", title="scaling", bytes=False)
 def scale(images: Batch, generator: torch.Generator, *, fraction: Annotated[float, Field(ge=0, le=0.9)] = 0.1) -> Batch:
-    """Enlarge each image about its middle by a factor uniform in 1 ± fraction, bilinearly; 0 is the identity."""
+    """Scale each image about its center by a factor uniform in 1 ± fraction, with bilinear interpolation; 0 is the identity."""
     factor = _draw(len(images), generator, images.device).mul(2).sub(1).mul(fraction).add(1)
     return _resample(images, 1 / factor, torch.zeros_like(factor))
 
@@ -128,7 +131,7 @@ def flip(
     direction: Literal["horizontal", "vertical"] = "horizontal",
     probability: Annotated[float, Field(ge=0, le=1)] = 0.5,
 ) -> AnyBatch:
-    """Mirror each image with the given probability: horizontally swaps left and right, vertically top and bottom."""
+    """Mirror each image with the given probability: "horizontal" swaps left and right, "vertical" swaps top and bottom."""
     both = torch.cat((images, images.flip(-1 if direction == "horizontal" else -2)))
     mirrored = _draw(len(images), generator, images.device) < probability
     return both.index_select(0, torch.arange(len(images), device=images.device) + len(images) * mirrored)
@@ -142,23 +145,25 @@ def erase(
     fraction: Annotated[float, Field(ge=0, le=1)] = 0.1,
     probability: Annotated[float, Field(ge=0, le=1)] = 0.5,
 ) -> AnyBatch:
-    """Blacken, with the given probability, a rectangle of the image's shape at a uniform place (Zhong et al. 2020).
+    """Blacken a rectangle in each image with the given probability, at a uniformly random position (Zhong et al. 2020).
+
+    The rectangle has the aspect ratio of the image.
 
     Args:
-        images: batch.
-        generator: of the draws.
-        fraction: the rectangle's share of the area; its sides are rounded to whole pixels. 0 is the identity.
-        probability: of each image to be erased at all.
+        images: the batch.
+        generator: the generator of the random draws.
+        fraction: the area of the rectangle as a fraction of the image; its sides are rounded to whole pixels. 0 is the identity.
+        probability: the probability that an image is changed.
     """
     number, _, height, width = images.shape
     rows, columns = round(math.sqrt(fraction) * height), round(math.sqrt(fraction) * width)
-    lots = (_draw(number, generator, images.device) < probability)[:, None, None, None]
+    erased = (_draw(number, generator, images.device) < probability)[:, None, None, None]
     top = _draw_integers(number, height - rows + 1, generator, images.device)[:, None, None, None]
     left = _draw_integers(number, width - columns + 1, generator, images.device)[:, None, None, None]
     row = torch.arange(height, device=images.device)[:, None]
     column = torch.arange(width, device=images.device)
     inside = (row >= top) & (row < top + rows) & (column >= left) & (column < left + columns)
-    return images.masked_fill(inside & lots, 0)
+    return images.masked_fill(inside & erased, 0)
 
 
 def _draw(number: int, generator: torch.Generator, device: torch.device) -> Float[Tensor, " batch"]:
@@ -170,7 +175,7 @@ def _draw_integers(number: int, below: int, generator: torch.Generator, device: 
 
 
 def _resample(images: Batch, cosine: Float[Tensor, " batch"], sine: Float[Tensor, " batch"]) -> Batch:
-    """Read every pixel at [[cosine, −sine], [sine, cosine]] · (its place seen from the middle, in pixels)."""
+    """Sample every pixel at [[cosine, −sine], [sine, cosine]] · (its position relative to the center, in pixels)."""
     _, _, height, width = images.shape
     zero = torch.zeros_like(sine)
     first = torch.stack((cosine, -sine * (height / width), zero), dim=1)

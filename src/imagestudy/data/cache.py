@@ -1,4 +1,4 @@
-"""Folders of the cache appear whole or not at all."""
+"""Create folders in the cache, each complete or not at all."""
 
 import shutil
 import tempfile
@@ -11,29 +11,29 @@ from imagestudy.core.errors import InputError
 
 
 def cache_folder() -> Path:
-    """Where all that is made of somebody's images lies; it can be deleted at any time."""
+    """Return the folder of everything that is derived from images. It can be deleted at any time."""
     return paths.data_folder() / "cache"
 
 
 @contextmanager
 def naming_the_folder() -> Iterator[None]:
-    """Where the cache cannot be written, say so in one sentence.
+    """Convert an `OSError` in the block to an `InputError` that names the cache folder.
 
     Raises:
-        InputError: no permission there, no folder, no room.
+        InputError: if the cache folder cannot be written to, for lack of permission, of a folder or of disk space.
     """
     try:
         yield
     except OSError as error:
         raise InputError(
-            f"{cache_folder()} cannot be written: {error.strerror or error}; what is made of images is kept there; name another "
-            "data folder with IMAGESTUDY_DATA"
+            f"{cache_folder()} cannot be written to ({error.strerror or error}); decoded images are cached there; set the "
+            "environment variable IMAGESTUDY_DATA to use another data folder"
         ) from None
 
 
 @contextmanager
 def making(folder: Path) -> Iterator[Path]:
-    """A temporary folder that takes the name of `folder` when the block ends well. Whoever comes second to a name gives way."""
+    """Yield a temporary folder that is renamed to `folder` if the block succeeds. If `folder` exists by then, it stays as it is."""
     with naming_the_folder():
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))

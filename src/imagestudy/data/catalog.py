@@ -1,4 +1,4 @@
-"""What data sets there are, said without reading the images of any that would first have to be fetched or decoded."""
+"""The table of datasets, made without reading images that must first be downloaded or decoded."""
 
 from imagestudy.core.specs import Choice
 from imagestudy.data.datasets import load, sources
@@ -9,9 +9,9 @@ BUILT_IN, HERE, AWAY = "built in", "yes", "no"
 
 
 def catalogue() -> list[dict[str, object]]:
-    """One row a listed data set: name, title, images, size, classes, imbalance of all its images, licence, whether on disk.
+    """Return one row per listed dataset: name, title, number of images, size, classes, imbalance, license, whether it is on disk.
 
-    The title is without its last words, which say the size.
+    The imbalance is the ratio of the largest to the smallest class over all images. The title omits its last part, the image size.
     """
     return [_describe(name) for name in sources.names() if sources.entry(name).facts.get("listed", True)]
 
@@ -32,7 +32,7 @@ def _describe(name: str) -> dict[str, object]:
 
 
 def _measure(name: str) -> Known:
-    """The same of a set that needs no file: it is made, or comes with a library."""
+    """Measure these facts of a dataset that needs no file, because it is generated or comes with a library."""
     dataset = load(Choice(name=name))
     _, height, width, channels = dataset.images.shape
     ratio = describe(dataset.labels, dataset.classes).ratio

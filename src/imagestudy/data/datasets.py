@@ -1,6 +1,7 @@
-"""Named sources of images: each gives all its images at once, with labels, class names and what is known of them.
+"""The registry of datasets, and the datasets that need no download.
 
-A new source is one registered function that returns a `Dataset`. Facts of an entry: `title`, `license` and `citation`.
+To add a dataset, register a function that returns a `Dataset`: all images at once, with labels, class names and known facts.
+Every entry states the facts `title`, `license` and `citation`.
 """
 
 from collections.abc import Callable
@@ -21,20 +22,20 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 
 @dataclass(frozen=True)
 class Dataset:
-    """All images of a source, in the source's order.
+    """All images of a dataset, in the order of its source.
 
     Args:
-        images: grey values 0 to 255; one channel or three (RGB).
-        labels: number of each image's class.
-        classes: class names, in label order.
-        part: the source's own split, 0 train, 1 validation, 2 test; None if it has none. Where it has no validation part, one is
-            drawn from the training part.
-        flips: "horizontal" and "vertical", as far as mirroring an image keeps its class.
-        held_out: numbers of test and of validation images to be drawn, balanced over the classes, as far as `part` lacks them;
-            None for the shares that `splits` has for everybody.
-        groups: number of the group that an image belongs to, such as one person or one piece photographed several times, of
-            which none may stand on two sides of a split; None if every image stands for itself.
-        files: what each image is called where somebody may want to look at it; empty if images have no names.
+        images: pixel values from 0 to 255, with one channel (grayscale) or three (RGB).
+        labels: the class number of each image.
+        classes: the class names, in label order.
+        part: the official split: 0 train, 1 validation, 2 test; None if there is none. If it has no validation part, one is drawn
+            from the training part.
+        flips: the directions, "horizontal" or "vertical", in which mirroring an image keeps its class.
+        held_out: the numbers of test and validation images to draw, balanced over the classes, for the parts that `part` lacks.
+            None uses the default shares of `splits`.
+        groups: the group number of each image. Images of the same person or of the same photographed object form a group. A group
+            is never divided between two parts of a split. None if all images are independent.
+        files: the name of each image, so that users can look at it; empty if images have no names.
     """
 
     images: UInt8[np.ndarray, "n height width channel"]
@@ -47,15 +48,15 @@ class Dataset:
     files: tuple[str, ...] = ()
 
 
-sources: Registry[Callable[..., Dataset]] = Registry("dataset")
+sources: Registry[Callable[..., Dataset]] = Registry("dataset", home="imagestudy.data")
 _loaded: dict[str, Dataset] = {}
 
 
 def load(choice: Choice, *, where: str = "") -> Dataset:
-    """The dataset of a choice, read or made once a process; its arrays are read-only.
+    """Return the dataset of a choice, read or generated once per process. Its arrays are read-only.
 
     Raises:
-        InputError: the name is not registered or an option is not allowed; `where` says in which place it was given.
+        InputError: if the name is not registered or an option is not allowed. The message names the place of the choice, `where`.
     """
     key = choice.key()
     if key not in _loaded:
@@ -68,12 +69,13 @@ def load(choice: Choice, *, where: str = "") -> Dataset:
 
 
 def settle(choice: Choice, *, where: str = "") -> Choice:
-    """The choice as runs name it: at its registered version, and with what lies outside named by its content and not its place.
+    """Return the choice as runs record it: at its registered version, and with files identified by content instead of location.
 
-    A source whose images can change registers a fact `settle`, from its checked options to those that a run keeps.
+    A dataset with images that can change registers a fact `settle`, a function from its checked options to those that a run
+    records.
 
     Raises:
-        InputError: an unknown name or option, or what the source itself refuses.
+        InputError: if the name or an option is unknown, or if the dataset itself rejects the options.
     """
     options = sources.options(choice, where=where)
     outside = sources.entry(choice.name).facts.get("settle")
@@ -83,13 +85,13 @@ def settle(choice: Choice, *, where: str = "") -> Choice:
 
 @sources.register(
     "digits",
-    title="handwritten digits, 8×8 grey",
+    title="handwritten digits, 8×8 grayscale",
     license="CC BY 4.0",
     citation="Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998; "
-    "its test part, as it comes with scikit-learn",
+    "the test part, as included in scikit-learn",
 )
 def load_handwritten_digits() -> Dataset:
-    """1,797 digits of 13 writers, 174 to 183 a class; the values 0 to 16 are stretched to 0 to 255 and rounded."""
+    """Load 1,797 digits by 13 writers, 174 to 183 per class. Pixel values from 0 to 16 are rescaled to 0 to 255 and rounded."""
     found = load_digits()
     images = np.rint(found.images * 255 / 16).astype(np.uint8)[..., None]
     classes = tuple(str(name) for name in found.target_names)
@@ -111,9 +113,9 @@ MARKS: UInt8[np.ndarray, "kind 3 3"] = np.array(
 
 @sources.register(
     "probe",
-    title="which of two marks stands above, 32×32 grey",
-    license="made here",
-    citation="made by this study for the claim that recurrent networks capture long-range dependencies",
+    title="which of two marks is higher, 32×32 grayscale",
+    license="generated here",
+    citation="generated by this project to test the claim that recurrent networks capture long-range dependencies",
 )
 def make_probe(
     *,
@@ -123,33 +125,33 @@ def make_probe(
     n_test: Annotated[int, Field(ge=6, le=100_000)] = 1000,
     seed: Annotated[int, Field(ge=0)] = 0,
 ) -> Dataset:
-    """Two different small marks at random places, `distance` rows apart; the label says which of them stands above.
+    """Generate images of two different small marks at random positions, `distance` rows apart; the label tells which is higher.
 
-    There are K = 4 kinds of marks in a fixed order: plus, x, T, V, each five white pixels in a 3×3 square, each its own mirror
-    image. An image shows two neighbours in this order, all K − 1 pairs alike; the label is 0 if the earlier one stands above,
-    else 1.
+    There are K = 4 kinds of marks in a fixed order: plus, x, T, V. Each has five white pixels in a 3×3 square and is its own mirror
+    image. An image shows two marks that are neighbors in this order. All K − 1 pairs are equally frequent. The label is 0 if the
+    mark that is earlier in the order is the upper one, else 1.
 
-    *Why neither pooling nor one place solves it, at any distance.* Which two marks are there says nothing: either may be above
-    (50 %). One mark, even with its place and with knowing that it is the upper one, says something only if it is the first or
-    the last of the order: an inner kind is as often the earlier of its pair as the later. A mark is of the first or last kind
-    with probability 1 / (K − 1), so the best rule that sees one mark and its place is right in
+    *Why neither pooling nor a single position solves it, at any distance.* Knowing which two marks are present does not help:
+    either can be the upper one (50 %). Knowing one mark, even with its position and the fact that it is the upper one, helps only
+    if it is the first or the last kind in the order: an inner kind is the earlier one of its pair as often as the later one. A mark
+    is of the first or last kind with probability 1 / (K − 1). So the best rule that uses one mark and its position has the accuracy
 
         1/2 + 1 / (2 (K − 1)) = 2/3
 
-    of all images, whatever the distance. (With two kinds it would be all of them as soon as the distance passes half the image.)
-    Whoever does better has joined what two marks say, and they are `distance` rows apart.
+    at every distance. (With two kinds, its accuracy would be 100 % as soon as the distance exceeds half the image.) A model with a
+    higher accuracy combines information from both marks, which are `distance` rows apart.
 
-    *Why only the distance changes.* The row of the upper mark is uniform over `PROBE_PLACES` = 6 rows, and all rows used lie in the
-    middle of the image. From a distance of 6 on, the rows of upper and lower marks do not overlap: at every distance a mark
-    has equally many places, and its place says as clearly whether it is the upper one. The columns are independent and uniform
-    over all 30. Kinds, columns and the place among the six are the same draws for every distance.
+    *Why only the distance changes.* The row of the upper mark is uniform over `PROBE_PLACES` = 6 rows, and all rows used are in the
+    middle of the image. From a distance of 6 on, the rows of upper and lower marks do not overlap. So at every distance, a mark has
+    the same number of possible rows, and its row reveals equally well whether it is the upper one. The columns are independent and
+    uniform over all 30. The random draws of kinds, columns and one of the six rows are the same for every distance.
 
     Args:
-        distance: between the rows of the two marks; 6, 12 and 24 are near, middle and far.
-        n_train: training images; classes are equal to within one image, in every part.
-        n_validation: validation images.
-        n_test: test images.
-        seed: of all draws.
+        distance: the number of rows between the two marks; 6 is near, 12 is medium and 24 is far.
+        n_train: the number of training images. In every part, class counts differ by at most one image.
+        n_validation: the number of validation images.
+        n_test: the number of test images.
+        seed: the seed of all random draws.
     """
     sizes = (n_train, n_validation, n_test)
     drawn = [_draw_probe(number, distance, generator(seed, f"probe part {part}")) for part, number in enumerate(sizes)]
@@ -179,7 +181,7 @@ def _draw_marks(
     row: Int64[np.ndarray, " n"],
     column: Int64[np.ndarray, " n"],
 ) -> None:
-    """Write one white mark into every image, its upper left corner at (row, column)."""
+    """Draw one white mark into every image, with its upper left corner at (row, column)."""
     offset = np.arange(3)
     rows, columns = row[:, None, None] + offset[:, None], column[:, None, None] + offset
     images[np.arange(len(images))[:, None, None], rows, columns, 0] = MARKS[kind] * 255

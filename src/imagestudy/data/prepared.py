@@ -1,7 +1,7 @@
-"""Images in, arrays out: what a run trains on, selects on and is scored on.
+"""Prepare the images of a run: the parts for training, validation and testing, as arrays.
 
-NumPy `uint8 (n, height, width, channel)` and `int64 (n,)` leave this package. The test part has a function of its own, which only
-`runs` calls.
+The functions return NumPy arrays: images as `uint8 (n, height, width, channel)` and labels as `int64 (n,)`. The test part has its
+own function, which only `experiments.execute` calls.
 """
 
 from dataclasses import dataclass
@@ -29,13 +29,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run may see while it learns: its training part under its profile, and the validation part.
+    """The data that a run can use during training: its training part under its profile, and the validation part.
 
     Args:
         train, validation: images and labels.
-        counts: training images a class, in label order.
-        classes: names of the classes.
-        flips: directions in which a flip keeps the class.
+        counts: the number of training images per class, in label order.
+        classes: the class names, in label order.
+        flips: the directions in which a flip keeps the class.
     """
 
     train: Part
@@ -46,7 +46,7 @@ class Prepared:
 
 
 def _process(dataset_key: str, preprocessing_key: str) -> UInt8[np.ndarray, "n height width channel"]:
-    """All images of a dataset after noise and steps. The noise belongs to the dataset: every run meets the same noisy images."""
+    """Apply noise and preprocessing steps to all images of a dataset. The noise does not depend on the run: all runs share it."""
     images = datasets.load(Choice.model_validate_json(dataset_key)).images
     preprocessing = PreprocessingSpec.model_validate_json(preprocessing_key)
     noise, draws = preprocessing.noise, generator(NOISE_SEED, "noise")
@@ -66,7 +66,7 @@ _kept_on_disk = lru_cache(maxsize=1)(_process)
 
 
 def _processed(dataset: Choice, preprocessing: PreprocessingSpec) -> UInt8[np.ndarray, "n height width channel"]:
-    """See `_process`; the last few are kept, and of those that lie on the disk only one."""
+    """Return the result of `_process`, cached: the last 8 results in memory, but only the last 1 on disk."""
     keep = _kept if datasets.load(dataset).images.nbytes <= arrays.MOST_IN_MEMORY else _kept_on_disk
     return keep(dataset.key(), preprocessing.key())
 
@@ -78,10 +78,10 @@ def _take(spec: RunSpec, indices: Int64[np.ndarray, " n"]) -> Part:
 
 
 def prepare(spec: RunSpec) -> Prepared:
-    """The training part that the run's profile and seeds choose, and the validation part.
+    """Return the training part that the run's profile and seeds select, and the validation part.
 
     Raises:
-        InputError: an unknown name, an option that is not allowed, a profile that leaves a class empty.
+        InputError: if a name is unknown, an option is not allowed, or the profile leaves a class without images.
     """
     dataset = datasets.load(spec.dataset)
     augmentation.check_allowed(spec.preprocessing.augment, dataset.flips)
@@ -93,18 +93,18 @@ def prepare(spec: RunSpec) -> Prepared:
 
 
 def test_part(spec: RunSpec) -> Part:
-    """The test images of a run's dataset, preprocessed as its training images are; for `runs` alone."""
+    """Return the test images of a run's dataset, preprocessed like its training images. Only `experiments.execute` calls this."""
     return _take(spec, splits.split(datasets.load(spec.dataset), number=spec.split).test)
 
 
 def held_out_labels(dataset: Choice, split: int | None = None) -> dict[str, Int64[np.ndarray, " n"]]:
-    """The labels of a split's validation and test images, for `runs` to keep beside what it predicted."""
+    """Return the labels of a split's validation and test images, which are stored together with the predictions."""
     labels, parts = datasets.load(dataset).labels, splits.split(datasets.load(dataset), number=split)
     return {"validation": labels[parts.validation], "test": labels[parts.test]}
 
 
 def check(spec: RunSpec) -> None:
-    """Raise `InputError` unless dataset and preprocessing are registered, with options that are allowed."""
+    """Raise `InputError` unless the dataset and the preprocessing are registered and their options are allowed."""
     datasets.sources.check(spec.dataset)
     if spec.preprocessing.noise is not None:
         preprocess.noises.check(spec.preprocessing.noise)
@@ -115,7 +115,7 @@ def check(spec: RunSpec) -> None:
 
 
 def stamp(spec: RunSpec) -> RunSpec:
-    """The spec with dataset and preprocessing at the versions that are registered now."""
+    """Return the spec with dataset and preprocessing at their currently registered versions."""
     given = spec.preprocessing
     stamped = PreprocessingSpec(
         noise=preprocess.noises.stamp(given.noise) if given.noise is not None else None,
@@ -126,7 +126,7 @@ def stamp(spec: RunSpec) -> RunSpec:
 
 
 def profile_size(dataset: Choice, profile: ProfileSpec) -> int:
-    """The number of training images that a profile takes of a dataset."""
+    """Return the number of training images that a profile selects from a dataset."""
     return int(splits.profile_counts(profile, _available(dataset)).sum())
 
 
@@ -136,31 +136,31 @@ def _available(dataset: Choice) -> Int64[np.ndarray, " class"]:
 
 
 def is_redrawn(dataset: Choice) -> bool:
-    """Whether every run is given a split of its own: the dataset has no test set, and none is fixed for it."""
+    """Return whether every run gets its own split: the dataset has no test set, and none is fixed for it."""
     return splits.is_redrawn(datasets.load(dataset))
 
 
 def has_groups(dataset: Choice) -> bool:
-    """Whether images of a dataset belong together, so that none of a group may stand on two sides of a split."""
+    """Return whether the images of a dataset are grouped. A group is never divided between two parts of a split."""
     return datasets.load(dataset).groups is not None
 
 
 def image_shape(dataset: Choice) -> tuple[int, int, int]:
-    """Channels, height and width of a dataset's images."""
+    """Return the number of channels, the height and the width of a dataset's images."""
     _, height, width, channel = datasets.load(dataset).images.shape
     return channel, height, width
 
 
 def image_count(dataset: Choice) -> int:
-    """The number of images, those of all parts."""
+    """Return the number of images in all parts together."""
     return len(datasets.load(dataset).labels)
 
 
 def class_count(dataset: Choice) -> int:
-    """The number of classes."""
+    """Return the number of classes."""
     return len(datasets.load(dataset).classes)
 
 
 def title(dataset: Choice) -> str:
-    """What a dataset is, in a few words."""
+    """Return the title of a dataset, a description in a few words."""
     return datasets.sources.entry(dataset.name).facts["title"]

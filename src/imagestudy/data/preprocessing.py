@@ -1,8 +1,8 @@
-"""What is done once to all images before training: filters, denoisers and contrast; and seeded noise to try them on.
+"""Preprocessing of all images before training: filters, denoisers and contrast. Seeded noise is added to test them.
 
-Every step maps `uint8 (n, height, width, channel)` to the same shape, from 8×8 on, grey or RGB, and treats every image by itself:
-a batch gives what its images give alone. Borders are mirrored. Strengths that are measured in grey values are shares of the
-full range of 255, so that the sigma of a denoiser is in the unit of the noise's.
+Every step maps `uint8 (n, height, width, channel)` to the same shape, from 8×8 pixels on, in grayscale or RGB. It treats every
+image independently: an image gives the same result alone and in a batch. Borders are mirrored. Strengths in gray values are
+fractions of the full range of 255, so the sigma of a denoiser and the sigma of the noise have the same unit.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ noises: Registry[Step] = Registry("noise")
 
 def _require_odd(size: int) -> int:
     if size % 2 == 0:
-        raise ValueError("an odd number is needed, so that the window has a middle")
+        raise ValueError("an odd number is required, so that the window has a center")
     return size
 
 
@@ -37,10 +37,10 @@ Sigma = Annotated[float, Field(ge=0, le=1)]
 
 
 def apply(images: Images, chosen: tuple[Choice, ...], *, where: str = "") -> Images:
-    """Put the images through the chosen steps, in that order.
+    """Apply the chosen steps to the images, in the given order.
 
     Raises:
-        InputError: a step is not registered or an option is not allowed; `where` says in which place it was given.
+        InputError: if a step is not registered or an option is not allowed. The message names the place of the choice, `where`.
     """
     checked = [(steps.entry(step.name, where=where).function, steps.options(step, where=where)) for step in chosen]
     for function, options in checked:
@@ -49,17 +49,17 @@ def apply(images: Images, chosen: tuple[Choice, ...], *, where: str = "") -> Ima
 
 
 def add_noise(images: Images, noise: Choice, rng: np.random.Generator, *, where: str = "") -> Images:
-    """Add the chosen noise, drawn from `rng` image after image.
+    """Add the chosen noise to the images. It is drawn from `rng` image by image.
 
     Raises:
-        InputError: the noise is not registered or an option is not allowed.
+        InputError: if the noise is not registered or an option is not allowed.
     """
     return noises.entry(noise.name, where=where).function(images, rng, **noises.options(noise, where=where))
 
 
 @steps.register("gaussian", kind="filter", title="Gaussian filter")
 def filter_gaussian(images: Images, *, sigma: Annotated[float, Field(ge=0, le=10)] = 0.6) -> Images:
-    """Weighted mean of the neighbourhood, weights exp(−r² / 2σ²); σ in pixels, 0 is the identity."""
+    """Replace each pixel by the weighted mean of its neighborhood, with weights exp(−r² / 2σ²); σ in pixels, 0 is the identity."""
     if sigma == 0:
         return images.copy()
     return _each(images, lambda image: cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101))
@@ -67,7 +67,10 @@ def filter_gaussian(images: Images, *, sigma: Annotated[float, Field(ge=0, le=10
 
 @steps.register("median", kind="filter", title="median filter")
 def filter_median(images: Images, *, size: OddSize = 3) -> Images:
-    """Median of a size × size window, channel by channel (Tukey 1977); 1 is the identity. Removes single wrong pixels."""
+    """Replace each value by the median of a size × size window in its channel (Tukey 1977); 1 is the identity.
+
+    This removes isolated wrong pixels.
+    """
     return _each(images, lambda image: cv2.medianBlur(image, size))
 
 
@@ -79,13 +82,14 @@ def filter_bilateral(
     sigma_color: Sigma = 0.2,
     sigma_space: Annotated[float, Field(gt=0, le=10)] = 1.0,
 ) -> Images:
-    """Gaussian filter that spares edges: weights also fall with the difference in grey value (Tomasi & Manduchi 1998).
+    """Apply a Gaussian filter that preserves edges: weights also decrease with the gray-value difference (Tomasi & Manduchi 1998).
 
     Args:
-        images: to be filtered.
-        diameter: of the neighbourhood, in pixels, odd.
-        sigma_color: difference in grey value, share of the range, at which a neighbour counts exp(−1/2); 0 is the identity.
-        sigma_space: distance in pixels at which it does.
+        images: the images to filter.
+        diameter: the diameter of the neighborhood in pixels, odd.
+        sigma_color: the difference in gray value, as a fraction of the range, at which a neighbor has the weight exp(−1/2); 0 is
+            the identity.
+        sigma_space: the distance in pixels at which a neighbor has the weight exp(−1/2).
     """
     if sigma_color == 0:
         return images.copy()
@@ -100,13 +104,14 @@ def denoise_non_local_means(
     patch: Annotated[OddSize, Field(ge=3, le=7)] = 3,
     search: Annotated[int, Field(ge=1, le=15)] = 3,
 ) -> Images:
-    """Mean of the pixels whose surroundings look alike, wherever they stand in the search window (Buades et al. 2005).
+    """Replace each pixel by the mean of the pixels in the search window with similar surroundings (Buades et al. 2005).
 
     Args:
-        images: to be denoised.
-        sigma: of the noise, share of the range; weights fall over 0.8 σ. 0 is the identity.
-        patch: side of the surroundings compared, in pixels, odd.
-        search: largest shift of the window, in pixels.
+        images: the images to denoise.
+        sigma: the standard deviation of the noise, as a fraction of the range; weights decay on a scale of 0.8 σ. 0 is the
+            identity.
+        patch: the side of the compared patches in pixels, odd.
+        search: the largest offset in the search window, in pixels.
     """
     if sigma == 0:
         return images.copy()
@@ -120,9 +125,10 @@ def denoise_non_local_means(
 
 @steps.register("total_variation", kind="denoise", title="total variation")
 def denoise_total_variation(images: Images, *, weight: Annotated[float, Field(ge=0, le=2)] = 0.1) -> Images:
-    """The u that minimises |u − image|² / (2 · weight) + total variation of u (Rudin et al. 1992; Chambolle 2004).
+    """Return the u that minimizes |u − image|² / (2 · weight) + total variation of u (Rudin et al. 1992; Chambolle 2004).
 
-    Large even areas stay, small wiggles go. Weight 0 is the identity. Channel by channel.
+    Large uniform areas are kept, and small fluctuations are removed. Each channel is treated separately. A weight of 0 is the
+    identity.
     """
     if weight == 0:
         return images.copy()
@@ -131,9 +137,9 @@ def denoise_total_variation(images: Images, *, weight: Annotated[float, Field(ge
 
 @steps.register("wavelet", kind="denoise", title="wavelet shrinkage")
 def denoise_wavelets(images: Images, *, sigma: Sigma = 0.1) -> Images:
-    """Haar wavelet coefficients, shrunk softly towards 0 by BayesShrink's threshold σ² / σ_signal (Chang et al. 2000).
+    """Shrink Haar wavelet coefficients by soft thresholding with the BayesShrink threshold σ² / σ_signal (Chang et al. 2000).
 
-    σ of the noise as a share of the range, 0 is the identity. Channel by channel.
+    σ is the standard deviation of the noise as a fraction of the range; 0 is the identity. Each channel is treated separately.
     """
     if sigma == 0:
         return images.copy()
@@ -144,14 +150,15 @@ def denoise_wavelets(images: Images, *, sigma: Sigma = 0.1) -> Images:
 def equalize_adaptively(
     images: Images, *, clip: Annotated[float, Field(gt=0, le=100)] = 2.0, tiles: Annotated[int, Field(ge=1, le=16)] = 2
 ) -> Images:
-    """Contrast-limited adaptive histogram equalisation: each tile's grey values spread over the range (Zuiderveld 1994).
+    """Spread the gray values of each tile over the range: contrast-limited adaptive histogram equalization (Zuiderveld 1994).
 
-    Of RGB images only the lightness (L of CIE Lab) is spread.
+    In RGB images, only the lightness (L of CIE Lab) is spread.
 
     Args:
-        images: to be equalised.
-        clip: largest share of one grey value in a tile's histogram, in multiples of an even one; small is gentle.
-        tiles: a side.
+        images: the images to equalize.
+        clip: the largest share of one gray value in a tile's histogram, as a multiple of its share in a uniform histogram. Small
+            values change the image little.
+        tiles: the number of tiles per side.
     """
     equalizer = cv2.createCLAHE(clip, (tiles, tiles))
     if images.shape[-1] == 1:
@@ -167,33 +174,33 @@ def equalize_adaptively(
 
 @steps.register("gamma", kind="contrast", title="gamma correction")
 def correct_gamma(images: Images, *, gamma: Annotated[float, Field(ge=0.1, le=10)] = 0.7) -> Images:
-    """Grey value v in [0, 1] becomes v^gamma: below 1 is lighter, above 1 darker, 1 is the identity."""
+    """Map each gray value v in [0, 1] to v^gamma: a gamma below 1 brightens, above 1 darkens, and 1 is the identity."""
     table = np.rint(GREY_VALUES * (np.arange(GREY_VALUES + 1) / GREY_VALUES) ** gamma).astype(np.uint8)
     return table[images]
 
 
 @noises.register("gaussian", title="Gaussian noise")
 def add_gaussian(images: Images, rng: np.random.Generator, *, sigma: Sigma = 0.1) -> Images:
-    """Independent normal deviates on every value; σ as a share of the range, 0 is the identity."""
+    """Add independent normal noise to every value; σ as a fraction of the range, 0 is the identity."""
     return _from_unit(images / GREY_VALUES + sigma * rng.standard_normal(images.shape))
 
 
 @noises.register("shot", title="shot noise")
 def add_shot(images: Images, rng: np.random.Generator, *, photons: Annotated[float, Field(gt=0, le=1e6)] = 50.0) -> Images:
-    """Poisson counts of a sensor that catches `photons` at full brightness: variance v / photons at grey value v in [0, 1]."""
+    """Add Poisson noise of a sensor that counts `photons` at full brightness: variance v / photons at gray value v in [0, 1]."""
     return _from_unit(rng.poisson(images / GREY_VALUES * photons) / photons)
 
 
 @noises.register("impulse", title="impulse noise")
 def add_impulse(images: Images, rng: np.random.Generator, *, amount: Sigma = 0.05) -> Images:
-    """Salt and pepper: a share `amount` of all values is replaced, half by black and half by white; 0 is the identity."""
-    fate = rng.random(images.shape)
-    pepper = np.where(fate < amount / 2, np.uint8(0), images)
-    return np.where(fate >= 1 - amount / 2, np.uint8(GREY_VALUES), pepper)
+    """Add salt-and-pepper noise: replace a fraction `amount` of all values, half by black and half by white; 0 is the identity."""
+    uniform = rng.random(images.shape)
+    pepper = np.where(uniform < amount / 2, np.uint8(0), images)
+    return np.where(uniform >= 1 - amount / 2, np.uint8(GREY_VALUES), pepper)
 
 
 def _each(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Images:
-    """One image after the other through a function of `uint8 (height, width, channel)`."""
+    """Apply a function of `uint8 (height, width, channel)` to the images one by one."""
     results = np.empty_like(images)
     for image, result in zip(images, results, strict=True):
         result[...] = function(np.ascontiguousarray(image)).reshape(result.shape)
@@ -201,12 +208,12 @@ def _each(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Image
 
 
 def _each_unit(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Images:
-    """One image after the other through a function of `float64 (height, width, channel)` in [0, 1]."""
+    """Apply a function of `float64 (height, width, channel)` in [0, 1] to the images one by one."""
     return _each(images, lambda image: _from_unit(function(image / GREY_VALUES)))
 
 
 def _planes(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Images:
-    """All channels of all images at once through a function of `float64 (height, width, plane)` that treats planes apart."""
+    """Apply a function of `float64 (height, width, plane)` to all channels of all images at once; it treats planes separately."""
     number, height, width, channels = images.shape
     planes = images.transpose(1, 2, 0, 3).reshape(height, width, number * channels) / GREY_VALUES
     return _from_unit(function(planes).reshape(height, width, number, channels).transpose(2, 0, 1, 3))

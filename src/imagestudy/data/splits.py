@@ -1,6 +1,6 @@
-"""Which images are trained on, selected with and tested on, and how the training set is made imbalanced.
+"""Split a dataset into images for training, validation and testing, and make the training set imbalanced.
 
-The split of a dataset belongs to the dataset and never moves with a run; a run's own seeds only draw from the training pool.
+The split belongs to the dataset and does not depend on the seeds of a run; these seeds only draw from the training pool.
 Notation: n_c images of class c, K classes, n_max the largest count, IR = n_max / min n_c.
 """
 
@@ -20,15 +20,15 @@ from imagestudy.data.datasets import TEST, TRAIN, VALIDATION, Dataset
 SPLIT_SEED = 0
 TEST_SHARE, VALIDATION_SHARE = 0.25, 0.15
 TEST_FOLDS, VALIDATION_FOLDS = 4, 5
-"""Where groups stay together: one of four folds is a quarter of all images, one of five of the rest is 15 % of them."""
+"""The numbers of folds for grouped images: 1 of 4 folds is 25 % of all images, 1 of 5 folds of the rest is 15 % of all images."""
 GROUP_DRAWS = 20
-"""Draws of folds until every class is in every part."""
+"""The largest number of attempts to draw folds in which every part contains every class."""
 ROUNDING_GUARD = 1e-9
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of a dataset's images, ascending; no image is in two parts. `train` is the pool that profiles draw from."""
+    """The row numbers of a dataset's images in each part, ascending, without overlap. Profiles draw from the pool `train`."""
 
     train: Int64[np.ndarray, " train"]
     validation: Int64[np.ndarray, " validation"]
@@ -37,13 +37,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Imbalance:
-    """How uneven a set of labels is.
+    """Measures of the class imbalance of a set of labels.
 
     Args:
         counts: n_c in label order.
         ratio: max n_c / min n_c; infinite if a class is empty.
-        gini: 0 for equal counts, near 1 if one class has nearly everything.
-        smallest: name of the class with the fewest images, the first of them on a tie.
+        gini: the Gini coefficient, 0 for equal counts and near 1 if one class has almost all images.
+        smallest: the name of the class with the fewest images, the first one in case of a tie.
     """
 
     counts: Int64[np.ndarray, " class"]
@@ -53,18 +53,19 @@ class Imbalance:
 
 
 def split(dataset: Dataset, *, number: int | None = None) -> Split:
-    """Cut a dataset into training pool, validation and test set.
+    """Split a dataset into training pool, validation set and test set.
 
-    The dataset's own parts are kept. What it lacks is drawn class by class: as many test and validation images as
-    `dataset.held_out` says, balanced to within one image a class; or, without that, a quarter and 15 % of every class, at least
-    one image, which keeps the natural shares. Where images stand in groups, whole groups are drawn, near the same shares.
+    The official parts of the dataset are kept. Missing parts are drawn class by class. If `dataset.held_out` is given, it states
+    the numbers of test and validation images, and class counts differ by at most one image. Otherwise, 25 % and 15 % of every class
+    are drawn, at least one image each, which keeps the natural class shares. If images are grouped, whole groups are drawn, with
+    approximately the same shares.
 
     Args:
-        dataset: images with their labels, parts and groups.
-        number: of a redrawn split; None for the one split that all runs share.
+        dataset: the images with their labels, parts and groups.
+        number: the number of a redrawn split. None is the one split that all runs share.
 
     Raises:
-        InputError: a class has fewer than three images, or too few groups to be in every part.
+        InputError: if a class has fewer than three images, or too few groups to be in every part.
     """
     rng = generator(SPLIT_SEED, "split") if number is None else generator(number, "redrawn split")
     part = np.full(len(dataset.labels), TRAIN, dtype=np.int8) if dataset.part is None else dataset.part.copy()
@@ -77,7 +78,7 @@ def split(dataset: Dataset, *, number: int | None = None) -> Split:
 
 
 def is_redrawn(dataset: Dataset) -> bool:
-    """Whether every run is given a split of its own: the dataset has no test set, and none is fixed for it."""
+    """Return whether every run gets its own split: the dataset has no test set, and none is fixed for it."""
     return dataset.part is None and dataset.held_out is None
 
 
@@ -85,12 +86,13 @@ def _require_images(dataset: Dataset, part: Int8[np.ndarray, " n"]) -> None:
     needed, purpose = (2, "to train and validate") if TEST in part else (3, "to train, validate and test")
     counts = count(dataset.labels[part == TRAIN], len(dataset.classes))
     if counts.min() < needed:
-        poorest = int(np.argmin(counts))
-        raise InputError(f"class {dataset.classes[poorest]!r} has {counts[poorest]} images; needed: {needed} or more, {purpose}")
+        smallest = int(np.argmin(counts))
+        name, number = dataset.classes[smallest], counts[smallest]
+        raise InputError(f"class {name!r} has too few images ({number}); needed: {needed} or more, {purpose}")
 
 
 def _hold_out(dataset: Dataset, part: Int8[np.ndarray, " n"], *, rng: np.random.Generator) -> None:
-    """Mark in `part` the validation images that are drawn, and the test images if there are none yet."""
+    """Draw validation images, and test images if there are none yet, and mark them in `part`."""
     pool = np.flatnonzero(part == TRAIN)
     tests, validations = _held_out_counts(dataset, count(dataset.labels[pool], len(dataset.classes)), tests=TEST not in part)
     for label in range(len(dataset.classes)):
@@ -108,7 +110,7 @@ def _held_out_counts(dataset: Dataset, counts: Int64[np.ndarray, " class"], *, t
 
 
 def _hold_out_groups(dataset: Dataset, part: Int8[np.ndarray, " n"], *, rng: np.random.Generator) -> None:
-    """The same by whole groups (scikit-learn's StratifiedGroupKFold), drawn again until every class is in every part."""
+    """Draw whole groups instead (scikit-learn's StratifiedGroupKFold), repeatedly until every part contains every class."""
     given, classes = part.copy(), len(dataset.classes)
     for _ in range(GROUP_DRAWS):
         part[:] = given
@@ -118,11 +120,11 @@ def _hold_out_groups(dataset: Dataset, part: Int8[np.ndarray, " n"], *, rng: np.
         counts = np.stack([count(dataset.labels[part == number], classes) for number in (TRAIN, VALIDATION, TEST)])
         if counts.min() > 0:
             return
-    poorest = int(np.argmin(counts.min(axis=0)))
-    groups = len(np.unique(cast(np.ndarray, dataset.groups)[dataset.labels == poorest]))
+    smallest = int(np.argmin(counts.min(axis=0)))
+    groups = len(np.unique(cast(np.ndarray, dataset.groups)[dataset.labels == smallest]))
     raise InputError(
-        f"the images of class {dataset.classes[poorest]!r} stand in {groups} groups; since no group may be on two sides, "
-        "it would be left out of training, validation or test; needed: more groups of it"
+        f"class {dataset.classes[smallest]!r} has too few groups of images ({groups}); a group cannot be divided between parts, so "
+        "the class would be missing from training, validation or test; needed: more groups of this class"
     )
 
 
@@ -140,12 +142,12 @@ def _draw_fold(
 
 
 def count(labels: Int64[np.ndarray, " n"], classes: int) -> Int64[np.ndarray, " class"]:
-    """n_c in label order."""
+    """Return n_c, the number of images of each class, in label order."""
     return np.bincount(labels, minlength=classes).astype(np.int64)
 
 
 def spread(total: int, room: Int64[np.ndarray, " class"]) -> Int64[np.ndarray, " class"]:
-    """`total` images over the classes, equal to within one; the one less falls to the classes with the least room."""
+    """Distribute `total` images over the classes, equal to within one; the classes with the least room get one image less."""
     share, extra = divmod(total, len(room))
     counts = np.full(len(room), share, dtype=np.int64)
     counts[np.argsort(-room, kind="stable")[:extra]] += 1
@@ -153,22 +155,23 @@ def spread(total: int, room: Int64[np.ndarray, " class"]) -> Int64[np.ndarray, "
 
 
 def profile_counts(profile: ProfileSpec, available: Int64[np.ndarray, " class"]) -> Int64[np.ndarray, " rank"]:
-    """Training images by rank, the largest class first.
+    """Return the number of training images per rank, the largest class first.
 
-    With n_max = `profile.largest`, or min over classes of the available images, so that any class can take any rank:
+    n_max is `profile.largest`. By default, it is the smallest number of available images of any class, so that every class can take
+    every rank. The counts are:
 
-    * balanced: n_max everywhere, or `profile.size` images in all, equal to within one.
+    * balanced: n_max for every class, or `profile.size` images in total, equal to within one.
     * exponential (Cui et al. 2019): floor(n_max · IR^(−rank/(K−1))).
     * step (Buda et al. 2018): n_max for the first K/2 ranks (rounded down), floor(n_max / IR) for the rest.
-    * natural: all that is available, in descending order.
+    * natural: all available images, in descending order.
 
-    A tiny guard keeps a whole number that floating point puts just below itself from being rounded down.
+    A small tolerance prevents floating-point error from rounding a whole number down to the next smaller one.
 
     Raises:
-        InputError: a class is left without an image, there are fewer than two classes, or `size` does not fit.
+        InputError: if a class is left without an image, there are fewer than two classes, or `size` is out of range.
     """
     if len(available) < 2 or available.min() < 1:
-        raise InputError(f"a profile needs two classes or more, each with a training image; these have {available.tolist()}")
+        raise InputError(f"training images per class: {available.tolist()}; needed: two classes or more, each with an image")
     if profile.name == "natural":
         return np.sort(available)[::-1].copy()
     classes, largest = len(available), _largest(profile, int(available.min()))
@@ -177,7 +180,7 @@ def profile_counts(profile: ProfileSpec, available: Int64[np.ndarray, " class"])
     if profile.ratio > largest:
         raise InputError(
             f"ratio {profile.ratio:g} of profile {profile.name!r} leaves a class without an image; "
-            f"allowed: 1 to {largest}, since the largest class has {largest} images"
+            f"allowed: 1 to {largest}, the number of images of the largest class"
         )
     exponent = np.arange(classes) / (classes - 1) if profile.name == "exponential" else np.arange(classes) >= classes // 2
     return np.floor(largest * profile.ratio ** -exponent.astype(np.float64) + ROUNDING_GUARD).astype(np.int64)
@@ -187,7 +190,7 @@ def _largest(profile: ProfileSpec, room: int) -> int:
     if profile.largest is not None and profile.largest > room:
         raise InputError(
             f"a largest class of {profile.largest} was given to profile {profile.name!r}; "
-            f"allowed: 1 to {room}, since {room} images is what every class has for training"
+            f"allowed: 1 to {room}, the number of training images that every class can provide"
         )
     return room if profile.largest is None else profile.largest
 
@@ -196,8 +199,8 @@ def _balanced_counts(profile: ProfileSpec, classes: int, largest: int) -> Int64[
     size = classes * largest if profile.size is None else profile.size
     if not classes <= size <= classes * largest:
         raise InputError(
-            f"size {size} of a balanced profile does not fit; allowed: {classes} to {classes * largest}, "
-            f"{classes} classes of 1 to {largest} images"
+            f"size {size} was given to a balanced profile; allowed: {classes} to {classes * largest}, since each of the {classes} "
+            f"classes can provide 1 to {largest} images"
         )
     return spread(size, np.full(classes, largest))
 
@@ -205,14 +208,14 @@ def _balanced_counts(profile: ProfileSpec, classes: int, largest: int) -> Int64[
 def draw(
     dataset: Dataset, pool: Int64[np.ndarray, " pool"], profile: ProfileSpec, *, draw: int, order: int
 ) -> Int64[np.ndarray, " chosen"]:
-    """The training set that a run's seeds draw from the pool under a profile, as row numbers, ascending.
+    """Draw the training set of a run from the pool under a profile; return its row numbers, ascending.
 
     Args:
-        dataset: the images' labels and classes.
-        pool: row numbers that may be drawn, usually `Split.train`.
+        dataset: the labels and classes of the images.
+        pool: the row numbers to draw from, usually `Split.train`.
         profile: see `profile_counts`.
-        draw: seed of which images are drawn.
-        order: seed of which classes are rare.
+        draw: the seed that selects the images.
+        order: the seed that selects the rare classes.
     """
     available = count(dataset.labels[pool], len(dataset.classes))
     class_order = draw_class_order(profile, available, rng=generator(order, "order"))
@@ -223,9 +226,9 @@ def draw(
 def draw_class_order(
     profile: ProfileSpec, available: Int64[np.ndarray, " class"], *, rng: np.random.Generator
 ) -> Int64[np.ndarray, " rank"]:
-    """The class at every rank: a random permutation, so that it is not always the same classes that are rare.
+    """Draw the class of each rank: a random permutation, so that the rare classes differ between seeds.
 
-    Under the natural profile the counts decide and `rng` is left alone; ties keep the order of the labels.
+    Under the natural profile, the counts determine the order and `rng` is not used; ties keep the label order.
     """
     if profile.name == "natural":
         return np.argsort(-available, kind="stable")
@@ -242,18 +245,18 @@ def choose(
 ) -> Int64[np.ndarray, " chosen"]:
     """Draw a training set from the pool without replacement: `counts_by_rank[r]` images of class `class_order[r]`.
 
-    Every class takes the first images of one permutation of its pool, whatever its count; so with the same state of `rng` a
-    smaller set of a class is part of a larger one, and sets of different ratios are nested.
+    Each class takes the first images of one permutation of its pool, whatever its count. So with the same state of `rng`, a smaller
+    set of a class is contained in a larger one, and sets with different ratios are nested.
 
     Args:
-        labels: of the whole dataset.
-        pool: row numbers that may be drawn.
-        counts_by_rank: images for each rank.
-        class_order: class at each rank, a permutation of the labels.
-        rng: moves on by one permutation a class, independent of the counts.
+        labels: the labels of the whole dataset.
+        pool: the row numbers to draw from.
+        counts_by_rank: the number of images per rank.
+        class_order: the class of each rank, a permutation of the labels.
+        rng: the random generator; it advances by one permutation per class, whatever the counts.
 
     Returns:
-        Row numbers of the dataset, ascending.
+        The drawn row numbers of the dataset, ascending.
     """
     wanted = np.empty(len(class_order), dtype=np.int64)
     wanted[class_order] = counts_by_rank
@@ -261,13 +264,13 @@ def choose(
     for label, number in enumerate(wanted):
         members = rng.permutation(pool[labels[pool] == label])
         if number > len(members):
-            raise InputError(f"{number} training images of class number {label} are wanted; the pool has {len(members)}")
+            raise InputError(f"training images of class number {label}: {number} were requested; the pool contains {len(members)}")
         chosen.append(members[:number])
     return np.sort(np.concatenate(chosen))
 
 
 def describe(labels: Int64[np.ndarray, " n"], classes: tuple[str, ...]) -> Imbalance:
-    """How uneven the classes are: counts, largest over smallest, Gini coefficient, name of the smallest class.
+    """Measure the class imbalance: counts, ratio of largest to smallest, Gini coefficient, name of the smallest class.
 
     The Gini coefficient is Σ_i (2i − K − 1) n_(i) / (K · N) with n_(1) ≤ … ≤ n_(K) and N = Σ n_c (Gini 1912).
     """

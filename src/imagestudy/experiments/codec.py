@@ -7,16 +7,6 @@ import zlib
 import numpy as np
 from jaxtyping import Float, Float16
 
-_PHRASES = (
-    b'{"dataset":{"name":"digits"},"draw":10,"init":10,"kind":"trial","model":{"name":"resnet","params":40000},"order":10,"profile":'
-    b'{"name":"exponential","ratio":50.0},"remedy":{"name":"balanced_sampler","version":2},"seed":1,"training":{"version":2}}'
-    b'{"scores":{"balanced_accuracy":0.9,"accuracy":0.9,"macro_f1":0.9,"g_mean":0.9,"worst_class":0.8,"head":0.99,"middle":0.9,'
-    b'"tail":0.8,"average_precision_rare":0.9,"ece":0.0,"brier":0.1,"nll":0.2},"validation":{"balanced_accuracy":0.9,"accuracy":0.9,'
-    b'"macro_f1":0.9,"nll":0.3},"cost":{"seconds":1.0,"images_seen":40000},"facts":{"counts":[95,61,39,25,16,10,6,4,2,1],'
-    b'"train_accuracy":1.0,"temperature":1.0}}'
-)
-"""What specs and records mostly consist of: with it as the preset dictionary of zlib a record takes a fifth of its length."""
-
 ROOT_STEPS = 128
 
 FLOOR = 0.25
@@ -43,7 +33,7 @@ def round_log_probabilities(log_probabilities: Float[np.ndarray, "n class"]) -> 
     return LEVELS[level]
 
 
-def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
+def pack(array: np.ndarray) -> tuple[str, str, bytes]:
     """Type, shape and compressed bytes. Rounded log-probabilities take one byte each, the number of their level."""
     if array.dtype.hasobject:
         raise TypeError("an array of Python objects cannot be stored")
@@ -51,37 +41,54 @@ def _pack(array: np.ndarray) -> tuple[str, str, bytes]:
     if array.dtype == np.float16:
         level = np.minimum(np.searchsorted(LEVELS, array), ROOT_STEPS)
         if np.array_equal(LEVELS[level], array):
-            return CODE, shape, _squeeze(level.astype(np.uint8))
-    return array.dtype.str, shape, _squeeze(array)
+            return CODE, shape, squeeze(level.astype(np.uint8))
+    return array.dtype.str, shape, squeeze(array)
 
 
-def _unpack(dtype: str, shape: str, packed: bytes) -> np.ndarray:
+def unpack(dtype: str, shape: str, packed: bytes) -> np.ndarray:
+    """The array that was packed."""
     if dtype == CODE:
-        return LEVELS[_expand(packed, np.dtype(np.uint8)).reshape(json.loads(shape))]
-    return _expand(packed, np.dtype(dtype)).reshape(json.loads(shape))
+        return LEVELS[expand(packed, np.dtype(np.uint8)).reshape(json.loads(shape))]
+    return expand(packed, np.dtype(dtype)).reshape(json.loads(shape))
 
 
-def _squeeze_text(text: str) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=_PHRASES)
-    return packer.compress(text.encode()) + packer.flush()
+def squeeze_text(text: str) -> bytes:
+    """Compress text with zlib."""
+    return zlib.compress(text.encode(), 9)
 
 
-def _expand_text(packed: bytes | str) -> str:
-    """What was packed; stores of earlier versions hold plain text."""
+def expand_text(packed: bytes | str) -> str:
+    """Return the text that was compressed. Older stores hold plain text, or zlib with a dictionary of their own."""
     if isinstance(packed, str):
         return packed
-    return zlib.decompressobj(-zlib.MAX_WBITS, zdict=_PHRASES).decompress(packed).decode()
+    try:
+        return zlib.decompress(packed).decode()
+    except zlib.error:
+        return zlib.decompressobj(-zlib.MAX_WBITS, zdict=_OLD_PHRASES).decompress(packed).decode()
 
 
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 2**20, "lc": 0, "lp": 0, "pb": 0}]
 """Raw LZMA that looks for no context: the bytes are independent samples of a few levels."""
 
 
-def _squeeze(array: np.ndarray) -> bytes:
+def squeeze(array: np.ndarray) -> bytes:
+    """The bytes of an array, byte planes apart, compressed with LZMA."""
     planes = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8).reshape(-1, array.dtype.itemsize).T
     return lzma.compress(planes.tobytes(), format=lzma.FORMAT_RAW, filters=_FILTERS)
 
 
-def _expand(packed: bytes, dtype: np.dtype) -> np.ndarray:
+def expand(packed: bytes, dtype: np.dtype) -> np.ndarray:
+    """The flat array of a type that was compressed by `squeeze`."""
     planes = np.frombuffer(lzma.decompress(packed, format=lzma.FORMAT_RAW, filters=_FILTERS), np.uint8)
     return np.frombuffer(planes.reshape(dtype.itemsize, -1).T.tobytes(), dtype)
+
+
+_OLD_PHRASES = (
+    b'{"dataset":{"name":"digits"},"draw":10,"init":10,"kind":"trial","model":{"name":"resnet","params":40000},"order":10,"profile":'
+    b'{"name":"exponential","ratio":50.0},"remedy":{"name":"balanced_sampler","version":2},"seed":1,"training":{"version":2}}'
+    b'{"scores":{"balanced_accuracy":0.9,"accuracy":0.9,"macro_f1":0.9,"g_mean":0.9,"worst_class":0.8,"head":0.99,"middle":0.9,'
+    b'"tail":0.8,"average_precision_rare":0.9,"ece":0.0,"brier":0.1,"nll":0.2},"validation":{"balanced_accuracy":0.9,"accuracy":0.9,'
+    b'"macro_f1":0.9,"nll":0.3},"cost":{"seconds":1.0,"images_seen":40000},"facts":{"counts":[95,61,39,25,16,10,6,4,2,1],'
+    b'"train_accuracy":1.0,"temperature":1.0}}'
+)
+"""The preset dictionary of older stores; needed to read them."""

@@ -8,11 +8,12 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from tqdm import tqdm
 
 from imagestudy import data
-from imagestudy.core import paths
+from imagestudy.core import paths, plugins
 from imagestudy.core.errors import InputError, require_known
 from imagestudy.core.specs import RunSpec
 from imagestudy.experiments.dependencies import is_derived, parents, task
@@ -67,6 +68,11 @@ def _complete(records: Records, store: RunStore) -> Records:
         if (run_id := record.spec.run_id) in behind
     }
     return Records(tuple(whole.get(record.spec.run_id, record) for record in records), records.labels)
+
+
+def failures(study: str) -> dict[str, Failure]:
+    """Run id → failure, of the failed runs in the study's store."""
+    return RunStore(paths.store_file(study)).failures()
 
 
 def missing(specs: Iterable[RunSpec], *, study: str) -> list[RunSpec]:
@@ -141,7 +147,8 @@ def _outcomes(mine: Sequence[RunSpec], store: RunStore, executor: Executor) -> I
             yield derive(spec, [records[p.run_id] for p in parents(spec)], store.load_arrays(labels_key(spec.dataset, spec.split)))
         else:
             tasks.append(task(spec, records))
-    yield from executor.map(record, tasks)
+    function = partial(plugins.call, record, files) if (files := plugins.loaded()) else record
+    yield from executor.map(function, tasks)
 
 
 def _keep_labels(specs: Sequence[RunSpec], store: RunStore) -> None:

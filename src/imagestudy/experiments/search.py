@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from imagestudy.core import paths
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import Choice, RunSpec
 from imagestudy.experiments import grids, runner
 from imagestudy.experiments.grids import Plan
 from imagestudy.experiments.records import Record, Records
+from imagestudy.experiments.stages import Bound, Stages, meet
+from imagestudy.experiments.store import RunStore
 from imagestudy.remedies import remedy
 
 ETA = 3
@@ -76,7 +79,7 @@ def runs_of(plan: Plan, candidate: Candidate) -> list[RunSpec]:
 
 def budgets(plan: Plan) -> list[int]:
     """Images seen in each rung before the whole budget, the smallest first."""
-    return [plan.training.images_seen // ETA**left for left in range(plan.effort.rungs, 0, -1)]
+    return [plan.training.images_seen // ETA**left for left in range(plan.effort.recommendation.rungs, 0, -1)]
 
 
 def kept_after(rung: int, *, rungs: int, candidates: int, finalists: int) -> int:
@@ -97,88 +100,114 @@ def possible(plan: Plan) -> list[RunSpec]:
 
 
 @dataclass(frozen=True)
-class Unsettled:
-    """Runs of which `select` will ask for so many at most; scores that are not there yet decide for which."""
+class Climb:
+    """How far the trials of one run are recorded.
 
-    among: tuple[RunSpec, ...]
-    most: int
+    Args:
+        specs: rung → candidate → trial, the last rung perhaps not recorded yet.
+        scores: rung → candidate → score on validation, of the rungs that are recorded.
+        left: who goes on from the last recorded rung, the best first.
+    """
+
+    specs: tuple[dict[Candidate, RunSpec], ...]
+    scores: tuple[dict[Candidate, float], ...]
+    left: tuple[Candidate, ...]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every rung is recorded."""
+        return len(self.specs) == len(self.scores)
 
 
-def ahead(plan: Plan) -> tuple[list[RunSpec], list[Unsettled]]:
-    """What `select` asks for: the runs that are certain by what the store holds, and those that scores still to come decide.
+def climb(plan: Plan, store: RunStore, number: int) -> Climb:
+    """The trials of one run, rung by rung, as far as the store tells who goes on.
 
     Raises:
-        InputError: as `select`.
+        InputError: no candidate is left, since all of its trainings failed.
     """
-    asked: list[RunSpec] = []
-    unsettled: list[Unsettled] = []
-    finalists: dict[int, tuple[Candidate, ...]] = {}
-    for number in range(plan.effort.runs):
-        trials, ranked = _climb(plan, number)
-        asked += [spec for rung in trials for spec in rung]
-        if ranked is None:
-            unsettled += _beyond(plan, number, len(trials))
-        else:
-            finalists[number] = ranked
-    if len(finalists) == plan.effort.runs:
-        return [*asked, *_finals(plan, finalists, _panel(finalists, number=plan.effort.finalists))], []
-    return asked, unsettled + [one for number in range(plan.effort.runs) for one in _unsettled_finals(plan, number)]
-
-
-def _climb(plan: Plan, number: int) -> tuple[list[list[RunSpec]], tuple[Candidate, ...] | None]:
-    """The trials of one run, rung by rung, as far as the store tells who goes on, and its finalists if it tells that."""
-    left, climbed = candidates(plan), []
+    left, specs, scores = tuple(candidates(plan)), [], []
     for rung, images_seen in enumerate(budgets(plan)):
-        specs = {(number, one): trial(runs_of(plan, one)[number], images_seen) for one in left}
-        climbed.append(list(specs.values()))
-        if runner.missing(specs.values(), study=plan.name):
-            return climbed, None
-        left = _go_on(plan, _score(plan, specs, workers=1)[number], rung)
-    return climbed, tuple(left[: plan.effort.finalists])
+        specs.append({one: trial(runs_of(plan, one)[number], images_seen) for one in left})
+        found = _scores(plan, specs[-1], store)
+        if found is None:
+            break
+        scores.append(found)
+        left = tuple(_go_on(plan, found, rung))
+    return Climb(tuple(specs), tuple(scores), left)
 
 
-def _beyond(plan: Plan, number: int, first: int) -> list[Unsettled]:
-    """The trials of one run from a rung on."""
-    every = [runs_of(plan, one)[number] for one in candidates(plan)]
-    later = [(rung, seen) for rung, seen in enumerate(budgets(plan)) if rung >= first]
-    return [Unsettled(tuple(trial(spec, seen) for spec in every), _most_after(plan, rung - 1)) for rung, seen in later]
+def _scores(plan: Plan, specs: dict[Candidate, RunSpec], store: RunStore) -> dict[Candidate, float] | None:
+    """Candidate → balanced accuracy on validation, without those whose training failed; None if one is not recorded yet."""
+    if runner.missing(specs.values(), study=plan.name):
+        return None
+    stamped = {one: runner.stamp(spec).run_id for one, spec in specs.items()}
+    found = store.load(stamped.values())
+    scores = {one: found[run_id].validation[SCORE] for one, run_id in stamped.items() if run_id in found}
+    if not scores:
+        number = next(iter(specs.values())).seed
+        raise InputError(f"every training of run {number} of study {plan.name!r} failed; `imagestudy runs failed` says why")
+    return scores
 
 
-def _unsettled_finals(plan: Plan, number: int) -> list[Unsettled]:
-    """One run's own finalists and the panel, which may be others, and plain training of their models."""
-    everyone, most = candidates(plan), 2 * plan.effort.finalists
-    beside = dict.fromkeys(Candidate(one.model, PLAIN) for one in everyone)
-    apart = [one for one in everyone if one not in beside]
-    return [Unsettled(tuple(runs_of(plan, one)[number] for one in group), most) for group in (apart, beside)]
+def ask(plan: Plan, store: RunStore) -> list[RunSpec]:
+    """The trials, and once all rungs are recorded the finals, that are needed by what the store holds."""
+    climbs = [climb(plan, store, number) for number in range(plan.effort.runs)]
+    asked = [spec for one in climbs for rung in one.specs for spec in rung.values()]
+    return [*asked, *_finals(plan, _finalists(plan, climbs))] if all(one.is_done for one in climbs) else asked
+
+
+def bound(plan: Plan, store: RunStore) -> list[Bound]:
+    """What `ask` may still add, run by run: the candidates that go on at most, whoever they are."""
+    climbs = [climb(plan, store, number) for number in range(plan.effort.runs)]
+    if all(one.is_done for one in climbs):
+        return []
+    everyone, most = candidates(plan), 2 * plan.effort.recommendation.finalists
+    plain = list(dict.fromkeys(Candidate(one.model, PLAIN) for one in everyone))
+    bounds = []
+    for number, one in enumerate(climbs):
+        whole = {candidate: runs_of(plan, candidate)[number] for candidate in dict.fromkeys((*everyone, *plain))}
+        for rung, images_seen in list(enumerate(budgets(plan)))[len(one.specs) :]:
+            bounds.append(Bound(tuple(trial(whole[c], images_seen) for c in everyone), _most_after(plan, rung - 1)))
+        bounds.append(Bound(tuple(whole[c] for c in everyone if c not in plain), most))
+        bounds.append(Bound(tuple(whole[c] for c in plain), most))
+    return bounds
 
 
 def select(plan: Plan, *, workers: int | None = None) -> Selection:
     """Train rung by rung what the store lacks; a second call only loads.
 
     Raises:
-        InputError: as `candidates`; or a run has no candidate left, since all of its trainings failed.
+        InputError: as `candidates` and `climb`.
     """
-    everyone = candidates(plan)
-    remaining = {number: list(everyone) for number in range(plan.effort.runs)}
-    rows: list[dict[str, object]] = []
-    asked: list[RunSpec] = []
-    for rung, images_seen in enumerate(budgets(plan)):
-        specs = {(n, one): trial(runs_of(plan, one)[n], images_seen) for n, left in remaining.items() for one in left}
-        scores = _score(plan, specs, workers=workers)
-        remaining = {number: _go_on(plan, found, rung) for number, found in scores.items()}
-        rows += _rows(scores, remaining, rung=rung, images_seen=images_seen)
-        asked += specs.values()
-    finalists = {number: tuple(ranked[: plan.effort.finalists]) for number, ranked in remaining.items()}
-    panel = _panel(finalists, number=plan.effort.finalists)
-    finals = _finals(plan, finalists, panel)
-    records = runner.obtain(finals, study=plan.name, workers=workers)
-    return Selection(plan, pd.DataFrame(rows, columns=COLUMNS), finalists, panel, records, (*asked, *finals))
+    wanted = meet(STAGES, plan, workers=workers)
+    store = RunStore(paths.store_file(plan.name))
+    climbs = [climb(plan, store, number) for number in range(plan.effort.runs)]
+    finalists = _finalists(plan, climbs)
+    records = runner.obtain(_finals(plan, finalists), study=plan.name, workers=workers)
+    rows = [
+        row for rung in range(len(budgets(plan))) for number, one in enumerate(climbs) for row in _rows(plan, one, number, rung)
+    ]
+    return Selection(plan, pd.DataFrame(rows, columns=COLUMNS), finalists, _panel(plan, finalists), records, tuple(wanted))
+
+
+def _finalists(plan: Plan, climbs: Sequence[Climb]) -> dict[int, tuple[Candidate, ...]]:
+    return {number: one.left[: plan.effort.recommendation.finalists] for number, one in enumerate(climbs)}
+
+
+def _rows(plan: Plan, one: Climb, number: int, rung: int) -> list[dict[str, object]]:
+    kept = _go_on(plan, one.scores[rung], rung)
+    head = {"run": number, "rung": rung, "images_seen": budgets(plan)[rung]}
+    return [
+        head | {"model": c.model, "remedy": c.remedy, "score": score, "kept": c in kept} for c, score in one.scores[rung].items()
+    ]
 
 
 def _most_after(plan: Plan, rung: int) -> int:
     """How many candidates go on to the next rung at most; fewer where trainings failed."""
     number = len(candidates(plan))
-    return kept_after(rung, rungs=plan.effort.rungs, candidates=number, finalists=plan.effort.finalists)
+    return kept_after(
+        rung, rungs=plan.effort.recommendation.rungs, candidates=number, finalists=plan.effort.recommendation.finalists
+    )
 
 
 def _go_on(plan: Plan, scores: dict[Candidate, float], rung: int) -> list[Candidate]:
@@ -186,40 +215,16 @@ def _go_on(plan: Plan, scores: dict[Candidate, float], rung: int) -> list[Candid
     return sorted(scores, key=lambda one: (-scores[one], one))[: _most_after(plan, rung)]
 
 
-def _score(plan: Plan, specs: dict[tuple[int, Candidate], RunSpec], *, workers: int | None) -> dict[int, dict[Candidate, float]]:
-    """Run → candidate → balanced accuracy on the run's validation images; a training that failed has none."""
-    found = runner.obtain(specs.values(), study=plan.name, workers=workers)
-    by_id = {record.spec.run_id: record.validation[SCORE] for record in found}
-    scores: dict[int, dict[Candidate, float]] = {number: {} for number, _ in specs}
-    for (number, one), spec in specs.items():
-        if (run_id := runner.stamp(spec).run_id) in by_id:
-            scores[number][one] = by_id[run_id]
-    if empty := [number for number, one in scores.items() if not one]:
-        raise InputError(f"every training of run {empty[0]} of study {plan.name!r} failed; `imagestudy runs failed` says why")
-    return scores
-
-
-def _rows(
-    scores: dict[int, dict[Candidate, float]], remaining: dict[int, list[Candidate]], *, rung: int, images_seen: int
-) -> list[dict[str, object]]:
-    return [
-        {"run": number, "rung": rung, "images_seen": images_seen, "model": one.model, "remedy": one.remedy, "score": score}
-        | {"kept": one in remaining[number]}
-        for number, found in scores.items()
-        for one, score in found.items()
-    ]
-
-
-def _panel(finalists: dict[int, tuple[Candidate, ...]], *, number: int) -> tuple[Candidate, ...]:
+def _panel(plan: Plan, finalists: dict[int, tuple[Candidate, ...]]) -> tuple[Candidate, ...]:
     """The most frequent finalists; among equally frequent ones those that stood higher."""
     often = Counter(one for ranked in finalists.values() for one in ranked)
     place = {one: sum(ranked.index(one) for ranked in finalists.values() if one in ranked) / often[one] for one in often}
-    return tuple(sorted(often, key=lambda one: (-often[one], place[one], one))[:number])
+    return tuple(sorted(often, key=lambda one: (-often[one], place[one], one))[: plan.effort.recommendation.finalists])
 
 
-def _finals(plan: Plan, finalists: dict[int, tuple[Candidate, ...]], panel: Sequence[Candidate]) -> list[RunSpec]:
+def _finals(plan: Plan, finalists: dict[int, tuple[Candidate, ...]]) -> list[RunSpec]:
     """The runs with the whole budget: finalists in their own run, the panel in all, each with plain training beside it."""
-    wanted = [(number, one) for number, ranked in finalists.items() for one in (*ranked, *panel)]
+    wanted = [(number, one) for number, ranked in finalists.items() for one in (*ranked, *_panel(plan, finalists))]
     beside = [(number, Candidate(one.model, PLAIN)) for number, one in wanted]
     return [runs_of(plan, one)[number] for number, one in dict.fromkeys((*wanted, *beside))]
 
@@ -240,6 +245,10 @@ def say_schedule(plan: Plan) -> str:
     for rung, images_seen in enumerate(budgets(plan)):
         steps.append(f"{number} with {images_seen:,} images seen")
         number = _most_after(plan, rung)
-    steps.append(f"the best {min(number, plan.effort.finalists)} with {plan.training.images_seen:,}")
+    steps.append(f"the best {min(number, plan.effort.recommendation.finalists)} with {plan.training.images_seen:,}")
     how = "a third goes on each time, chosen on validation" if len(steps) > 2 else "chosen on validation"
     return f"In each of {plan.effort.runs} runs: {', then '.join(steps)}; {how}."
+
+
+STAGES = Stages(ask, bound, possible, say_schedule)
+"""Successive halving as needs that follow from records."""

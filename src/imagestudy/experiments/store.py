@@ -1,25 +1,30 @@
-"""The run store: one SQLite file, two tables, and no half-written run in it at any moment.
+"""The run store: one SQLite file, two tables, and no half-written run in it at any moment. Reading changes no byte of it.
 
 A run is *claimed* before it is trained, so that two processes never train the same one, and appears with its record and
 arrays in one transaction. A claim whose owner has died is free again.
 """
 
+import io
 import json
 import os
 import socket
 import sqlite3
 import threading
 import time
+import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from imagestudy.core.files import replacing
 from imagestudy.core.specs import RunSpec
-from imagestudy.experiments.codec import _expand_text, _pack, _squeeze_text, _unpack
+from imagestudy.experiments.codec import CODE, LEVELS, expand, expand_text, pack, squeeze_text, unpack
 from imagestudy.experiments.records import Failure, Record, Records, labels_key
 
+PREDICTIONS = "predictions.npz"
+PARTS = ("test", "validation")
 STALE_SECONDS = 60.0
 BEAT_SECONDS = 10.0
 
@@ -34,7 +39,7 @@ CREATE TABLE IF NOT EXISTS arrays (
 
 
 def _read_spec(packed: bytes) -> RunSpec:
-    return RunSpec.model_validate_json(_expand_text(packed))
+    return RunSpec.model_validate_json(expand_text(packed))
 
 
 def _owner_lives(owner: str, beat: float) -> bool:
@@ -61,27 +66,37 @@ class RunStore:
     """
 
     def __init__(self, file: Path, *, read_only: bool = False) -> None:
-        self.file = file
+        self.file = file.absolute()
         self.read_only = read_only
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        if not self.read_only:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-        target = f"{self.file.as_uri()}?mode={'ro' if self.read_only else 'rwc'}"
-        with closing(sqlite3.connect(target, uri=True, timeout=60, isolation_level=None)) as connection:
-            if not self.read_only:
-                # Of a new store; in SQLite's usual pages of 4 KiB every small array takes a whole one.
-                connection.execute("PRAGMA page_size = 16384")
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=NORMAL")
-                connection.executescript(_SCHEMA)
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        """A connection that cannot write."""
+        with closing(sqlite3.connect(f"{self.file.as_uri()}?mode=ro", uri=True, timeout=60, isolation_level=None)) as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """A connection to the store, which is made if it is not there.
+
+        Raises:
+            PermissionError: the store was opened for reading only.
+        """
+        if self.read_only:
+            raise PermissionError(f"{self.file} was opened for reading only")
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self.file, timeout=60, isolation_level=None)) as connection:
+            # Of a new store; in SQLite's usual pages of 4 KiB every small array takes a whole one.
+            connection.execute("PRAGMA page_size = 16384")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.executescript(_SCHEMA)
             yield connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._open() as connection:
+        with self._write() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -94,7 +109,7 @@ class RunStore:
         """Run id → claimed, done or failed, of all runs in the store."""
         if not self.file.exists():
             return {}
-        with self._open() as connection:
+        with self._read() as connection:
             return dict(connection.execute("SELECT run_id, status FROM runs"))
 
     def claim(self, specs: Sequence[RunSpec]) -> list[RunSpec]:
@@ -107,7 +122,7 @@ class RunStore:
             mine = [spec for spec in specs if spec.run_id not in known]
             connection.executemany(
                 "INSERT INTO runs (run_id, spec, status, owner, beat) VALUES (?, ?, 'claimed', ?, ?)",
-                [(spec.run_id, _squeeze_text(spec.key()), self.owner, time.time()) for spec in mine],
+                [(spec.run_id, squeeze_text(spec.key()), self.owner, time.time()) for spec in mine],
             )
         return mine
 
@@ -133,13 +148,13 @@ class RunStore:
 
     def write(self, outcome: Record | Failure) -> None:
         """Write a finished or failed run whole, in one transaction."""
-        run_id, spec = outcome.spec.run_id, _squeeze_text(outcome.spec.key())
+        run_id, spec = outcome.spec.run_id, squeeze_text(outcome.spec.key())
         with self._transaction() as connection:
             if isinstance(outcome, Failure):
                 self._put(connection, run_id, spec, "failed", None, outcome.reason)
                 return
             record = {k: getattr(outcome, k) for k in ("scores", "validation", "cost", "facts")}
-            self._put(connection, run_id, spec, "done", _squeeze_text(json.dumps(record, separators=(",", ":"))), None)
+            self._put(connection, run_id, spec, "done", squeeze_text(json.dumps(record, separators=(",", ":"))), None)
             self._put_arrays(connection, run_id, outcome.arrays)
 
     def write_arrays(self, key: str, arrays: dict[str, np.ndarray]) -> None:
@@ -158,7 +173,7 @@ class RunStore:
 
     @staticmethod
     def _put_arrays(connection: sqlite3.Connection, key: str, arrays: dict[str, np.ndarray]) -> None:
-        rows = [(key, name, *_pack(array)) for name, array in arrays.items()]
+        rows = [(key, name, *pack(array)) for name, array in arrays.items()]
         connection.executemany("INSERT OR REPLACE INTO arrays (key, name, dtype, shape, bytes) VALUES (?, ?, ?, ?, ?)", rows)
 
     def load(self, run_ids: Iterable[str]) -> dict[str, Record]:
@@ -167,7 +182,7 @@ class RunStore:
             return {}
         wanted = (json.dumps(list(run_ids)),)
         among = "IN (SELECT value FROM json_each(?))"
-        with self._open() as connection:
+        with self._read() as connection:
             rows = connection.execute(
                 f"SELECT run_id, spec, record FROM runs WHERE status = 'done' AND run_id {among}", wanted
             ).fetchall()
@@ -175,11 +190,25 @@ class RunStore:
             for key, name, *packed in connection.execute(
                 f"SELECT key, name, dtype, shape, bytes FROM arrays WHERE key {among}", wanted
             ):
-                arrays.setdefault(key, {})[name] = _unpack(*packed)
+                arrays.setdefault(key, {})[name] = unpack(*packed)
+        for key, name, array in self._published(run_id for run_id, _, _ in rows):
+            arrays.setdefault(key, {}).setdefault(name, array)
         return {
-            run_id: Record(spec=_read_spec(spec), arrays=arrays.get(run_id, {}), **json.loads(_expand_text(record)))
+            run_id: Record(spec=_read_spec(spec), arrays=arrays.get(run_id, {}), **json.loads(expand_text(record)))
             for run_id, spec, record in rows
         }
+
+    def _published(self, run_ids: Iterable[str]) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Run id, part and log-probabilities of these runs in the file of predictions that lies beside a published store."""
+        file = self.file.with_name(PREDICTIONS)
+        if not file.is_file():
+            return
+        with np.load(file) as members:
+            there = set(members.files)
+            for run_id in run_ids:
+                for part in PARTS:
+                    if (member := f"{run_id}.{part}") in there:
+                        yield run_id, part, LEVELS[members[member]]
 
     def read(self, run_ids: Iterable[str]) -> Records:
         """The finished runs among the given ones, in the order of their names, with the labels that they were scored on."""
@@ -192,15 +221,15 @@ class RunStore:
         """Arrays that many runs share; empty if there are none under this key."""
         if not self.file.exists():
             return {}
-        with self._open() as connection:
+        with self._read() as connection:
             rows = connection.execute("SELECT name, dtype, shape, bytes FROM arrays WHERE key = ?", (key,)).fetchall()
-        return {name: _unpack(*packed) for name, *packed in rows}
+        return {name: unpack(*packed) for name, *packed in rows}
 
     def failures(self) -> dict[str, Failure]:
         """Run id → failure, of all failed runs."""
         if not self.file.exists():
             return {}
-        with self._open() as connection:
+        with self._read() as connection:
             rows = connection.execute("SELECT run_id, spec, reason FROM runs WHERE status = 'failed'").fetchall()
         return {run_id: Failure(_read_spec(spec), reason) for run_id, spec, reason in rows}
 
@@ -211,27 +240,69 @@ class RunStore:
             connection.executemany("DELETE FROM runs WHERE run_id = ?", rows)
             connection.executemany("DELETE FROM arrays WHERE key = ?", rows)
 
-    def copy_to(self, target: Path, run_ids: Iterable[str], arrays: Mapping[str, Collection[str]]) -> None:
-        """Copy runs and arrays into a compact new store, in place of an older one.
+    def copy_to(self, target: Path, run_ids: Iterable[str], arrays: Mapping[str, Collection[str]] | None = None) -> None:
+        """Copy runs and arrays into a compact new store, in place of an older one; predictions go into a file beside it.
+
+        That file is `predictions.npz`. It can be read without this package: `RUN.test` and `RUN.validation` hold 128 √p of every
+        image and class, rounded, as `uint8`.
 
         Args:
             target: file of the new store.
             run_ids: the runs.
-            arrays: names of the arrays that are copied, by run id or shared key.
+            arrays: names of the arrays that are copied, by run id or shared key; None copies all of the runs and all shared ones.
         """
         wanted = set(run_ids)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        with self._open() as connection, closing(sqlite3.connect(fresh)) as copy:
+        with (
+            replacing(target) as fresh,
+            replacing(target.with_name(PREDICTIONS)) as beside,
+            self._read() as connection,
+            closing(sqlite3.connect(fresh)) as copy,
+            zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as predictions,
+        ):
             copy.execute("PRAGMA page_size = 65536")
             copy.executescript(_SCHEMA)
-            for row in connection.execute("SELECT run_id, spec, status, record, reason FROM runs ORDER BY run_id"):
-                if row[0] in wanted:
-                    copy.execute("INSERT INTO runs (run_id, spec, status, record, reason) VALUES (?, ?, ?, ?, ?)", row)
-            for row in connection.execute("SELECT key, name, dtype, shape, bytes FROM arrays ORDER BY key, name"):
-                if row[1] in arrays.get(row[0], ()):
-                    copy.execute("INSERT INTO arrays VALUES (?, ?, ?, ?, ?)", row)
+            for run_id, spec, status, record, reason in connection.execute(
+                "SELECT run_id, spec, status, record, reason FROM runs ORDER BY run_id"
+            ):
+                if run_id in wanted:
+                    packed = None if record is None else squeeze_text(expand_text(record))
+                    self._put(copy, run_id, squeeze_text(expand_text(spec)), status, packed, reason)
+            own = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs")}
+            listed = connection.execute("SELECT key, name FROM arrays").fetchall()
+            if arrays is None:
+                arrays = {run_id: PARTS for run_id in wanted}
+                for key, name in listed:
+                    if key in wanted or key not in own:
+                        arrays[key] = (*arrays.get(key, ()), name)
+            kept = {key: set(names) for key, names in arrays.items()}
+            for key, name, *packed in connection.execute("SELECT key, name, dtype, shape, bytes FROM arrays ORDER BY key, name"):
+                if name not in kept.get(key, ()):
+                    continue
+                kept[key].discard(name)
+                if packed[0] == CODE and name in PARTS:
+                    _add_member(predictions, f"{key}.{name}", expand(packed[2], np.dtype(np.uint8)).reshape(json.loads(packed[1])))
+                else:
+                    copy.execute("INSERT INTO arrays VALUES (?, ?, ?, ?, ?)", (key, name, *packed))
+            for key, name, array in self._published(sorted(wanted & set(kept))):
+                if name in kept[key]:
+                    _add_member(predictions, f"{key}.{name}", np.searchsorted(LEVELS, array).astype(np.uint8))
             copy.commit()
             copy.execute("VACUUM")
-        fresh.replace(target)
+
+
+def add_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Add arrays to an npz file that has none of these names; the file changes as a whole or not at all."""
+    with replacing(file) as fresh:
+        fresh.write_bytes(file.read_bytes())
+        with zipfile.ZipFile(fresh, "a") as members:
+            for name, array in arrays.items():
+                _add_member(members, name, array)
+
+
+def _add_member(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    """Add an array to an npz file, the same bytes on every day."""
+    content = io.BytesIO()
+    np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
+    member = zipfile.ZipInfo(f"{name}.npy")
+    member.compress_type = zipfile.ZIP_DEFLATED
+    file.writestr(member, content.getvalue(), compresslevel=9)

@@ -1,6 +1,8 @@
-"""Tables, records and images → closed matplotlib figures in one style; nothing is computed here but where things are drawn.
+"""Draw tables, records and images as matplotlib figures in one style.
 
-A figure is a cell's last value: it shows once, as a PNG, and its text is the class name, size and number of axes.
+Every function returns a figure that pyplot does not manage. Make the call the last line of a notebook cell: the figure is shown
+once, as a PNG. Its text form is the class name, the size and the number of axes. The functions compute positions on the page, but
+no results.
 """
 
 from imagestudy.figures.claims import draw_verdicts

@@ -1,4 +1,4 @@
-"""All findings at a glance."""
+"""Draw all findings in one figure."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -11,39 +11,42 @@ from imagestudy.figures.style import QUIET, VERDICT_COLORS, Picture, drawing, sh
 from imagestudy.stats import Judged
 
 LINE = 0.47
+"""Height of one line, in inches."""
 ROOM = 76
-"""Letters that fit above a line."""
+"""Number of letters that fit above a line."""
 
 
 @runtime_checkable
 class Finding(Protocol):
-    """What is drawn of a finding, see `imagestudy.analysis.claims`."""
+    """The parts of a finding that a figure shows; see `imagestudy.analysis.claims`."""
 
     @property
     def claim(self) -> str:
-        """Its number."""
+        """Number of the claim, such as A1."""
 
     @property
     def says(self) -> str:
-        """The claim, in a few words."""
+        """Short text of the claim."""
 
     @property
     def verdict(self) -> str:
-        """Supported, contradicted, equivalent or undecided."""
+        """One of supported, contradicted, equivalent and undecided."""
 
     @property
     def judged(self) -> tuple[tuple[str, Judged], ...]:
-        """The comparisons behind it, each named."""
+        """Name and result of each comparison that the verdict rests on; empty if the architecture alone decides."""
 
 
 def draw_verdicts(findings: Sequence[Finding], *, margin: float, reach: float = REACH, title: str = "") -> Picture:
-    """Every finding with its verdict as a word and the intervals that decided it, in points; structure alone has no interval.
+    """Draw each finding with its verdict as a word and the intervals that decided it, in points.
+
+    A finding without a comparison, decided by the architecture alone, has no interval.
 
     Args:
-        findings: of `claims.decide`.
-        margin: of equivalence, a share.
-        reach: how far the axis goes at most on either side, a share; an estimate beyond it is an arrow with its number.
-        title: above everything.
+        findings: findings from `claims.decide`.
+        margin: equivalence margin, as a share.
+        reach: largest distance from 0 to the end of the axis, as a share; an estimate beyond it becomes an arrow with its number.
+        title: title above the plot.
     """
     lines = [(finding, part) for finding in findings for part in (finding.judged or ((finding.says, None),))]
     with drawing(LINE * len(lines) + 0.75 + (0.3 if title else 0), title=title) as figure:
@@ -60,12 +63,12 @@ def draw_verdicts(findings: Sequence[Finding], *, margin: float, reach: float = 
         name_lines(axes, [""] * len(lines))
         axes.set_ylim(len(lines) - 0.45, -0.75)
         axes.set_xlim(-100 * edge, 100 * edge)
-        axes.set_xlabel(f"points in favor of the claim (grey band: ±{100 * margin:g}, equivalent)")
+        axes.set_xlabel(f"points in favor of the claim (gray band: ±{100 * margin:g}, equivalent)")
     return figure
 
 
 def _put_words(axes: Axes, place: int, finding: Finding, name: str, *, first: bool) -> None:
-    """Claim and words above the line, the verdict at the right of it."""
+    """Write the claim above its line and the verdict at the right of it."""
     across = axes.get_yaxis_transform()
     words = f"{finding.claim}  {finding.says}" if first else ""
     if len(finding.judged) > 1:
@@ -78,7 +81,7 @@ def _put_words(axes: Axes, place: int, finding: Finding, name: str, *, first: bo
         axes.text(
             0.5,
             place,
-            "structure alone",
+            "decided by architecture alone",
             transform=across,
             va="center",
             ha="center",

@@ -1,4 +1,4 @@
-"""Images as pictures: a set of them, before and after a step, what a model gets wrong, and how many there are of each class."""
+"""Draw images: a sample, the effect of preprocessing steps, the errors of a model, and the number of images per class."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,13 @@ from imagestudy.figures.style import CYCLE, QUIET, WIDTH, Picture, draw_sentence
 Images = UInt8[np.ndarray, "n height width channel"]
 
 SMALL = 8.5
+"""Font size of captions, in points."""
 LETTER = 0.075
-"""Inches that a letter of the small font takes."""
+"""Width of one letter of a caption, in inches."""
 
 
 def put_image(axes: Axes, image: UInt8[np.ndarray, "height width channel"]) -> None:
-    """One image with sharp pixels, grey or in colour, over the whole range of grey values."""
+    """Draw one gray or color image with unsmoothed pixels, over the full range of gray values (0 to 255)."""
     axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     hide_frame(axes)
 
@@ -30,14 +31,14 @@ def show_images(
     columns: int = 10,
     title: str = "",
 ) -> Picture:
-    """Images side by side, each under the name of its class.
+    """Draw images side by side, with the class name above each.
 
     Args:
-        images: as many as are to be shown.
-        labels: of the images; None shows no names.
-        classes: names of the classes; None shows the numbers of the labels.
-        columns: images in a row.
-        title: above everything.
+        images: images to show; all of them are shown.
+        labels: labels of the images; None shows no names.
+        classes: class names; None shows the labels as numbers.
+        columns: number of images in a row.
+        title: title above all images.
     """
     names = [""] * len(images) if labels is None else [str(label) if classes is None else classes[label] for label in labels]
     return _tile(images, names, columns=columns, title=title)
@@ -61,13 +62,13 @@ def _tile(images: Images, captions: Sequence[str], *, columns: int, title: str) 
 
 
 def show_steps(images: Images, steps: dict[str, Images], *, title: str = "", first: str = "original") -> Picture:
-    """The same images before and after steps of preprocessing: one row a step, one column an image.
+    """Draw images before and after preprocessing steps, with one row per step and one column per image.
 
     Args:
-        images: before any step.
-        steps: name of a step, such as "noisy" or "median filter" → the images after it.
-        title: above everything.
-        first: name of the row of `images`.
+        images: images before any step.
+        steps: name of each step, such as "noisy" or "median filter" → images after it.
+        title: title above all rows.
+        first: name of the row that shows `images`.
     """
     rows = {first: images} | steps
     margin = LETTER * max(map(len, rows)) + 0.1
@@ -94,25 +95,25 @@ def show_errors(
     columns: int = 6,
     title: str = "",
 ) -> Picture:
-    """The images that a model names wrongly, those first of which it is most sure: true class, what it said, how sure it was.
+    """Draw misclassified images, most confident errors first, with true class, predicted class and confidence.
 
     Args:
-        images: all that the model was asked about.
-        labels: their true classes.
-        predicted: the classes that it said.
-        probabilities: what it gave each class.
-        classes: names of the classes.
-        count: how many are shown at most.
-        columns: images in a row.
-        title: above everything.
+        images: all images that the model classified.
+        labels: true classes of the images.
+        predicted: predicted classes of the images.
+        probabilities: predicted probability of each class.
+        classes: class names.
+        count: largest number of images to show.
+        columns: number of images in a row.
+        title: title above all images.
     """
-    sure = probabilities[np.arange(len(labels)), predicted]
+    confidence = probabilities[np.arange(len(labels)), predicted]
     wrong = np.flatnonzero(predicted != labels)
-    shown = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
+    shown = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     if not len(shown):
-        return draw_sentence(f"None of the {len(labels)} images is named wrongly.", title=title)
+        return draw_sentence(f"The model classifies all {len(labels)} images correctly.", title=title)
     named = drawable(classes)
-    captions = [f"{named[labels[i]]}\nsaid {named[predicted[i]]}\n{100 * sure[i]:.0f} % sure" for i in shown]
+    captions = [f"{named[labels[i]]}\npred. {named[predicted[i]]}\n{100 * confidence[i]:.0f} % sure" for i in shown]
     return _tile(images[shown], captions, columns=columns, title=title)
 
 
@@ -124,14 +125,14 @@ def draw_counts(
     quantity: str = "training images",
     title: str = "",
 ) -> Picture:
-    """Images of each class, one panel a profile.
+    """Draw the number of images per class as bars, with one panel per profile.
 
     Args:
-        counts: name of a profile → images of each class, in the order in which they are to be drawn.
-        classes: names along the axis; None writes ranks from 1.
-        columns: panels in a row.
-        quantity: what is counted.
-        title: above everything.
+        counts: name of each profile → number of images of each class, in drawing order.
+        classes: class names along the axis; None writes ranks, counted from 1.
+        columns: number of panels in a row.
+        quantity: label of the vertical axis: what is counted.
+        title: title above all panels.
     """
     columns = min(columns, len(counts))
     rows = -(-len(counts) // columns)

@@ -1,11 +1,10 @@
-"""Estimates and differences with their intervals, one line each."""
+"""Draw estimates and differences with their confidence intervals, one per line."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from imagestudy.figures.style import (
@@ -18,15 +17,18 @@ from imagestudy.figures.style import (
     Picture,
     add_legend,
     drawing,
+    legend_keys,
+    name_remedies,
     palette,
     say_score,
 )
 
 REACH = 0.15
+"""Default largest half-width of an axis of differences, as a share (0.15 is 15 points)."""
 LINE = 0.27
-"""Inches that one line takes."""
+"""Height of one line, in inches."""
 PAST_ONE = 0.04
-"""How far beyond 1, the most that a score can be, the axis goes: room for a marker, in shares of the axis."""
+"""How far an axis of scores may extend beyond 1, the largest possible score, to leave room for a marker; a share of the axis."""
 
 
 def draw_intervals(
@@ -41,35 +43,37 @@ def draw_intervals(
     sort: bool = True,
     title: str = "",
 ) -> Picture:
-    """Each cell's score with its 95 % interval; the number stands at the right.
+    """Draw the score of each row as a marker with its 95 % confidence interval, and write the score at the right.
 
     Args:
-        frame: of `compare.summarize`.
-        bold: for each row, whether it cannot be told from the best (`compare.near_best`): drawn bold, with a filled marker.
-        label: column that names the lines.
-        by: column whose values are told apart by colour and marker, if the frame has it.
-        group: column that makes a panel of each of its values.
-        score: what `frame` holds.
-        start: where the axis begins; a line that lies below is an arrow at the edge. None shows all.
-        sort: the highest first; otherwise in the frame's order.
-        title: above everything.
+        frame: table from `comparisons.summarize`.
+        bold: for each row, whether it is statistically indistinguishable from the best (`comparisons.near_best`). Such a row is
+            bold, and its marker is filled.
+        label: column with the names of the lines.
+        by: column that sets color and marker; ignored if the table lacks it.
+        group: column that splits the table into panels, one per value.
+        score: score that `frame` contains.
+        start: lower end of the axis; an estimate below it becomes an arrow at the edge. None shows everything.
+        sort: whether to sort by score, highest first; otherwise the order of the table is kept.
+        title: title above all panels.
     """
+    frame = name_remedies(frame)
     marked = frame.assign(_bold=[True] * len(frame) if bold is None else list(bold))
     panels = _panels(marked, group)
-    looks = palette([str(value) for value in frame[by]]) if by in frame else {}
-    height = LINE * len(frame) + 0.3 * len(panels) + (1.0 if len(looks) > 1 else 0.55) + (0.3 if title else 0)
+    styles = palette([str(value) for value in frame[by]]) if by in frame else {}
+    height = LINE * len(frame) + 0.3 * len(panels) + (1.0 if len(styles) > 1 else 0.55) + (0.3 if title else 0)
     with drawing(height, title=title) as figure:
         grid = _stack(figure, panels)
         for axes, (name, rows) in zip(grid, panels.items(), strict=True):
             rows = rows.sort_values("estimate", ascending=False, kind="stable") if sort else rows
             axes.set_title(name)
-            _put_estimates(axes, rows, label, by, looks, start)
+            _put_estimates(axes, rows, label, by, styles, start)
         low, high = _reach(marked)
         low = low if start is None else start
         grid[0].set_xlim(low, min(high, 1 + PAST_ONE * (1 - low)))
         grid[-1].set_xlabel(say_score(score))
         grid[-1].xaxis.set_major_locator(MaxNLocator(6))
-        add_legend(figure, {FAMILY_TITLES.get(name, name): _key(*look) for name, look in looks.items()})
+        add_legend(figure, legend_keys({FAMILY_TITLES.get(name, name): style for name, style in styles.items()}))
     return figure
 
 
@@ -80,13 +84,13 @@ def _panels(frame: pd.DataFrame, group: str | None) -> dict[str, pd.DataFrame]:
 
 
 def _stack(figure: Picture, panels: dict[str, pd.DataFrame]) -> list[Axes]:
-    """One panel above the other, as high as they have lines, along one axis."""
+    """Create the panels in one column with a common horizontal axis; heights follow the number of lines."""
     ratios = [len(rows) + 0.5 for rows in panels.values()]
     return list(figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=ratios).flat)
 
 
 def _reach(frame: pd.DataFrame) -> tuple[float, float]:
-    """The range of all bounds, and a little more; an interval over the whole range of scores says nothing and does not count."""
+    """Return the axis limits: the range of all bounds plus a margin. Intervals that span the whole range of scores are ignored."""
     whole = (frame["high"] - frame["low"]) >= 1
     shown = frame[~whole]
     values = np.concatenate([shown["low"], shown["high"], frame["estimate"]])
@@ -97,10 +101,10 @@ def _reach(frame: pd.DataFrame) -> tuple[float, float]:
 
 
 def _put_estimates(
-    axes: Axes, rows: pd.DataFrame, label: str, by: str, looks: dict[str, tuple[str, str]], start: float | None
+    axes: Axes, rows: pd.DataFrame, label: str, by: str, styles: dict[str, tuple[str, str]], start: float | None
 ) -> None:
     for place, row in enumerate(rows.to_dict("records")):
-        color, marker = looks[str(row[by])] if looks else (INK, "o")
+        color, marker = styles[str(row[by])] if styles else (INK, "o")
         if start is not None and row["estimate"] < start:
             _put_arrow(axes, place, color)
         else:
@@ -122,15 +126,15 @@ def _put_arrow(axes: Axes, place: int, color: str) -> None:
 def put_interval(
     axes: Axes, place: int | float, numbers: tuple[float, float, float], color: str, marker: str = "o", *, filled: bool = True
 ) -> None:
-    """A line from bound to bound with a marker on the estimate; where a bound is infinite, the line is dotted to the edge.
+    """Draw an interval as a line with a marker on the estimate; an interval with an infinite bound is dotted up to both edges.
 
     Args:
-        axes: where it is drawn.
-        place: height of the line.
-        numbers: estimate, low, high.
-        color: of line and marker.
-        marker: its shape.
-        filled: or hollow.
+        axes: axes to draw on.
+        place: vertical position of the line.
+        numbers: estimate, lower bound and upper bound.
+        color: color of line and marker.
+        marker: shape of the marker.
+        filled: whether the marker is filled; otherwise it is hollow.
     """
     estimate, low, high = numbers
     finite = np.isfinite(low) and np.isfinite(high)
@@ -143,17 +147,13 @@ def put_interval(
 
 
 def name_lines(axes: Axes, names: Sequence[str], *, bold: Sequence[bool] = ()) -> None:
-    """Names of the lines at the left, the first on top."""
+    """Write the names of the lines at the left, the first on top."""
     axes.set_yticks(range(len(names)), names)
     for text, heavy in zip(axes.get_yticklabels(), bold, strict=False):
         text.set_fontweight(_weight(heavy))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, pad=7)
     axes.spines["left"].set_visible(False)
-
-
-def _key(color: str, marker: str) -> Line2D:
-    return Line2D([], [], color=color, marker=marker, linewidth=2, markersize=6)
 
 
 def draw_differences(
@@ -167,18 +167,19 @@ def draw_differences(
     reach: float = REACH,
     title: str = "",
 ) -> Picture:
-    """Differences in points with their intervals, the band of ±margin, and the verdict of each as a word.
+    """Draw differences in points with their confidence intervals, the equivalence band, and the verdict on each as a word.
 
     Args:
-        frame: of `compare.against`.
-        margin: of equivalence, a share.
-        label: column that names the lines.
-        group: column that makes a panel of each of its values.
-        baseline: what each cell is compared with, for the axis.
-        score: what is compared.
-        reach: how far the axis goes at most on either side, a share; an estimate beyond it is an arrow with its number.
-        title: above everything.
+        frame: table from `comparisons.against`.
+        margin: equivalence margin, as a share; the band covers ±margin.
+        label: column with the names of the lines.
+        group: column that splits the table into panels, one per value.
+        baseline: name of what each row is compared with, for the axis label.
+        score: score that is compared.
+        reach: largest distance from 0 to the end of the axis, as a share; an estimate beyond it becomes an arrow with its number.
+        title: title above all panels.
     """
+    frame = name_remedies(frame)
     panels = _panels(frame, group)
     edge = edge_of(frame[["difference", "low", "high"]], margin, reach)
     height = LINE * len(frame) + 0.3 * len(panels) + 0.75 + (0.3 if title else 0)
@@ -194,26 +195,39 @@ def draw_differences(
             name_lines(axes, [str(value) for value in rows[label]])
             axes.set_xlim(-100 * edge, 100 * edge)
         against = f" against {baseline}" if baseline else ""
-        grid[-1].set_xlabel(f"{SCORE_TITLES.get(score, score)}{against}, points\n(grey band: ±{100 * margin:g}, equivalent)")
+        grid[-1].set_xlabel(f"{SCORE_TITLES.get(score, score)}{against}, points\n(gray band: ±{100 * margin:g}, equivalent)")
     return figure
 
 
 def edge_of(shares: np.ndarray | pd.DataFrame, margin: float, reach: float) -> float:
-    """How far an axis of differences goes on either side: over all finite bounds, at least twice the margin, at most `reach`."""
+    """Return the distance from 0 to the end of an axis of differences, as a share.
+
+    It covers all finite bounds, and is at least about twice the margin and at most `reach`.
+    """
     values = np.abs(np.asarray(shares, dtype=np.float64))
     values = values[np.isfinite(values)]
     return float(min(reach, 1.05 * values.max(initial=2 * margin)))
 
 
 def put_band(axes: Axes, margin: float) -> None:
-    """The band inside which a difference counts as none."""
+    """Draw the equivalence band, the line at 0 and the grid; `margin` is a share."""
     axes.axvspan(-100 * margin, 100 * margin, color="#E9E9E9", zorder=0, gid="margin")
     axes.axvline(0, color=QUIET, linewidth=0.9, zorder=1)
     axes.grid(axis="x", color=FAINT, linewidth=0.5)
 
 
 def put_difference(axes: Axes, place: int, shares: tuple[float, float, float], *, color: str, edge: float) -> None:
-    """One difference in points: estimate, low, high. What lies beyond the edge ends in an arrow, an estimate there is a number."""
+    """Draw one difference with its interval, in points.
+
+    An interval that goes beyond the edge ends in an arrow. An estimate beyond the edge is written as a number.
+
+    Args:
+        axes: axes to draw on.
+        place: vertical position of the line.
+        shares: estimate, lower bound and upper bound, as shares.
+        color: color of line, marker and number.
+        edge: distance from 0 to the end of the axis, as a share.
+    """
     estimate, low, high = (100 * share for share in shares)
     edge = 100 * edge
     if abs(estimate) < 0.97 * edge:
@@ -226,7 +240,7 @@ def put_difference(axes: Axes, place: int, shares: tuple[float, float, float], *
 
 
 def _put_far(axes: Axes, place: int, points: tuple[float, float, float], color: str, edge: float) -> None:
-    """What can be seen of an interval whose estimate is beyond the edge, and the estimate as a number."""
+    """Draw the visible part of an interval with its estimate beyond the edge, and write the estimate as a number."""
     estimate, low, high = points
     if low < edge and high > -edge:
         axes.plot([max(low, -edge), min(high, edge)], [place, place], color=color, linewidth=2.0, solid_capstyle="butt", gid="far")
@@ -237,6 +251,6 @@ def _put_far(axes: Axes, place: int, points: tuple[float, float, float], color: 
 
 
 def put_verdict(axes: Axes, place: int, verdict: str, *, weight: str = "normal") -> None:
-    """The verdict as a word, at the right of its line."""
+    """Write the verdict as a word at the right of its line."""
     axes.text(1.03, place, verdict, transform=axes.get_yaxis_transform(), va="center", color=VERDICT_COLORS[verdict], fontsize=9.5,
               weight=weight)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Score against cost."""
+"""Draw scores against costs."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,27 @@ from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox, BboxBase
 
-from imagestudy.figures.style import FAMILY_TITLES, QUIET, Picture, add_legend, drawing, named_artists, palette, say_score
+from imagestudy.figures.style import (
+    FAMILY_TITLES,
+    QUIET,
+    Picture,
+    add_legend,
+    drawing,
+    name_remedies,
+    named_artists,
+    palette,
+    say_score,
+)
 
 COSTS = {
     "seconds": "training time, seconds",
     "params": "trained parameters",
-    "flops": "operations an image (FLOPs)",
+    "flops": "operations per image (FLOPs)",
     "memory_mb": "memory, MiB",
-    "latency_ms": "time for one image, milliseconds",
-    "times": "training time, in units of one plain training",
+    "latency_ms": "prediction time for one image, milliseconds",
+    "times": "training time, relative to plain training",
 }
+"""Axis label of each cost column."""
 
 
 def draw_pareto(
@@ -36,26 +47,27 @@ def draw_pareto(
     start: float | None = None,
     title: str = "",
 ) -> Picture:
-    """Score against cost, with the frontier of those that nothing cheaper beats.
+    """Draw score against cost with the Pareto frontier: points that score higher than all cheaper ones.
 
     Args:
-        frame: with the columns `estimate`, `low`, `high`, `label`, `by` and `cost`; rows without a cost are left out.
-        cost: column of the cost.
-        label: column of the names beside the points.
-        by: column whose values are told apart by colour and marker.
-        named: for each row, whether its name stands beside its point; None names all.
-        score: what `frame` holds.
-        start: where the axis of the score begins; points below are left out and named under the axis. None shows all.
-        title: above everything.
+        frame: table with the columns `estimate`, `low`, `high`, `label`, `by` and `cost`; rows without a cost are left out.
+        cost: column with the cost.
+        label: column with the names beside the points.
+        by: column that sets color and marker.
+        named: for each row, whether its name is written beside its point; None names all.
+        score: score that `frame` contains.
+        start: lower end of the score axis; lower points are left out and listed below the axis. None shows everything.
+        title: title above the plot.
     """
-    looks = palette([str(value) for value in frame[by]])
+    frame = name_remedies(frame)
+    styles = palette([str(value) for value in frame[by]])
     known = frame.assign(_named=[True] * len(frame) if named is None else list(named))
     known = known[known[cost] > 0]
     shown = known if start is None else known[known["estimate"] >= start]
     with drawing(4.2 + (0.3 if title else 0), title=title) as figure:
         axes = figure.subplots()
         for row in shown.to_dict("records"):
-            color, marker = looks[str(row[by])]
+            color, marker = styles[str(row[by])]
             low, high = max(row["low"], 0.0), min(row["high"], 1.0)
             axes.plot([row[cost]] * 2, [low, high], color=color, linewidth=1.2, alpha=0.6, gid="interval")
             axes.plot(row[cost], row["estimate"], marker, color=color, markersize=8, zorder=3, gid="estimate",
@@ -72,13 +84,13 @@ def draw_pareto(
         add_legend(figure, named_artists(axes))
         if start is not None:
             axes.set_ylim(bottom=start)
-        colors = [looks[str(value)][0] for value in shown[by]]
+        colors = [styles[str(value)][0] for value in shown[by]]
         _name_points(figure, axes, shown.assign(_color=colors, _label=shown[label]), cost)
     return figure
 
 
 def _put_frontier(axes: Axes, frame: pd.DataFrame, cost: str) -> None:
-    """From the cheapest on, a step up at each point that is better than all cheaper ones."""
+    """Draw the Pareto frontier: a staircase from the cheapest point that steps up at each point better than all cheaper ones."""
     ordered = frame.sort_values([cost, "estimate"], ascending=[True, False])
     best = ordered[ordered["estimate"] > ordered["estimate"].cummax().shift(fill_value=-np.inf)]
     axes.plot(
@@ -87,7 +99,7 @@ def _put_frontier(axes: Axes, frame: pd.DataFrame, cost: str) -> None:
 
 
 def use_plain_log(axes: Axes) -> None:
-    """Plain numbers along a logarithmic axis."""
+    """Label the logarithmic horizontal axis with plain numbers, such as 300 and 1 k."""
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if _decades(axes) < 3 else (1.0,)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
@@ -110,14 +122,14 @@ PLACES = [
     for ring, distance in enumerate((1.0, 1.5, 2.2, 3.0, 4.0))
     for dx, dy in ((8, 0), (-8, 0), (0, 9), (0, -9), (7, 7), (-7, 7), (7, -7), (-7, -7))
 ]
-"""Where a name may stand beside its point, in units of 1/72 inch, ring by ring."""
+"""Ring number and offset of each possible position of a name beside its point; offsets are in units of 1/72 inch."""
 
 LEADER_RING = 2
-"""From this ring on, a thin line leads from the name to its point."""
+"""From this ring outward, a thin line connects the name with its point."""
 
 
 def _name_points(figure: Picture, axes: Axes, frame: pd.DataFrame, cost: str) -> None:
-    """A name beside each point: inside the axes, on no point and no other name, near, and across few lines."""
+    """Write a name near each point, inside the axes, clear of points and other names, and across few lines."""
     figure.draw_without_rendering()
     renderer = FigureCanvasAgg(figure).get_renderer()
     spots = axes.transData.transform(frame[[cost, "estimate"]].to_numpy(dtype=np.float64))
@@ -137,11 +149,14 @@ def _name_points(figure: Picture, axes: Axes, frame: pd.DataFrame, cost: str) ->
             arrowprops=leader,
         )
         text.set(color=row["_color"], in_layout=False, path_effects=[withStroke(linewidth=2.5, foreground="white")])
-        taken.append(_settle(text, taken, lines, axes.get_window_extent(), renderer))
+        taken.append(_place_text(text, taken, lines, axes.get_window_extent(), renderer))
 
 
-def _settle(text: Annotation, taken: list[Bbox], lines: list[Path], inside: BboxBase, renderer: RendererBase) -> Bbox:
-    """Move the text to the place where it is least in the way, and return the box that it takes."""
+def _place_text(text: Annotation, taken: list[Bbox], lines: list[Path], inside: BboxBase, renderer: RendererBase) -> Bbox:
+    """Move the text to its best position and return the box that it covers.
+
+    The best position is inside the axes, overlaps the fewest boxes, is near its point, and crosses few lines.
+    """
 
     def move(place: tuple[float, float]) -> Bbox:
         dx, dy = place
@@ -151,14 +166,14 @@ def _settle(text: Annotation, taken: list[Bbox], lines: list[Path], inside: Bbox
         text.update_positions(renderer)
         return Text.get_window_extent(text, renderer)
 
-    def faults(ring_and_place: tuple[int, tuple[float, float]]) -> tuple[int, int]:
+    def penalty(ring_and_place: tuple[int, tuple[float, float]]) -> tuple[int, int]:
         ring, place = ring_and_place
         box = move(place)
-        outside = not (inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1)
+        is_outside = not (inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1)
         crossed = sum(path.intersects_bbox(box, filled=False) for path in lines)
-        return outside + sum(bool(box.overlaps(other)) for other in taken), 2 * ring + crossed
+        return is_outside + sum(bool(box.overlaps(other)) for other in taken), 2 * ring + crossed
 
-    ring, best = min(PLACES, key=faults)
+    ring, best = min(PLACES, key=penalty)
     if text.arrow_patch is not None:
         text.arrow_patch.set_visible(ring >= LEADER_RING)
     return move(best)

@@ -1,32 +1,35 @@
-"""Whether probabilities can be believed: how often a model is right where it is so sure, and what corrections mend."""
+"""Draw how well predicted probabilities are calibrated, before and after corrections."""
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from imagestudy.figures.intervals import name_lines
-from imagestudy.figures.style import CYCLE, QUIET, Picture, add_legend, drawing, named_artists, palette
+from imagestudy.figures.style import CYCLE, QUIET, Picture, add_legend, drawing, name_remedies, named_artists, palette
 
 POOLED = -1
-"""The seed under which a frame holds all runs together."""
+"""Value of `seed` for the rows that pool all runs."""
 
 
 def draw_reliability(frame: pd.DataFrame, *, by: str = "remedy", title: str = "") -> Picture:
-    """Accuracy against stated confidence, one panel a stage; below, the share of images in each bin of confidence.
+    """Draw reliability diagrams: accuracy against confidence, with the share of images in each confidence bin below.
 
-    Right probabilities lie on the dotted diagonal; below it a model is too sure. Lines are runs pooled, single runs are faint.
+    There is one column of panels per stage of correction. Calibrated probabilities lie on the dotted diagonal; points below it are
+    overconfident. Strong lines pool all runs, faint lines are single runs.
 
     Args:
-        frame: of `imbalance.reliability`: a row a stage, seed, bin and value of `by`, with `confidence`, `right` and `share`.
-        by: column whose values are told apart by colour.
-        title: above everything.
+        frame: table from `imbalance.reliability`, one row per stage, seed, bin and value of `by`, with the columns `confidence`,
+            `right` (accuracy) and `share` (of the images).
+        by: column that sets color and marker.
+        title: title above all panels.
     """
+    frame = name_remedies(frame)
     stages = list(dict.fromkeys(frame["stage"]))
     with drawing(3.5 + (0.3 if title else 0), title=title) as figure:
         upper, lower = figure.subplots(2, len(stages), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1.2))
         for above, below, stage in zip(upper, lower, stages, strict=True):
             above.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1.2, gid="right of all")
-            for name, look in palette([str(value) for value in frame[by]]).items():
-                _put_confidence(above, below, frame[(frame["stage"] == stage) & (frame[by].astype(str) == name)], name, look)
+            for name, style in palette([str(value) for value in frame[by]]).items():
+                _put_confidence(above, below, frame[(frame["stage"] == stage) & (frame[by].astype(str) == name)], name, style)
             above.set_title(stage)
             above.set(xlim=(0, 1.03), ylim=(0, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
             below.set_ylim(0, None)
@@ -34,13 +37,13 @@ def draw_reliability(frame: pd.DataFrame, *, by: str = "remedy", title: str = ""
                 axes.grid(axis="both")
         upper[0].set_ylabel("accuracy")
         lower[0].set_ylabel("share of\nimages")
-        lower[len(stages) // 2].set_xlabel("stated confidence")
+        lower[len(stages) // 2].set_xlabel("confidence")
         add_legend(figure, named_artists(upper[0]))
     return figure
 
 
-def _put_confidence(above: Axes, below: Axes, rows: pd.DataFrame, name: str, look: tuple[str, str]) -> None:
-    color, marker = look
+def _put_confidence(above: Axes, below: Axes, rows: pd.DataFrame, name: str, style: tuple[str, str]) -> None:
+    color, marker = style
     for _, run in rows[rows["seed"] != POOLED].groupby("seed"):
         above.plot(run["confidence"], run["right"], color=color, linewidth=0.6, alpha=0.25, gid="run")
     pooled = rows[rows["seed"] == POOLED]
@@ -51,14 +54,15 @@ def _put_confidence(above: Axes, below: Axes, rows: pd.DataFrame, name: str, loo
 
 
 def draw_stages(frame: pd.DataFrame, *, score: str, name: str, title: str = "") -> Picture:
-    """A score of calibration at each stage, one line a remedy; what is left is better.
+    """Draw a calibration score at each stage of correction, one line per remedy; lower is better.
 
     Args:
-        frame: of `imbalance.calibration`, one row a remedy and stage.
-        score: column that is drawn.
-        name: of the score, along the axis.
-        title: above everything.
+        frame: table from `imbalance.calibration`, one row per remedy and stage.
+        score: column with the score.
+        name: name of the score for the axis label.
+        title: title above the plot.
     """
+    frame = name_remedies(frame)
     table = frame.pivot(index="remedy", columns="stage", values=score)
     table = table.loc[list(dict.fromkeys(frame["remedy"])), list(dict.fromkeys(frame["stage"]))]
     with drawing(0.25 * len(table) + 1.0 + (0.3 if title else 0), title=title) as figure:

@@ -1,4 +1,4 @@
-"""One look for all figures: size, fonts, colours and markers, and the closed figure that a notebook shows."""
+"""The common style of all figures: size, fonts, colors, markers, names, and the figure class that a notebook shows."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,16 +7,20 @@ from functools import lru_cache
 from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, fontManager, get_font
+from matplotlib.lines import Line2D
 
 WIDTH = 5.2
-"""Inches. On a phone of 390 px an inch is about 68 px, so that a font of 9.5 points is about 9 px high there."""
+"""Width of every figure, in inches. On a phone that is 390 px wide, 1 inch is about 68 px, so 9.5-point text is about 9 px high."""
 
 DPI = 144
+"""Dots per inch of the PNG."""
 SCREEN_DPI = 96
+"""Dots per inch at which a notebook shows the PNG."""
 
 FAMILY_COLORS = {
     "ann": "#0072B2",
@@ -26,7 +30,7 @@ FAMILY_COLORS = {
     "hybrid": "#9A7400",
     "classical": "#5A5A5A",
 }
-"""Okabe & Ito's (2008) palette, darkened where text in it must be readable on white."""
+"""The palette of Okabe & Ito (2008). Some colors are darker than the original, so that text in them is readable on white."""
 
 FAMILY_MARKERS = {"ann": "o", "cnn": "s", "rnn": "^", "transformer": "D", "hybrid": "P", "classical": "v"}
 FAMILY_TITLES = {
@@ -54,11 +58,14 @@ CYCLE = ("#0072B2", "#C24E00", "#009E73", "#B0569A", "#9A7400", "#5A5A5A", "#56B
 CYCLE_MARKERS = ("o", "s", "^", "D", "P", "v", "X", "*")
 
 FALLBACK_FONTS = ("Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Zen Hei", "Arial Unicode MS")
-"""For class names that the default font cannot write, where one of these is installed."""
+"""Fonts for class names that the default font cannot write. Only the installed ones are used."""
+
+PLAIN_TRAINING = {"none": "plain training", "none, tuned": "plain training, tuned"}
+"""The name that readers see for a remedy called `none` in study files and records."""
 
 
 class Picture(Figure):
-    """A figure that pyplot does not know: it is closed from the start, and a notebook shows it exactly once."""
+    """A figure that is not registered with pyplot, so a notebook shows it exactly once."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         buffer = io.BytesIO()
@@ -100,14 +107,14 @@ def _settings() -> Any:
 
 @contextmanager
 def drawing(height: float, *, title: str = "", tight: bool = False) -> Iterator[Picture]:
-    """A new figure in the style; on leaving, everything in it is laid out once.
+    """Create a figure in the common style, and compute its layout once at the end of the block.
 
-    Names may hold `$` or `_`: no text is read as a formula.
+    Text is never parsed as a formula, so names may contain `$` or `_`.
 
     Args:
-        height: inches.
-        title: above everything; may be empty.
-        tight: with little room between panels, as for images.
+        height: height of the figure, in inches.
+        title: title above all panels; may be empty.
+        tight: whether to leave little space between panels, as for images.
     """
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -122,7 +129,7 @@ def drawing(height: float, *, title: str = "", tight: bool = False) -> Iterator[
 
 
 def palette(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """A colour and a marker for each name: those of the families where all names are families, else in order."""
+    """Return a color and a marker for each name: those of the families if all names are families, otherwise in a fixed order."""
     names = list(dict.fromkeys(names))
     if set(names) <= set(FAMILY_COLORS):
         return {name: (FAMILY_COLORS[name], FAMILY_MARKERS[name]) for name in names}
@@ -130,30 +137,35 @@ def palette(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {name: (CYCLE[color], CYCLE_MARKERS[marker]) for name, (color, marker) in zip(names, rounds, strict=True)}
 
 
+def name_remedies(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with plain training named as such in the column `remedy`, if the table has this column."""
+    return frame.assign(remedy=frame["remedy"].replace(PLAIN_TRAINING)) if "remedy" in frame else frame
+
+
 def say_score(score: str, *, lines: int = 1) -> str:
-    """What stands along the axis of a score, on one or two lines."""
-    return f"{SCORE_TITLES.get(score, score)}{', ' if lines == 1 else chr(10)}95 % interval"
+    """Return the axis label of a score, on one or two lines."""
+    return f"{SCORE_TITLES.get(score, score)}{', ' if lines == 1 else chr(10)}95 % CI"
 
 
 def shorten(name: str, *, room: int) -> str:
-    """The name, cut to so many characters."""
+    """Return the name, cut to at most `room` characters; a cut name ends in `…`."""
     return name if len(name) <= room else name[: max(1, room - 1)] + "…"
 
 
 def drawable(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of classes as figures can write them: `class 3` where the installed fonts lack a letter of a name, counted from 1."""
+    """Return class names that the fonts can draw: the third class becomes `class 3` if the fonts lack a letter of its name."""
     return tuple(name if _letters() >= set(name) - {" "} else f"class {place}" for place, name in enumerate(names, start=1))
 
 
 @lru_cache(maxsize=1)
 def _letters() -> frozenset[str]:
-    """All letters of the fonts that figures are drawn with."""
+    """Return all letters that the fonts of the figures contain."""
     files = {findfont(name) for name in _settings()["font.family"]}
     return frozenset(chr(code) for file in files for code in get_font(file).get_charmap())
 
 
 def add_legend(figure: Picture, named: Mapping[str, Artist]) -> None:
-    """One legend for all panels, below them, in as many columns as have room; none for a single name."""
+    """Add one legend for all panels below them, in as many columns as fit; a single name gets no legend."""
     if len(named) < 2:
         return
     columns = max(1, min(len(named), int(WIDTH / (0.085 * max(map(len, named)) + 0.45))))
@@ -162,13 +174,19 @@ def add_legend(figure: Picture, named: Mapping[str, Artist]) -> None:
 
 
 def named_artists(axes: Axes) -> dict[str, Artist]:
-    """What a legend of the axes would list, each name once."""
+    """Return the labeled artists of the axes by label, each label once."""
     handles, names = axes.get_legend_handles_labels()
     return dict(zip(names, handles, strict=True))
 
 
+def legend_keys(styles: Mapping[str, tuple[str, str]], *, line: bool = True) -> dict[str, Artist]:
+    """Return a legend entry for each name: its marker in its color, on a line or alone."""
+    width = 2 if line else 0
+    return {name: Line2D([], [], color=color, marker=mark, linewidth=width, markersize=6) for name, (color, mark) in styles.items()}
+
+
 def hide_frame(axes: Axes) -> None:
-    """No ticks and no frame, as for an image."""
+    """Remove ticks and frame, as for an image."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -176,7 +194,7 @@ def hide_frame(axes: Axes) -> None:
 
 
 def draw_sentence(text: str, *, title: str = "") -> Picture:
-    """A sentence in the place of a figure, where there is nothing to draw."""
+    """Draw a sentence instead of a figure, for data that has nothing to draw."""
     with drawing(1.0, title=title) as figure:
         axes = figure.subplots()
         hide_frame(axes)

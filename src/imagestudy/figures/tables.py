@@ -1,7 +1,7 @@
-"""Tables → HTML that is the same bit for bit on every call: rounded, escaped, numbers on the right.
+"""Show tables as HTML: rounded, escaped, with numbers aligned right, and identical bit for bit on every call.
 
-Timings never belong in a table whose cell is compared; `show` leaves them out unless they are asked for by name. The site's style
-sheet colors verdicts and wraps long text by itself.
+Timings differ from run to run, so a test that compares notebook outputs would fail on them. `show` therefore leaves them out unless
+they are requested by name. The style sheet of the site colors verdicts and wraps long text.
 """
 
 import html
@@ -12,10 +12,13 @@ import pandas as pd
 from IPython.display import HTML
 
 from imagestudy.core.text import about, fold_points, fold_share, plain, say_p, signed, whole
+from imagestudy.figures.style import name_remedies
 
 TIMINGS = ("seconds", "latency_ms", "images_per_second", "memory_mb")
 FOLDED = ("low", "high")
+"""Bounds that are not columns of their own."""
 FOLDING = ("estimate", "difference")
+"""Columns that are written with their bounds."""
 NUMBER_STYLE = "text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums"
 TEXT_STYLE = "text-align: left"
 
@@ -38,16 +41,23 @@ def show(
     bold: Sequence[bool] | pd.Series | None = None,
     caption: str | None = None,
 ) -> HTML:
-    """A table for a notebook; one without a row is its caption.
+    """Return a table as HTML for a notebook; a table without rows becomes its caption alone.
 
-    `estimate` with `low` and `high` becomes one column `0.812 [0.798, 0.825]`, `difference` with them `+1.2 [0.4, 2.0]` in points.
+    The bounds in the columns `low` and `high` are written in the column `estimate` as `0.812 [0.798, 0.825]`, or in the column
+    `difference` as `+1.2 [0.4, 2.0]`, in points.
 
     Args:
-        frame: one row a row; its index is not shown.
-        columns: name → title of what is shown, or the names; None shows everything but timings.
-        bold: for each row, whether its name and score are bold: not distinguishable from the best (`compare.near_best`).
-        caption: below the table, as plain text; None says n and what was redrawn where there are intervals, "" says nothing.
+        frame: table to show; its index is not shown.
+        columns: column name → title of each column to show, or the names alone. None shows all columns except timings.
+        bold: for each row, whether its name and score are bold: it is statistically indistinguishable from the best
+            (`comparisons.near_best`).
+        caption: plain text below the table. None describes the intervals, if the table has any; "" writes nothing.
+
+    Raises:
+        KeyError: if a requested column is not in the table.
+        ValueError: if `bold` and `frame` differ in length.
     """
+    frame = name_remedies(frame)
     titles = _titles(frame, columns)
     heavy = [False] * len(frame) if bold is None else [bool(b) for b in bold]
     if len(heavy) != len(frame):
@@ -105,7 +115,7 @@ def _say(value: object) -> str:
 
 
 def _column(frame: pd.DataFrame, name: str, title: str, heavy: Sequence[bool]) -> list[str]:
-    """The cells of one column, its head first: numbers on the right and unbroken, text on the left."""
+    """Return the HTML cells of one column, header first; numbers are aligned right without line breaks, text is aligned left."""
     numbers = pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
     style = NUMBER_STYLE if numbers else TEXT_STYLE
     texts = [html.escape(text) for text in _format(frame, name)]
@@ -114,14 +124,15 @@ def _column(frame: pd.DataFrame, name: str, title: str, heavy: Sequence[bool]) -
 
 
 def _caption(frame: pd.DataFrame, titles: dict[str, str], bold: bool) -> str:
-    """What n is, what was redrawn, at which level, and what bold means."""
+    """Return the default caption: confidence level, number of runs and test images, what was redrawn, and what bold means."""
     if not set(FOLDING) & set(titles) or not {*FOLDED, "runs", "images"} <= set(frame):
         return ""
     most = int(frame["comparisons"].max()) if "comparisons" in frame else 1
-    level = f"{100 - 5 / most:.3g} % ({most} comparisons declared together)" if most > 1 else "95 %"
-    said = f"Intervals at {level}, n = {_range(frame['runs'])} runs × {_range(frame['images'])} test images; redrawn: "
-    said += "training subset, class order, initialization and batch order by run, and the test images."
-    return f"{said} Bold: not distinguishable from the best." if bold else said
+    level = f"{100 - 5 / most:.3g} % (corrected for {most} comparisons)" if most > 1 else "95 %"
+    runs, images = _range(frame["runs"]), _range(frame["images"])
+    caption = f"Confidence intervals at {level}, n = {runs} run{'' if runs == '1' else 's'} × {images} test images. "
+    caption += "Redrawn: training subset, class order, initialization and batch order in each run, and the test images."
+    return f"{caption} Bold: statistically indistinguishable from the best." if bold else caption
 
 
 def _range(numbers: pd.Series) -> str:
@@ -129,10 +140,10 @@ def _range(numbers: pd.Series) -> str:
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
-NOT_RECORDED = "No such runs are recorded at this effort."
-NOT_INSTALLED = "This needs TensorFlow."
+NOT_RECORDED = "No runs of this kind are recorded at this effort."
+NOT_INSTALLED = "This part needs TensorFlow, which is not installed."
 
 
 def show_or_say(frame: pd.DataFrame, columns: dict[str, str], *, caption: str = "", otherwise: str = NOT_RECORDED) -> HTML:
-    """`show`, or a sentence where the frame is empty."""
+    """Return the table as HTML (see `show`), or the sentence `otherwise` if the table has no rows."""
     return show(frame, columns, caption=caption) if len(frame) else HTML(f"<p>{html.escape(otherwise)}</p>")

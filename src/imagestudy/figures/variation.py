@@ -1,4 +1,4 @@
-"""How sure: where the spread between runs comes from, what more runs would decide, what peeking at the test set does."""
+"""Draw sources of variance between runs, the power of more runs, and the bias from peeking at the test set."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,54 +6,68 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from imagestudy.figures.intervals import name_lines, put_band, put_interval
 from imagestudy.figures.pareto import use_plain_log
-from imagestudy.figures.style import FAINT, INK, QUIET, Picture, add_legend, draw_sentence, drawing, named_artists, palette
+from imagestudy.figures.style import (
+    FAINT,
+    INK,
+    QUIET,
+    Picture,
+    add_legend,
+    draw_sentence,
+    drawing,
+    legend_keys,
+    named_artists,
+    palette,
+)
 from imagestudy.models import models
 
 MOST = 2.5
-"""How far an axis goes at most, in multiples of the largest estimate: few runs give intervals that would squeeze all others."""
+"""Largest axis limit, as a multiple of the largest estimate. With few runs, wide intervals would otherwise dominate the plot."""
 APART = 0.7
-"""The share of a line's height that those who share it are spread over."""
-NOTHING = "Nothing to draw: there are no such runs."
+"""Share of the line height over which the models on one line are spread."""
+NOTHING = "There are no runs to draw."
 PICKED = {"test": ("best on test", True), "validation": ("best on validation", False)}
+"""Part on which the best weights were picked → legend text, and whether the marker is filled."""
 TEST = 4
-"""Column of a curve with looks at the test images: images seen, loss, accuracy on the batches, on validation, on test."""
+"""Column of a curve with the balanced accuracy on the test images. All columns: images seen, loss, accuracy on the batches,
+balanced accuracy on validation, balanced accuracy on test."""
 
 
 def draw_sources(frame: pd.DataFrame, *, title: str = "") -> Picture:
-    """Each source of spread as a standard deviation in points: with its interval on these test images, a cross on an endless set.
+    """Draw each source of variance as a standard deviation in points, with its confidence interval.
+
+    A marker shows the value on these test images. A cross shows the value in the limit of infinitely many test images.
 
     Args:
-        frame: of `spread.measure`.
-        title: above everything.
+        frame: table from `components.measure`.
+        title: title above the plot.
     """
     if frame.empty:
         return draw_sentence(NOTHING, title=title)
-    sources, looks = list(dict.fromkeys(frame["source"])), _looks(frame)
-    with drawing((0.12 * len(looks) + 0.2) * len(sources) + 1.0 + (0.3 if title else 0), title=title) as figure:
+    sources, styles = list(dict.fromkeys(frame["source"])), _family_styles(frame)
+    with drawing((0.12 * len(styles) + 0.2) * len(sources) + 1.0 + (0.3 if title else 0), title=title) as figure:
         axes = figure.subplots()
         _put_stripes(axes, len(sources))
         edge = _right_edge(frame[["points", "high"]])
         for row in frame.dropna(subset=["points"]).to_dict("records"):
-            height = sources.index(row["source"]) + _shift(list(looks).index(row["model"]), len(looks))
-            _put_source(axes, height, row, *looks[row["model"]], edge=edge)
+            height = sources.index(row["source"]) + _shift(list(styles).index(row["model"]), len(styles))
+            _put_source(axes, height, row, *styles[row["model"]], edge=edge)
         name_lines(axes, sources)
         axes.set_xlim(0, edge)
         axes.set_xlabel("standard deviation of one run's balanced accuracy, points")
         axes.grid(axis="x")
         endless = Line2D([], [], color=INK, marker="x", linewidth=0, markersize=5.5, markeredgewidth=1.6)
-        add_legend(figure, _keys(looks) | {"on an endless test set": endless})
+        add_legend(figure, legend_keys(styles) | {"infinitely many images": endless})
     return figure
 
 
 def _put_source(axes: Axes, height: float, row: dict, color: str, marker: str, *, edge: float) -> None:
-    """One model's part of a line; an interval that goes beyond the edge ends in an arrow."""
+    """Draw one model on a line; an interval that goes beyond the edge ends in an arrow."""
     put_interval(axes, height, (row["points"], row["low"], row["high"]), color, marker)
     if row["high"] > edge:
         axes.plot([edge], [height], ">", color=color, markersize=5, clip_on=False, gid="arrow")
@@ -62,8 +76,8 @@ def _put_source(axes: Axes, height: float, row: dict, color: str, marker: str, *
                   clip_on=False)  # fmt: skip
 
 
-def _looks(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Model → colour and marker of its family, where each has a family of its own."""
+def _family_styles(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Return color and marker for each model: those of its family if no two models share one, else in order."""
     families = dict(zip(frame["model"], frame["family"], strict=True))
     apart = len(set(families.values())) == len(families)
     colors = palette(list(families.values()) if apart else list(families))
@@ -75,7 +89,7 @@ def _shift(place: int, number: int) -> float:
 
 
 def _put_stripes(axes: Axes, lines: int) -> None:
-    """Every other line is shaded, so that what belongs to a line is seen."""
+    """Shade every other line, so that the markers of one line are easy to see as a group."""
     for place in range(0, lines, 2):
         axes.axhspan(place - 0.5, place + 0.5, color="#F5F5F5", zorder=0)
 
@@ -86,17 +100,13 @@ def _right_edge(points: pd.DataFrame) -> float:
     return float(min(1.05 * np.nanmax([*bounds[np.isfinite(bounds)], largest]), MOST * largest))
 
 
-def _keys(looks: dict[str, tuple[str, str]]) -> dict[str, Artist]:
-    return {name: Line2D([], [], color=color, marker=marker, linewidth=2, markersize=6) for name, (color, marker) in looks.items()}
-
-
 def draw_decided(frame: pd.DataFrame, *, recorded: int, title: str = "") -> Picture:
-    """The share of comparisons that are decided against the number of runs, a line for each number of test images.
+    """Draw the share of decided comparisons against the number of runs, one line per number of test images.
 
     Args:
-        frame: of `settling.project`.
-        recorded: runs that there are, marked by a line.
-        title: above everything.
+        frame: table from `power.project`.
+        recorded: number of recorded runs; a vertical line marks it.
+        title: title above the plot.
     """
     if frame.empty:
         return draw_sentence(NOTHING, title=title)
@@ -105,11 +115,11 @@ def draw_decided(frame: pd.DataFrame, *, recorded: int, title: str = "") -> Pict
         for images, (color, marker) in palette([str(number) for number in frame["images"]]).items():
             rows = frame[frame["images"].astype(str) == images]
             axes.plot(rows["runs"], rows["share"], color=color, marker=marker, markersize=4.5, label=f"{int(images):,} test images")
-        axes.axvline(recorded, color=QUIET, linestyle=":", linewidth=1.2, gid="recorded", label="runs as recorded")
+        axes.axvline(recorded, color=QUIET, linestyle=":", linewidth=1.2, gid="recorded", label="recorded runs")
         axes.set_xscale("log")
         use_plain_log(axes)
         axes.set_xlabel("paired runs (log scale)")
-        axes.set_ylabel("comparisons decided")
+        axes.set_ylabel("decided comparisons")
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(axis="y")
@@ -118,17 +128,19 @@ def draw_decided(frame: pd.DataFrame, *, recorded: int, title: str = "") -> Pict
 
 
 def draw_optimism(frame: pd.DataFrame, *, margin: float, title: str = "") -> Picture:
-    """What the best look adds to the score of the last weights, picked on test (filled) and on validation (hollow), in points.
+    """Draw how much picking the best weights of a run raises its test score over the last weights, in points.
+
+    A filled marker means that the best weights were picked on the test images, a hollow one that they were picked on validation.
 
     Args:
-        frame: of `optimism.measure`, with one number of looks.
-        margin: of equivalence, a share: the grey band.
-        title: above everything.
+        frame: table from `test_set_peeking.measure` with one number of looks.
+        margin: equivalence margin, as a share; the gray band covers ±margin.
+        title: title above all panels.
     """
     if frame.empty:
         return draw_sentence(NOTHING, title=title)
     panels = {str(name): rows for name, rows in frame.groupby("profile", sort=False)}
-    names, looks = list(dict.fromkeys(frame["model"])), _looks(frame)
+    names, styles = list(dict.fromkeys(frame["model"])), _family_styles(frame)
     with drawing((0.4 * len(names) + 0.35) * len(panels) + 1.0 + (0.3 if title else 0), title=title) as figure:
         grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (name, rows) in zip(grid, panels.items(), strict=True):
@@ -138,19 +150,19 @@ def draw_optimism(frame: pd.DataFrame, *, margin: float, title: str = "") -> Pic
                 height = names.index(row["model"]) + (-0.16 if row["picked"] == "test" else 0.16)
                 low, high = (100 * row["low"], 100 * row["high"]) if row["runs"] > 1 else (-np.inf, np.inf)
                 put_interval(
-                    axes, height, (100 * row["difference"], low, high), *looks[row["model"]], filled=PICKED[row["picked"]][1]
+                    axes, height, (100 * row["difference"], low, high), *styles[row["model"]], filled=PICKED[row["picked"]][1]
                 )
             name_lines(axes, names)
         grid[-1].set_xlim(*_edges(frame, margin))
-        grid[-1].set_xlabel(f"balanced accuracy above that of the last weights, points\n(grey band: ±{100 * margin:g})")
-        fills = {said: Line2D([], [], color=INK, marker="o", linewidth=2, markersize=6, markerfacecolor=INK if filled else "white")
-                 for said, filled in PICKED.values()}  # fmt: skip
+        grid[-1].set_xlabel(f"balanced accuracy minus that of the last weights, points\n(gray band: ±{100 * margin:g})")
+        fills = {text: Line2D([], [], color=INK, marker="o", linewidth=2, markersize=6, markerfacecolor=INK if filled else "white")
+                 for text, filled in PICKED.values()}  # fmt: skip
         add_legend(figure, dict(fills))
     return figure
 
 
 def _edges(frame: pd.DataFrame, margin: float) -> tuple[float, float]:
-    """All estimates, and all bounds but those that lie far out, in points; a single run has no bounds."""
+    """Return the axis limits in points: all estimates, and all bounds except extreme ones; a single run has no bounds."""
     bounds = frame.loc[frame["runs"] > 1, ["low", "high"]]
     largest = max(float(frame["difference"].abs().max()), margin)
     low = max(float(bounds["low"].min()), -MOST * largest) if len(bounds) else -largest
@@ -160,11 +172,13 @@ def _edges(frame: pd.DataFrame, margin: float) -> tuple[float, float]:
 
 
 def draw_looks(frame: pd.DataFrame, *, title: str = "") -> Picture:
-    """What the best of so many looks at the test set adds, in points, against their number: a line a model, a panel a profile.
+    """Draw how much the best of several looks at the test set raises the score, against the number of looks, in points.
+
+    There is one line per model and one panel per profile.
 
     Args:
-        frame: of `optimism.measure`, with several numbers of looks.
-        title: above everything.
+        frame: table from `test_set_peeking.measure` with several numbers of looks.
+        title: title above all panels.
     """
     if frame.empty:
         return draw_sentence(NOTHING, title=title)
@@ -174,20 +188,20 @@ def draw_looks(frame: pd.DataFrame, *, title: str = "") -> Picture:
         grid = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for axes, (name, rows) in zip(grid, panels.items(), strict=True):
             axes.set_title(name)
-            _put_looks(axes, rows, _looks(shown))
+            _put_looks(axes, rows, _family_styles(shown))
         grid[-1].set_xlabel("looks at the test set")
         shares = shown.rename(columns={"difference": "points"}).assign(high=shown["high"].where(shown["runs"] > 1))
         grid[-1].set_ylim(bottom=0, top=100 * _right_edge(shares))
-        figure.supylabel("points above the last weights", fontsize=10)
+        figure.supylabel("gain over the last weights, points", fontsize=10)
         add_legend(figure, named_artists(grid[0]))
     return figure
 
 
-def _put_looks(axes: Axes, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
+def _put_looks(axes: Axes, rows: pd.DataFrame, styles: dict[str, tuple[str, str]]) -> None:
     ticks = sorted(set(rows["looks"]))
-    for place, (model, (color, marker)) in enumerate(looks.items()):
+    for place, (model, (color, marker)) in enumerate(styles.items()):
         own = rows[rows["model"] == model].sort_values("looks")
-        at = np.searchsorted(ticks, own["looks"]) + 0.08 * (place - (len(looks) - 1) / 2)
+        at = np.searchsorted(ticks, own["looks"]) + 0.08 * (place - (len(styles) - 1) / 2)
         several = (own["runs"] > 1).to_numpy()
         axes.vlines(at[several], 100 * own["low"][several], 100 * own["high"][several], color=color, linewidth=1.4, gid="interval")
         axes.plot(at, 100 * own["difference"], color=color, marker=marker, markersize=5, linewidth=1.2, label=model)
@@ -196,12 +210,14 @@ def _put_looks(axes: Axes, rows: pd.DataFrame, looks: dict[str, tuple[str, str]]
 
 
 def draw_peeks(curves: dict[str, Sequence[Float[np.ndarray, "point column"]]], *, model: str, title: str = "") -> Picture:
-    """Balanced accuracy on the test images while a model trains, run by run: the best look of each run is filled, the last hollow.
+    """Draw the test balanced accuracy of a model during training, one line per run.
+
+    The best look of each run has a filled marker, the last weights have a hollow one.
 
     Args:
-        curves: profile → one curve a run, of `optimism.curves`.
-        model: whose colour is used.
-        title: above everything.
+        curves: profile → one curve per run, from `test_set_peeking.curves`.
+        model: name of the model, which sets the color.
+        title: title above all panels.
     """
     if not curves:
         return draw_sentence(NOTHING, title=title)
@@ -213,7 +229,7 @@ def draw_peeks(curves: dict[str, Sequence[Float[np.ndarray, "point column"]]], *
             for curve in runs:
                 _put_peek(axes, curve, color, marker)
             axes.set_ylim(_floor(runs), min(axes.get_ylim()[1], 1.003))
-            axes.set_ylabel("balanced accuracy\non test")
+            axes.set_ylabel("test\nbalanced accuracy")
             axes.grid(axis="y")
         grid[-1].set_xlabel("training images seen")
         grid[-1].xaxis.set_major_locator(MaxNLocator(5))
@@ -225,12 +241,12 @@ def draw_peeks(curves: dict[str, Sequence[Float[np.ndarray, "point column"]]], *
 def _put_peek(axes: Axes, curve: np.ndarray, color: str, marker: str) -> None:
     best, seen, scores = int(curve[:, TEST].argmax()), curve[:, 0], curve[:, TEST]
     axes.plot(seen, scores, color=color, linewidth=0.7, alpha=0.5)
-    look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 6, "linewidth": 0, "zorder": 3}
-    axes.plot([seen[best]], [scores[best]], label="best look", gid="best", **look)
-    axes.plot([seen[-1]], [scores[-1]], label="last weights", gid="last", markerfacecolor="white", **look)
+    style: dict[str, Any] = {"color": color, "marker": marker, "markersize": 6, "linewidth": 0, "zorder": 3}
+    axes.plot([seen[best]], [scores[best]], label="best look", gid="best", **style)
+    axes.plot([seen[-1]], [scores[-1]], label="last weights", gid="last", markerfacecolor="white", **style)
 
 
 def _floor(runs: Sequence[np.ndarray]) -> float:
-    """Where the axis begins: the steep start of a training is cut off, so that the looks can be told apart."""
+    """Return the lower end of the axis: it cuts off the steep start of training, so that the looks are easy to compare."""
     late = np.concatenate([curve[len(curve) // 4 :, TEST] for curve in runs])
     return float(late.min() - 0.02)

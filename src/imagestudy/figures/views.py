@@ -1,4 +1,4 @@
-"""One image as each family of models sees it."""
+"""Draw one image the way each family of models reads it."""
 
 from typing import Any
 
@@ -22,34 +22,37 @@ TITLES = {
 }
 FAMILIES = {"vector": "ann", "grid": "cnn", "rows": "rnn", "patches": "transformer"}
 WINDOW = 3
+"""Side of the convolution window that is drawn, in pixels."""
 FEW = 16
-"""Steps or patches up to which each is numbered."""
+"""Each step or patch is numbered if there are at most this many."""
 FEW_PIXELS = 256
+"""In the vector view, the ends of rows are marked up to this many values; above it, only the ends of channels are."""
 SHARP: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
+"""Options that draw pixels unsmoothed, over the full range of gray values."""
 
 
 def draw_view(image: Image, view: str, *, title: str = "") -> Picture:
-    """An image, and beside it what a family sees of it.
+    """Draw an image and, beside it, the form in which one family of models reads it.
 
     Args:
-        image: the example.
+        image: the image to draw.
         view: "vector" (ANN), "grid" (CNN), "rows" (RNN) or "patches" (Transformer).
-        title: above everything.
+        title: title above both panels.
 
     Raises:
-        InputError: a view that is not known.
+        InputError: if the view is unknown.
     """
     require_known(view, tuple(TITLES), what="view", where="draw_view")
     with drawing(2.75 + (0.3 if title else 0), title=title) as figure:
         left, right = figure.subplots(1, 2, width_ratios=(1, 2 if view == "vector" else 1.15))
         put_image(left, image)
-        left.set_title("the image")
+        left.set_title("input image")
         _put(right, image, view)
     return figure
 
 
 def draw_views(image: Image, *, title: str = "") -> Picture:
-    """An image as all four families see it."""
+    """Draw an image in the four forms in which ANN, CNN, RNN and Transformer read it."""
     with drawing(5.3 + (0.3 if title else 0), title=title) as figure:
         for axes, view in zip(figure.subplots(2, 2).flat, TITLES, strict=True):
             _put(axes, image, view)
@@ -62,7 +65,7 @@ def _put(axes: Axes, image: Image, view: str) -> None:
 
 
 def _put_vector(axes: Axes, image: Image) -> None:
-    """All pixels in one row, as `models.views.vector` orders them: channel after channel, row after row."""
+    """Draw all pixels as one row, in the order of `models.views.vector`: channel after channel, row after row."""
     height, width, channels = image.shape
     strip = image.transpose(2, 0, 1).reshape(1, -1)
     axes.imshow(strip, **SHARP, aspect="auto", extent=(0, image.size, 0.42, 0.58))
@@ -70,7 +73,7 @@ def _put_vector(axes: Axes, image: Image) -> None:
     for end in range(stretch, image.size, stretch):
         axes.plot([end] * 2, [0.39, 0.61], color=CYCLE[0], linewidth=1.0)
     rows = f"{height} rows in one line" if channels == 1 else f"{channels} channels × {height} rows in one line"
-    for place, words in ((0.64, rows), (0.30, f"{height} × {width} × {channels} = {image.size:,} numbers")):
+    for place, words in ((0.64, rows), (0.30, f"{height} × {width} × {channels} = {image.size:,} values")):
         axes.text(0.5, place, words, ha="center", transform=axes.transAxes, fontsize=9.5).set_in_layout(False)
     axes.set_xlim(0, image.size)
     axes.set_ylim(0, 1)
@@ -88,11 +91,11 @@ def _put_grid(axes: Axes, image: Image) -> None:
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), WINDOW, WINDOW, fill=False, edgecolor=CYCLE[1], linewidth=2, linestyle=style))
     start, end = (WINDOW - 0.5, WINDOW / 2 - 0.5), (width - WINDOW / 2 - 0.5, height - WINDOW - 0.5)
     axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color=CYCLE[1], linewidth=1.4, shrinkA=14))
-    axes.set_xlabel(f"{WINDOW}×{WINDOW} weights, the same everywhere", fontsize=9)
+    axes.set_xlabel(f"{WINDOW}×{WINDOW} weights, shared by all positions", fontsize=9)
 
 
 def _put_rows(axes: Axes, image: Image) -> None:
-    """Bands of rows with gaps between them, as `models.views.rows` cuts them."""
+    """Draw the bands of rows that `models.views.rows` cuts, with gaps between them."""
     height, width, _ = image.shape
     band = views.band(height)
     steps = views.positions(height, band)
@@ -109,7 +112,7 @@ def _put_rows(axes: Axes, image: Image) -> None:
 
 
 def _put_patches(axes: Axes, image: Image) -> None:
-    """The grid of patches with gaps between them, numbered as `models.views.patches` orders them."""
+    """Draw the grid of patches with gaps between them, numbered in the order of `models.views.patches`."""
     height, width, _ = image.shape
     tall, wide = views.reduction(height), views.reduction(width)
     rows, columns = views.positions(height, tall), views.positions(width, wide)
@@ -124,7 +127,7 @@ def _put_patches(axes: Axes, image: Image) -> None:
 
 
 def _cut(image: Image, row: int, column: int, tall: int, wide: int) -> UInt8[np.ndarray, "tall wide channel"]:
-    """One piece of a regular cut; zeros fill up what sticks out at the right and lower edge."""
+    """Return one piece of a regular grid; a piece that crosses the right or lower edge is padded with zeros."""
     piece = image[row * tall : (row + 1) * tall, column * wide : (column + 1) * wide]
     return np.pad(piece, ((0, tall - piece.shape[0]), (0, wide - piece.shape[1]), (0, 0)))
 

@@ -1,4 +1,4 @@
-"""Where models are used, and which remedy wins there."""
+"""Draw deployment settings with their class shares, and how the remedies compare in each."""
 
 import numpy as np
 import pandas as pd
@@ -8,31 +8,33 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from imagestudy.figures.intervals import name_lines
-from imagestudy.figures.style import FAINT, VERDICT_COLORS, Picture, add_legend, drawing, named_artists, palette
+from imagestudy.figures.style import FAINT, VERDICT_COLORS, Picture, add_legend, drawing, name_remedies, named_artists, palette
 
 STANDINGS = {
     "chosen": ("chosen on validation", VERDICT_COLORS["higher"], "*", 11.0),
-    "alike": ("not to be told from it", VERDICT_COLORS["equivalent"], "o", 6.0),
+    "alike": ("indistinguishable from it", VERDICT_COLORS["equivalent"], "o", 6.0),
     "higher": ("higher on the test images", VERDICT_COLORS["higher"], "^", 7.0),
     "lower": ("lower", VERDICT_COLORS["lower"], "_", 7.0),
 }
-"""Standing → what it means, colour, marker and its size."""
+"""Standing of a remedy → its legend text, color, marker and marker size."""
 
 
 def draw_winners(frames: dict[str, pd.DataFrame], *, title: str = "") -> Picture:
-    """How every remedy stands against the one that is chosen in each place of use, one panel a way of using the predictions.
+    """Draw how each remedy compares with the chosen one in each deployment setting.
 
-    The remedies that are seldom lower stand on top.
+    There is one panel per way of using the predictions. The remedies that are least often lower are on top.
 
     Args:
-        frames: name of a panel → `imbalance.standings`, one row a remedy and place, with the same remedies and places in each.
-        title: above everything.
+        frames: name of each panel → table from `imbalance.standings`, one row per remedy and place (deployment setting). All tables
+            have the same remedies and places.
+        title: title above all panels.
     """
+    frames = {name: name_remedies(frame) for name, frame in frames.items()}
     first = next(iter(frames.values()))
     remedies, places = (list(dict.fromkeys(first[axis])) for axis in ("remedy", "place"))
     everything = pd.concat(frames.values())
-    often = everything[everything["standing"] != "lower"]["remedy"].value_counts()
-    order = sorted(remedies, key=lambda name: -often.get(name, 0))
+    times_not_lower = everything[everything["standing"] != "lower"]["remedy"].value_counts()
+    order = sorted(remedies, key=lambda name: -times_not_lower.get(name, 0))
     with drawing(0.235 * len(order) + 2.1 + (0.3 if title else 0), title=title) as figure:
         grid = figure.subplots(1, len(frames), sharey=True, squeeze=False)[0]
         for axes, (name, frame) in zip(grid, frames.items(), strict=True):
@@ -44,7 +46,7 @@ def draw_winners(frames: dict[str, pd.DataFrame], *, title: str = "") -> Picture
             axes.set_xticks(range(len(places)), places, rotation=90)
             axes.set_xlim(-0.6, len(places) - 0.4)
             axes.tick_params(axis="x", length=0)
-        grid[0].set_xlabel("place of use")
+        grid[0].set_xlabel("deployment setting")
         present = [key for key in STANDINGS if key in set(everything["standing"])]
         add_legend(figure, {STANDINGS[key][0]: _key(key) for key in present})
     return figure
@@ -61,11 +63,11 @@ def _key(standing: str) -> Line2D:
 
 
 def draw_shares(shares: dict[str, Float[np.ndarray, " rank"]], *, title: str = "") -> Picture:
-    """How often each class comes, one line a place of use.
+    """Draw the share of each class, one line per deployment setting.
 
     Args:
-        shares: name of a place → share of each class, the most frequent of training first.
-        title: above everything.
+        shares: name of each deployment setting → share of each class, in order of frequency in the training set, highest first.
+        title: title above the plot.
     """
     with drawing(2.6 + (0.3 if title else 0), title=title) as figure:
         axes = figure.subplots()

@@ -1,10 +1,10 @@
-"""A model to use: the network or classical model of one run, in a folder, with all that is needed to ask it about new images.
+"""Save, load and use trained models. A saved model is a folder with everything needed to classify new images.
 
-model.safetensors   a network's weights by name; of a classical model the training images and labels, on which it is fitted again
-model.json          what the weights belong to, see `description.Description`: classes, images, normalisation, the run, scores, …
+model.safetensors   the weights of a network by name; for a classical model, the training images and labels to fit it again
+model.json          the description of the model, see `format.Description`: classes, images, normalization, run, scores, …
 
-No pickle is written or read. With PyTorch and safetensors alone a network can be used as follows; `layers` in the JSON is how
-PyTorch prints it, and each weight has the name of its layer. For the model `article`, whose layers are two:
+No pickle is written or read. You can use a saved network with PyTorch and safetensors alone. The entry `layers` in the JSON lists
+the layers as PyTorch prints them, and each weight has the name of its layer. For example, the model `article` has two layers:
 
     import json, torch
     from safetensors.torch import load_file
@@ -12,12 +12,12 @@ PyTorch prints it, and each weight has the name of its layer. For the model `art
 
     facts, weights = json.load(open("model.json")), load_file("model.safetensors")
     mean, deviation = (torch.tensor(facts["normalisation"][name]).view(1, -1, 1, 1) for name in ("mean", "deviation"))
-    x = (bytes_nchw / 255 - mean) / deviation                          # images.side pixels high and wide, 0 to 255
+    x = (bytes_nchw / 255 - mean) / deviation                          # height and width images.side, values 0 to 255
     hidden = F.relu(F.linear(x.flatten(1), weights["features.layers.0.weight"], weights["features.layers.0.bias"]))
     logits = F.linear(hidden, weights["head.weight"], weights["head.bias"])
     if facts["tau"] is not None:
         logits = logits - facts["tau"] * torch.tensor(facts["counts"]).log()
-    probabilities = torch.softmax(logits / facts["temperature"], dim=1)    # in the order of classes
+    probabilities = torch.softmax(logits / facts["temperature"], dim=1)    # columns in the order of classes
 """
 
 from imagestudy.inference.export_onnx import write_onnx

@@ -1,4 +1,4 @@
-"""A saved network as one ONNX file that takes bytes and gives probabilities."""
+"""Export a saved network as one ONNX file that takes pixels and returns probabilities."""
 
 import json
 import logging
@@ -25,12 +25,12 @@ INPUT, OUTPUT = "images", "probabilities"
 
 
 class Deployed(nn.Module):
-    """Bytes as image libraries hand them over → probabilities: normalisation, correction and temperature are inside.
+    """A network from pixels (0 to 255) to probabilities, with normalization, correction and temperature built in.
 
     Args:
-        network: of the saved model.
-        shift: τ log π_c, taken off the logits; zeros without a correction.
-        temperature: by which they are divided.
+        network: network of the saved model.
+        shift: τ log π_c, subtracted from the logits; zeros without a correction.
+        temperature: number by which the corrected logits are divided.
     """
 
     shift: Tensor
@@ -42,34 +42,39 @@ class Deployed(nn.Module):
         self.temperature = temperature
 
     def forward(self, images: UInt8[Tensor, "batch height width channel"]) -> Float[Tensor, "batch class"]:
-        """softmax((logits − τ log π) / T)."""
+        """Return softmax((logits − τ log π) / T)."""
         return torch.softmax((self.network(images.permute(0, 3, 1, 2)) - self.shift) / self.temperature, dim=1)
 
 
 def write_onnx(folder: Path, file: Path) -> Path:
-    """Write a saved network as ONNX: `images` uint8 (batch, side, side, channels) → `probabilities` float32 (batch, class).
+    """Export a saved network as ONNX: `images` uint8 (batch, side, side, channels) → `probabilities` float32 (batch, class).
 
-    The input is what Pillow and NumPy hold of decoded images at the model's side, RGB or grey, 0 to 255, any number at a time; the
-    output is `SavedModel.predict_proba`. The file's metadata name classes, the images' format and the model. It is computed in
-    32-bit floats also where the training was in 16.
+    The input is an array of decoded images as Pillow and NumPy store them, RGB or gray, 0 to 255, with the side length of the
+    model. The batch can have any size. The output equals `SavedModel.predict_proba`. The metadata of the file contain the classes,
+    the image format and the name of the model. Computation is in 32-bit floats, even if training used 16-bit floats.
+
+    Args:
+        folder: folder of the saved model.
+        file: ONNX file to write.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
-        InputError: see `opening.load` and `writing.require_output`; a classical model, which is no graph of tensors.
+        InputError: if the model is classical, because only networks can be exported; also see `load.load` and
+            `files.require_output`.
     """
     require_output(file, suffix=".onnx")
     description, weights = read(folder)
     if not description.is_network:
-        raise InputError(f"model {description.model.name!r} in {str(folder)!r} is classical; only networks are written as ONNX")
+        raise InputError(f"model {description.model.name!r} in {str(folder)!r} is classical; only networks can be exported as ONNX")
     deployed = deploy(description, restore(description, weights, where=folder / WEIGHTS_NAME))
     put(file, _export(deployed, description))
     return file
 
 
 def deploy(description: Description, network: BytesNetwork) -> Deployed:
-    """The network with everything that follows it."""
+    """Return the network together with correction, temperature and softmax."""
     shift = torch.zeros(len(description.classes))
     if description.tau is not None:
         prior = relative_log_prior(np.array(description.counts, dtype=np.int64))
@@ -78,7 +83,7 @@ def deploy(description: Description, network: BytesNetwork) -> Deployed:
 
 
 def _export(deployed: Deployed, description: Description) -> bytes:
-    """The file's content. What the exporter notes of source files is taken out: it is of use to nobody, and names folders."""
+    """Return the content of the ONNX file, without the exporter's notes on source files: they contain names of local folders."""
     import onnx
 
     side = description.images.side
@@ -94,7 +99,7 @@ def _export(deployed: Deployed, description: Description) -> bytes:
             verbose=False,
         )
     if program is None:
-        raise RuntimeError("the exporter gave nothing")
+        raise RuntimeError("the ONNX exporter returned no program")
     proto = program.model_proto
     _strip(proto.graph)
     notes = {"classes": list(description.classes), INPUT: description.images.model_dump(), "model": description.model.label}
@@ -111,7 +116,7 @@ def _strip(graph: Any) -> None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the exporter's warnings and log, which are about itself; what stops it is raised all the same."""
+    """Suppress warnings and log messages of the exporter in the block; exceptions are still raised."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""What `model.json` says, and how it is read: strictly, with a sentence for everything that is wrong."""
+"""Write and read `model.json`. Reading is strict, and every error is reported as one sentence."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ from imagestudy.core.errors import InputError, sentence
 from imagestudy.core.specs import ModelSpec, RunSpec, Spec
 
 FORMAT = 1
+"""Version of the format of `model.json`."""
 WEIGHTS_NAME, DESCRIPTION_NAME = "model.safetensors", "model.json"
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -20,7 +21,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ImageFormat(Spec):
-    """What images are made to before the model sees them, see `data.folders.decode`."""
+    """The form of the images that the model takes; see `data.folders.decoding`."""
 
     side: int = Field(gt=0)
     channels: Literal[1, 3]
@@ -29,19 +30,19 @@ class ImageFormat(Spec):
 
 
 class Normalisation(Spec):
-    """Mean and standard deviation of each channel of the training images, in units of the full range (255)."""
+    """Mean and standard deviation of each channel of the training images, as shares of the full range (255)."""
 
     mean: tuple[Finite, ...]
     deviation: tuple[Positive, ...]
 
 
 class Head(Spec):
-    """The last layer, which remedies exchange.
+    """Description of the last layer, which some remedies replace.
 
     Args:
-        kind: `linear`; `cosine` (see `models.heads.CosineHead`), with its `scale`; `scaled`: linear with a factor a class.
-        bias: whether its linear layer has one.
-        scale: of a cosine head.
+        kind: `linear`, `cosine` (see `models.heads.CosineHead`), or `scaled` (linear with one factor per class).
+        bias: whether the linear layer has a bias.
+        scale: scale of a cosine head; None for other heads.
     """
 
     kind: Literal["linear", "cosine", "scaled"] = "linear"
@@ -50,25 +51,29 @@ class Head(Spec):
 
 
 class Description(Spec):
-    """All that is known of a saved model.
+    """Description of a saved model, the content of `model.json`.
 
     Args:
-        format: version of this form.
-        classes: their names, in label order.
-        counts: training images of each class.
-        images: side, channels, fit and colours.
-        normalisation: of a network; None for a classical model.
-        model: name and options, its width as it was set.
-        remedy: what was done about imbalance, in words of the study.
-        head, layers: of a network: its last layer, and all of them as PyTorch prints them.
-        tau: of a post-hoc remedy: log p_c − τ log n_c, with n from `counts`, normalised again; None without one.
-        temperature: fitted on validation; probabilities are the softmax of the (corrected) log-probabilities divided by it. It
-            changes how sure the model is and never what it decides, and the scores of the study are those without it.
-        decision_temperature: of a classical model, by which its decision values are divided to become log-probabilities.
-        validation: balanced accuracy of these very weights on the run's validation images.
-        digest: of `model.safetensors`, so that the two files are known to belong together.
-        run: the run, defaults left out; it trains the same model again.
-        scores, provenance: what whoever saved it wanted to be known.
+        format: version of the format.
+        classes: class names in label order.
+        counts: number of training images of each class.
+        images: side, channels, fit and colors of the images.
+        normalisation: normalization of the input of a network; None for a classical model.
+        model: name and options of the model, including its actual width.
+        remedy: label of the imbalance remedy, as in the study file.
+        head: last layer of a network; None for a classical model.
+        layers: all layers of a network as PyTorch prints them; empty for a classical model.
+        tau: strength τ of a post-hoc remedy, which replaces log p_c by log p_c − τ log n_c (n from `counts`) and normalizes again;
+            None without such a remedy.
+        temperature: temperature fitted on validation. Probabilities are the softmax of the (corrected) log-probabilities divided by
+            it. It changes the confidence and never the predicted class. The scores of the study do not use it.
+        decision_temperature: number by which the decision values of a classical model are divided to become log-probabilities; None
+            for a network.
+        validation: balanced accuracy of the saved weights on the validation images of the run.
+        digest: digest of `model.safetensors`, which shows that the two files belong together.
+        run: spec of the run without default values; training it again gives the same model.
+        scores: scores that the caller of `save` passed.
+        provenance: origin that the caller of `save` passed, with date and versions.
     """
 
     format: Literal[1]
@@ -94,38 +99,41 @@ class Description(Spec):
         channels, classes = self.images.channels, len(self.classes)
         given = self.normalisation
         if given is not None and {len(given.mean), len(given.deviation)} != {channels}:
-            raise ValueError(f"the normalisation is not one of {channels} channels")
+            raise ValueError(f"the normalisation needs one mean and one deviation for each of {channels} channels")
         if len(self.counts) != classes:
-            raise ValueError(f"counts of {len(self.counts)} classes were given for {classes} classes")
+            raise ValueError(f"counts has {len(self.counts)} entries for {classes} classes")
         if (self.normalisation is None) != (self.head is None) or (self.head is None) != (self.decision_temperature is not None):
-            raise ValueError("a network has normalisation and head, a classical model a decision_temperature")
+            raise ValueError("a network needs normalisation and head, and a classical model needs decision_temperature instead")
         return self
 
     @property
     def is_network(self) -> bool:
-        """Whether the file beside holds weights; a classical model's holds its training images."""
+        """Whether the model is a network. Then `model.safetensors` contains its weights, otherwise training images and labels."""
         return self.head is not None
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
+        """Number of channels, height and width of an image."""
         return self.images.channels, self.images.side, self.images.side
 
 
 def digest_of(content: bytes) -> str:
-    """Thirty-two hexadecimal digits that name a file's content."""
+    """Return the digest of the content of a file, as 32 hexadecimal digits."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def to_json(description: Description) -> bytes:
-    """The text of `model.json`; numbers that are not finite become null."""
+    """Return the content of `model.json`; infinite and missing numbers become null."""
     content = description.model_dump(mode="json") | {"run": description.run.canonical()}
     content |= {name: plain(content[name]) for name in ("scores", "provenance")}
     return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def plain(value: Any) -> Any:
-    """The value in JSON's own types: NumPy's numbers as Python's, what is not finite as None, all else that JSON lacks as text."""
+    """Return the value in JSON types.
+
+    NumPy numbers become Python numbers, infinite and missing numbers become None, and values of other types become text.
+    """
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -138,19 +146,23 @@ def plain(value: Any) -> Any:
 
 
 def from_json(content: bytes, *, where: Path) -> Description:
-    """Read `model.json`.
+    """Read the content of `model.json`.
+
+    Args:
+        content: content of the file.
+        where: path of the file, for error messages.
 
     Raises:
-        InputError: no JSON, another format, a key that is missing, unknown or of a wrong kind.
+        InputError: if the content is not JSON, has another format, or has a missing, unknown or invalid key.
     """
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
-        raise InputError(f"{where} is damaged: it is not readable as JSON") from None
+        raise InputError(f"{where} is damaged: it cannot be read as JSON") from None
     if not isinstance(found, dict) or "format" not in found:
-        raise InputError(f"{where} describes no model: key 'format' is missing")
+        raise InputError(f"{where} does not describe a model: key 'format' is missing")
     if found["format"] != FORMAT:
-        raise InputError(f"{where} is of format {found['format']!r}; this version of imagestudy reads format {FORMAT}")
+        raise InputError(f"{where} has format {found['format']!r}; this version of imagestudy reads format {FORMAT}")
     try:
         return Description.model_validate_json(content)
     except ValidationError as error:

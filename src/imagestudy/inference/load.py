@@ -1,4 +1,4 @@
-"""A saved model opened: images in, probabilities out."""
+"""Load a saved model and predict probabilities for images."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ from imagestudy.remedies.posthoc import adjust
 from imagestudy.training import ClassicalLearner
 
 EXAMPLES, LABELS = "images", "labels"
-"""Names of a classical model's training images and labels in the file of tensors."""
+"""Names of the training images and labels of a classical model in `model.safetensors`."""
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model that can be asked about images.
+    """A loaded model that predicts the classes of images.
 
     Args:
-        description: all that is known of it.
-        speak: images → log-probabilities, as the learner gives them.
+        description: content of `model.json`.
+        speak: function images → log-probabilities of the learner, before any correction.
     """
 
     description: Description
@@ -39,46 +39,51 @@ class SavedModel:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the columns of a prediction."""
+        """Class names, in the order of the columns of a prediction."""
         return self.description.classes
 
     @property
     def side(self) -> int:
-        """Height and width of an image, in pixels."""
+        """Height and width of the input images, in pixels."""
         return self.description.images.side
 
     @property
     def channels(self) -> int:
-        """1 (grey) or 3 (RGB)."""
+        """Number of channels of the input images: 1 (gray) or 3 (RGB)."""
         return self.description.images.channels
 
     def predict_log_proba(self, images: UInt8[np.ndarray, "n height width channel"]) -> Float[np.ndarray, "n class"]:
-        """Log-probabilities as the run was scored by: a network's bit for bit, with the correction of a post-hoc remedy.
+        """Return the log-probabilities that the scores of the run are based on, corrected if the remedy is post-hoc.
+
+        For a network they are identical bit for bit.
 
         Raises:
-            InputError: images of another size or number of channels.
+            InputError: if the images have another size or number of channels than the model takes.
         """
         if images.shape[1:] != (self.side, self.side, self.channels):
             given, wanted = ("×".join(map(str, s)) for s in (images.shape[1:], (self.side, self.side, self.channels)))
-            raise InputError(f"images of {given} were given; the model takes {wanted}: height, width, channels")
+            raise InputError(f"the images are {given}, but the model takes {wanted} (height, width, channels)")
         if not len(images):
             return np.empty((0, len(self.classes)))
-        said, tau = self.speak(images), self.description.tau
-        return said if tau is None else adjust(said, np.array(self.description.counts, dtype=np.int64), tau=tau)
+        log_proba, tau = self.speak(images), self.description.tau
+        return log_proba if tau is None else adjust(log_proba, np.array(self.description.counts, dtype=np.int64), tau=tau)
 
     def predict_proba(self, images: UInt8[np.ndarray, "n height width channel"]) -> Float[np.ndarray, "n class"]:
-        """Probabilities at the temperature that fits best on validation: as sure as the model may be, its decisions the same."""
+        """Return probabilities at the temperature fitted on validation, which changes confidence but not the predicted class."""
         return np.exp(classification.temper(self.predict_log_proba(images), temperature=self.description.temperature))
 
 
 def load(folder: Path) -> SavedModel:
-    """Open a saved model.
+    """Load a saved model.
 
-    A classical model is fitted again, on the same images and with the same draws, so that it decides the same; that takes as long
-    as its training did.
+    A classical model is fitted again on the same images with the same random numbers, so its predictions are the same. This takes
+    as long as its training.
+
+    Args:
+        folder: folder of the saved model.
 
     Raises:
-        InputError: no model there, a damaged one, or one that another version of imagestudy made.
+        InputError: if the folder contains no model, the model is damaged, or another version of imagestudy made it.
     """
     description, tensors = read(folder)
     if description.is_network:
@@ -88,7 +93,7 @@ def load(folder: Path) -> SavedModel:
 
 
 def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
-    """What the two files of a model hold, checked as far as they can be without building it.
+    """Return the description and the tensors of a saved model, checked as far as possible without building the model.
 
     Raises:
         InputError: see `load`.
@@ -98,14 +103,16 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
         try:
             contents.append((folder / name).read_bytes())
         except FileNotFoundError:
-            raise InputError(f"no model in {str(folder)!r}: {name} is missing; a study makes such a folder") from None
+            raise InputError(
+                f"no model in {str(folder)!r}: {name} is missing; a study with a recommendation writes such a folder"
+            ) from None
         except OSError as error:
             raise InputError(f"no model in {str(folder)!r}: {name} cannot be read: {error.strerror or error}") from None
     description = from_json(contents[0], where=folder / DESCRIPTION_NAME)
     models.check(description.model, where=str(folder / DESCRIPTION_NAME))
     file = folder / WEIGHTS_NAME
     if digest_of(contents[1]) != description.digest:
-        raise InputError(f"{file} is damaged, or belongs to another {DESCRIPTION_NAME} than the one beside it")
+        raise InputError(f"{file} is damaged, or does not belong to the {DESCRIPTION_NAME} in the same folder")
     try:
         return description, read_weights(contents[1])
     except (SafetensorError, KeyError, ValueError) as error:
@@ -113,7 +120,7 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
 
 
 def trained_run(run: RunSpec) -> RunSpec:
-    """The run that is trained: the run itself, or plain training for a post-hoc remedy."""
+    """Return the run that is trained: the run itself, or plain training for a post-hoc remedy."""
     return parents(run)[0] if is_derived(run) else run
 
 
@@ -121,15 +128,15 @@ def _fit_again(description: Description, tensors: Mapping[str, Tensor], *, where
     remedies.check(description.run.remedy, where=str(where))
     missing = [name for name in (EXAMPLES, LABELS) if name not in tensors]
     if missing:
-        raise InputError(f"{where} lacks {missing[0]!r}, which a classical model is fitted again on")
+        raise InputError(f"{where} has no tensor {missing[0]!r}, which is needed to fit a classical model again")
     images, labels = tensors[EXAMPLES].numpy(), tensors[LABELS].numpy()
     shape = (*labels.shape, description.images.side, description.images.side, description.images.channels)
     if images.shape != shape or images.dtype != np.uint8 or labels.dtype != np.int64:
         raise InputError(
-            f"{where}: images are {images.dtype} {images.shape} and labels {labels.dtype}; needed: uint8 {shape} and int64"
+            f"{where}: images are {images.dtype} {images.shape} and labels are {labels.dtype}; needed are uint8 {shape} and int64"
         )
     if labels.min(initial=0) < 0 or np.bincount(labels, minlength=len(description.classes)).tolist() != list(description.counts):
-        raise InputError(f"{where}: the labels do not count as model.json says, {list(description.counts)}")
+        raise InputError(f"{where}: the labels do not match the class counts in model.json, {list(description.counts)}")
     learner = ClassicalLearner(trained_run(description.run), len(description.classes)).fit(images, labels)
     learner.temperature = description.decision_temperature or 1.0
     return learner

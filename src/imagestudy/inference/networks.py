@@ -1,4 +1,4 @@
-"""Networks of a saved model: what is kept of one, and how it is made again."""
+"""Take a trained network apart for saving, and rebuild it from a saved model."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -24,11 +24,11 @@ Images = UInt8[np.ndarray, "n height width channel"]
 
 
 class BytesNetwork(nn.Module):
-    """A network that takes bytes and normalises them itself, bit for bit as the learner does.
+    """A network that takes pixels from 0 to 255 and normalizes them itself, with the same bits as the learner.
 
     Args:
-        network: bytes become floats in its memory layout.
-        normalisation: of the training images.
+        network: network that takes normalized images. The pixels are converted to floats in its memory layout.
+        normalisation: mean and standard deviation of the training images.
     """
 
     offset: Tensor
@@ -44,22 +44,22 @@ class BytesNetwork(nn.Module):
         self.register_buffer("scale", 1 / (255 * deviation))
 
     def forward(self, pixels: Real[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
-        """The logits of bytes."""
+        """Return the logits of images with pixels from 0 to 255."""
         return self.network(torch.addcmul(self.offset, pixels.contiguous(memory_format=self.layout).float(), self.scale))
 
 
 def keep_normalisation(learner: TorchLearner) -> Normalisation:
-    """Mean and deviation as the learner has them; floats of 32 bits are exact in JSON."""
+    """Return the mean and standard deviation that the learner uses; 32-bit floats are exact in JSON."""
     return Normalisation(mean=tuple(learner.mean.flatten().tolist()), deviation=tuple(learner.deviation.flatten().tolist()))
 
 
 def keep_weights(network: Network) -> dict[str, Tensor]:
-    """The weights by name, each in memory of its own and in order, as safetensors wants them."""
+    """Return the weights by name, each as a contiguous copy, as safetensors requires."""
     return {name: w.detach().cpu().clone(memory_format=torch.contiguous_format) for name, w in network.state_dict().items()}
 
 
 def keep_head(head: nn.Module) -> Head:
-    """What the head is, but for its weights."""
+    """Return the description of the head without its weights."""
     if isinstance(head, CosineHead):
         return Head(kind="cosine", scale=head.scale)
     inner = cast(nn.Linear, head.head if isinstance(head, ScaledHead) else head)
@@ -67,7 +67,13 @@ def keep_head(head: nn.Module) -> Head:
 
 
 def make_head(head: Head, dim: int, classes: int) -> nn.Module:
-    """A head of that kind, its weights not yet set."""
+    """Create a head from its description, with weights that are not yet loaded.
+
+    Args:
+        head: description of the head.
+        dim: number of features.
+        classes: number of classes.
+    """
     if head.kind == "cosine":
         return CosineHead(dim, classes, scale=head.scale or 1.0)
     linear = nn.Linear(dim, classes, bias=head.bias)
@@ -75,7 +81,7 @@ def make_head(head: Head, dim: int, classes: int) -> nn.Module:
 
 
 def with_width(spec: ModelSpec, *, shape: Shape, classes: int) -> ModelSpec:
-    """The model with the width that meets its budget of parameters among its options."""
+    """Return the model with its parameter budget replaced by the width that meets it; without a budget, the model is unchanged."""
     if spec.params is None:
         return spec
     entry = models.entry(spec.name)
@@ -86,10 +92,17 @@ def with_width(spec: ModelSpec, *, shape: Shape, classes: int) -> ModelSpec:
 
 
 def restore(description: Description, weights: Mapping[str, Tensor], *, where: Path) -> BytesNetwork:
-    """The network with its weights, on the CPU and ready to be asked; torch's global generator is left alone.
+    """Rebuild the network with its weights, on the CPU and in evaluation mode.
+
+    The state of PyTorch's global random generator is not changed.
+
+    Args:
+        description: description of the saved model.
+        weights: weights by name.
+        where: file that contains the weights, for error messages.
 
     Raises:
-        InputError: the weights are not those of such a network.
+        InputError: if the weights do not fit the network.
     """
     classes, head = len(description.classes), cast(Head, description.head)
     with torch.random.fork_rng(devices=[]):
@@ -103,18 +116,21 @@ def restore(description: Description, weights: Mapping[str, Tensor], *, where: P
 def _require_same(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], *, where: Path) -> None:
     for name, tensor in wanted.items():
         if name not in given:
-            raise InputError(f"{where} lacks the weights {name!r} of the network that model.json describes")
+            raise InputError(f"{where} has no weights {name!r}, which the network in model.json needs")
         if (found := given[name]).shape != tensor.shape or found.dtype != tensor.dtype:
             raise InputError(
-                f"{where}: weights {name!r} are {found.dtype} {tuple(found.shape)}; the network that model.json describes has "
+                f"{where}: weights {name!r} are {found.dtype} {tuple(found.shape)}; the network in model.json needs "
                 f"{tensor.dtype} {tuple(tensor.shape)}"
             )
     if unknown := sorted(given.keys() - wanted.keys()):
-        raise InputError(f"{where} holds weights {unknown[0]!r} that the network that model.json describes does not have")
+        raise InputError(f"{where} contains weights {unknown[0]!r}, which the network in model.json does not have")
 
 
 def speaker(network: BytesNetwork, training: TrainingSpec) -> Callable[[Images], LogProbabilities]:
-    """Images → log-probabilities, with the batches, threads, type and, where it is there, the device of the training."""
+    """Return the function images → log-probabilities, with the batch size, threads and number type of the training.
+
+    It runs on the device of the training if this device is available, otherwise on the CPU.
+    """
     device = training.device if training.device == "cpu" or torch.cuda.is_available() else "cpu"
     network.to(device)
 

@@ -1,7 +1,7 @@
-"""A saved model asked about image files: decoded on all cores, predicted in batches, written as they come.
+"""Predict image files with a saved model: decode on all cores, predict in batches, and write rows as they are ready.
 
-What a file is called is written as it is, quoted by the rules of CSV (RFC 4180). A spreadsheet that opens the table may take a name
-that begins with = for a formula: import the column as text where names come from strangers.
+File names are written unchanged, quoted by the rules of CSV (RFC 4180). A spreadsheet may read a name that begins with = as a
+formula. Import the column as text if the names come from an unknown source.
 """
 
 import csv
@@ -29,21 +29,26 @@ from imagestudy.inference import SavedModel
 from imagestudy.inference.files import require_output, require_own, writing
 
 COLUMNS = ("path", "predicted", "confidence")
+"""First columns of the table of predictions; a column for each class follows."""
 FAULT_COLUMNS = ("path", "reason")
+"""Columns of the table of unreadable files."""
 MOST_BATCH = 4_096
+"""Largest batch size."""
 
 Squares = UInt8[np.ndarray, "n side side channel"]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was done.
+    """Summary of a prediction.
 
     Args:
-        images, unreadable: files that were predicted, and that could not be.
-        left_out: other files in the folder, which are no images by their names.
-        seconds: for decoding and predicting, not for opening the model.
-        output, unreadable_output: the two tables.
+        images: number of images that were predicted.
+        unreadable: number of files that could not be read.
+        left_out: number of other files in the folder, with names that are not image names.
+        seconds: time for decoding and predicting, without loading the model.
+        output: table of predictions.
+        unreadable_output: table of unreadable files.
     """
 
     images: int
@@ -55,14 +60,23 @@ class Summary:
 
     def __str__(self) -> str:
         rate = self.images / self.seconds
-        said = f"{self.images:,} images predicted in {self.seconds:.1f} s ({rate:,.0f} images a second) in {self.output}"
-        said += f"; {self.unreadable:,} unreadable, listed in {self.unreadable_output}"
-        return f"{said}; {self.left_out:,} other files left out." if self.left_out else f"{said}."
+        text = f"{_number(self.images, 'image')} predicted in {self.seconds:.1f} s ({rate:,.0f} images per second)"
+        text += f", written to {self.output}"
+        text += f"; {_number(self.unreadable, 'unreadable file')}, listed in {self.unreadable_output}"
+        return f"{text}; {_number(self.left_out, 'other file')} left out." if self.left_out else f"{text}."
 
 
 @dataclass(frozen=True)
 class Found:
-    """Files to be predicted, by their paths below `root`; those known to be unusable; other files; bytes of the first, together."""
+    """Files found for a prediction.
+
+    Args:
+        root: folder that contains the files.
+        files: paths of the images, relative to `root`.
+        refused: files that are known to be unusable, with reasons.
+        left_out: number of other files.
+        size: total size of `files`, in bytes.
+    """
 
     root: Path
     files: tuple[str, ...]
@@ -71,25 +85,37 @@ class Found:
     size: int
 
 
-def predict(model: Path, images: Path, output: Path, *, batch: int = 256, workers: int | None = None) -> Summary:
-    """Write `path,predicted,confidence` and one column a class with its probability, a row an image, sorted by path.
+def _number(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 image` or `1,200 images`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
-    Probabilities are `SavedModel.predict_proba`, in six digits. Beside the table, `<its name>-unreadable.csv` lists `path,reason`
-    of the files that could not be read, sorted; it has no row where there is none. Neither is seen before all is done. Both replace
-    those of an earlier prediction, and no other table. Where not one image of a folder can be read, that list alone is written.
+
+def predict(model: Path, images: Path, output: Path, *, batch: int = 256, workers: int | None = None) -> Summary:
+    """Predict images and write a CSV table with one row per image, sorted by path.
+
+    The columns are `path`, `predicted`, `confidence` and the probability of each class. Probabilities are those of
+    `SavedModel.predict_proba`, with six digits. A second table, `<name of the output>-unreadable.csv`, lists `path` and `reason` of
+    the files that could not be read, sorted by path; it has no rows if all files could be read.
+
+    Both files appear only when everything is done. They replace the files of an earlier prediction, but never another table. If no
+    image of a folder can be read, only the second table is written.
 
     Args:
         model: folder of a saved model.
-        images: an image, a folder of images at any depth, or a zip or tar archive of one.
-        output: of the table, ending in .csv.
-        batch: images that are predicted at a time; memory grows with it.
-        workers: processes that decode; None for this one alone if there is little to do, else one a core.
+        images: an image, a folder with images at any depth, or a zip or tar archive of such a folder.
+        output: path of the table; it must end in .csv.
+        batch: number of images that are predicted together; memory use grows with it.
+        workers: number of processes that decode images. None uses only the current process for small inputs, and otherwise one
+            process per core.
+
+    Returns:
+        Counts, time and paths of the two tables.
 
     Raises:
-        InputError: wrong or damaged input, not one image that can be read, an output that cannot be written or is another table.
+        InputError: if the input is wrong or damaged, no image can be read, or an output cannot be written or is another table.
     """
     if not 1 <= batch <= MOST_BATCH:
-        raise InputError(f"batch {batch} was given; allowed: 1 to {MOST_BATCH}")
+        raise InputError(f"batch {batch} was given; allowed are 1 to {MOST_BATCH}")
     companion = output.with_name(f"{output.stem}-unreadable.csv")
     _require_outputs(output, companion)
     opened, found = inference.load(model), find_images(images)
@@ -103,50 +129,53 @@ def predict(model: Path, images: Path, output: Path, *, batch: int = 256, worker
             with writing(companion) as listed:
                 csv.writer(listed).writerows([FAULT_COLUMNS, *faults])
         if not done:
-            raise InputError(_say_nothing(images, faults, companion))
+            raise InputError(_say_none_readable(images, faults, companion))
     return Summary(done, len(faults), found.left_out, time.perf_counter() - started, output, companion)
 
 
 def _require_outputs(output: Path, companion: Path) -> None:
-    """Both can be written, and are not there unless from an earlier prediction."""
+    """Check that both files can be written, and that existing ones come from an earlier prediction."""
     require_output(output, suffix=".csv")
     require_own(output, lambda first: tuple(first[: len(COLUMNS)]) == COLUMNS and len(first) > len(COLUMNS), what="predictions")
     require_own(companion, lambda first: tuple(first) == FAULT_COLUMNS, what="unreadable files")
 
 
-def _say_nothing(images: Path, faults: list[tuple[str, str]], companion: Path) -> str:
-    """Why there is nothing to predict: no file could be read."""
+def _say_none_readable(images: Path, faults: list[tuple[str, str]], companion: Path) -> str:
+    """Return the error message for an input without a readable image."""
     path, reason = faults[0]
     if images.is_dir() or is_archive(images):
         return (
-            f"nothing in {str(images)!r} could be predicted: {len(faults)} could not be read, listed in {companion}; "
-            f"the first is {path!r}: {reason}"
+            f"no image in {str(images)!r} could be predicted: {_number(len(faults), 'file')} could not be read, "
+            f"listed in {companion}; the first is {path!r}: {reason}"
         )
     if images.suffix.lower() in SUFFIXES | UNREAD_SUFFIXES:
         return f"{str(images)!r} could not be predicted: {reason}"
-    return f"{str(images)!r} is no image, folder or archive: {reason}"
+    return f"{str(images)!r} is not an image, folder or archive: {reason}"
 
 
 def _columns(classes: Sequence[str]) -> list[str]:
-    """The classes' names; one that is a column's name already has a word in front."""
+    """Return the class names; a class named like one of the first columns gets the prefix `class `."""
     return [f"class {name}" if name in COLUMNS else name for name in classes]
 
 
 def find_images(images: Path) -> Found:
-    """The files that a path means; none of them is opened, but an archive is unpacked beneath the data folder.
+    """Find the image files that a path refers to. No file is opened, but an archive is unpacked into the data folder.
+
+    Args:
+        images: an image, a folder or an archive.
 
     Raises:
-        InputError: nothing is there, or no file whose name is that of an image.
+        InputError: if the path does not exist, or no file in it has the name of an image.
     """
     if not images.exists():
-        raise InputError(f"no image, folder or archive {str(images)!r}")
+        raise InputError(f"{str(images)!r} does not exist; give an image, a folder or an archive")
     if images.is_file() and not is_archive(images):
         return Found(images.parent, (images.name,), (), 0, images.stat().st_size)
     folder, refused = unpack(images) if images.is_file() else (images, ())
     walked = walk(folder)
     refused = (*refused, *walked.quarantined)
     if not walked.images and not refused:
-        raise InputError(f"{str(images)!r} holds no images; looked at the endings of names, in folders at any depth")
+        raise InputError(f"{str(images)!r} contains no images; images are recognized by their suffix, in folders at any depth")
     left_out = sum(walked.notes.values()) + len(walked.tables)
     size = sum(file.size for file in walked.images)
     return Found(walked.root, tuple(file.path for file in walked.images), refused, left_out, size)
@@ -155,7 +184,7 @@ def find_images(images: Path) -> Found:
 def _write_rows(
     opened: SavedModel, found: Found, table: TextIO, faults: list[tuple[str, str]], *, batch: int, workers: int | None
 ) -> int:
-    """Decode, predict and write; the number of images that were predicted. What cannot be read is added to `faults`."""
+    """Decode, predict and write all images; return the number of predicted images, and add unreadable files to `faults`."""
     done, writer = 0, csv.writer(table)
     with tqdm(total=len(found.files), desc="predict", unit="image", mininterval=1, file=sys.stdout, disable=None) as bar:
         for names, squares in regroup(_decode(opened, found, faults, bar, workers=workers), batch):
@@ -172,7 +201,7 @@ def _rows(names: Sequence[str], probabilities: Float[np.ndarray, "n class"], cla
 def _decode(
     opened: SavedModel, found: Found, faults: list[tuple[str, str]], bar: tqdm, *, workers: int | None
 ) -> Iterator[tuple[list[str], Squares]]:
-    """Names and squares of what can be read, chunk by chunk in order; what cannot is added to `faults`: path and reason."""
+    """Yield names and square images of the readable files in order, chunk by chunk; add path and reason of others to `faults`."""
     form = opened.description.images
     look = Look(form.side, form.fit, form.colours)
     size = max(1, min(LARGEST_CHUNK, CHUNK_BYTES // look.row_bytes))
@@ -195,7 +224,7 @@ def _inspect(tasks: Iterator[list[str]], look: Look, workers: int) -> Iterator:
 
 
 def regroup(chunks: Iterator[tuple[list[str], Squares]], batch: int) -> Iterator[tuple[list[str], Squares]]:
-    """The same in batches of one size, but for the last, however the chunks were cut."""
+    """Yield the same names and images in batches of equal size; only the last batch may be smaller."""
     names: list[str] = []
     waiting: list[Squares] = []
     for more, squares in chunks:

@@ -1,4 +1,4 @@
-"""A run trained again, to keep its model: the store keeps what runs said, and not their weights."""
+"""Save the model of a run. The store keeps predictions and no weights, so the run is trained again."""
 
 import platform
 from datetime import UTC, datetime
@@ -27,26 +27,29 @@ from imagestudy.remedies import remedy
 from imagestudy.training import ClassicalLearner, KerasLearner, TorchLearner, make_learner
 
 COLOURS = {1: "grey", 3: "rgb"}
+"""Number of channels → name of the color format in `model.json`."""
 VERSIONED = ("imagestudy", "torch", "numpy", "scikit-learn", "safetensors")
+"""Packages with versions that are saved in the provenance."""
 
 
 def save(spec: RunSpec, folder: Path, *, scores: dict[str, Any], provenance: dict[str, Any]) -> Path:
-    """Train a run again and put its model in a folder, whole or not at all; an earlier model there is replaced.
+    """Train a run again and save its model in a folder, completely or not at all; an earlier model there is replaced.
 
-    On the machine that recorded the run the model is the recorded one, bit for bit. On another it may differ in the last bits:
-    `validation` in the JSON is of these very weights.
+    On the machine that recorded the run, the model is identical to the recorded one, bit for bit. On another machine it may differ
+    in the last bits. The entry `validation` in the JSON is the score of the saved weights.
 
     Args:
-        spec: of a run; of one with a post-hoc remedy, plain training is trained and the correction kept.
-        folder: of the model.
-        scores: kept in the JSON: what is known of how good it is.
-        provenance: kept beside the versions of what trained it and the date: study, content of the images, …
+        spec: spec of the run. For a post-hoc remedy, plain training is run and the correction is saved with it.
+        folder: folder of the model.
+        scores: scores of the model, saved in the JSON.
+        provenance: origin of the model, such as the study and the content of the images. It is saved in the JSON together with the
+            date and the versions of Python and the packages.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: a run whose model cannot be kept, see `check`.
+        InputError: if the model of the run cannot be saved; see `check`.
     """
     spec = stamp(spec.with_(dataset=datasets.settle(spec.dataset)))
     check(spec)
@@ -70,21 +73,23 @@ def save(spec: RunSpec, folder: Path, *, scores: dict[str, Any], provenance: dic
 
 
 def check(spec: RunSpec) -> None:
-    """Raise `InputError` unless the run's model can be kept: one PyTorch or classical model of square images as they are.
+    """Raise `InputError` unless the model of the run can be saved.
 
-    Of a tuned run give the one with the settings that were chosen, since those are known by its trials only.
+    It must be a single PyTorch or classical model, trained on square gray or RGB images without noise or preprocessing steps.
+    Instead of a tuned run, pass the run with the chosen settings, because only its trials record which settings were chosen.
     """
     name, found = spec.model.name, remedy(spec.remedy)
     channels, height, width = data.image_shape(spec.dataset)
     refused = {
-        f"model {name!r} is one in Keras; its twin in PyTorch can be": models.entry(name).facts["kind"] == "keras",
-        f"remedy {spec.remedy.name!r} is several trainings that speak together": found.members > 1,
-        f"remedy {spec.remedy.name!r} chooses its settings among trials": bool(found.trials),
-        f"kind {spec.kind!r} is no run with a score": spec.kind != "run",
-        "the run changes its images by noise or steps": spec.preprocessing.noise is not None or bool(spec.preprocessing.steps),
-        f"images of {height}×{width} with {channels} channels are no grey or RGB squares": height != width
+        f"model {name!r} is a Keras model; its PyTorch twin can be saved": models.entry(name).facts["kind"] == "keras",
+        f"remedy {spec.remedy.name!r} combines several trained models": found.members > 1,
+        f"remedy {spec.remedy.name!r} chooses its settings by trials; save the run with the chosen settings": bool(found.trials),
+        f"a run of kind {spec.kind!r} has no score": spec.kind != "run",
+        "the run adds noise or preprocessing steps to its images": spec.preprocessing.noise is not None
+        or bool(spec.preprocessing.steps),
+        f"images must be square and gray or RGB; these are {height}×{width} with {channels} channels": height != width
         or channels not in COLOURS,
-        "there is no CUDA device here to train on": spec.training.device == "cuda" and not torch.cuda.is_available(),
+        "training needs a CUDA device, and this machine has none": spec.training.device == "cuda" and not torch.cuda.is_available(),
     }
     for reason, holds in refused.items():
         if holds:
@@ -98,7 +103,7 @@ def _keep(learner: TorchLearner | KerasLearner | ClassicalLearner, prepared: dat
 
 
 def _describe(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLearner, prepared: data.Prepared) -> dict[str, Any]:
-    """Everything in the description but digest, scores and provenance."""
+    """Return all entries of the description except digest, scores and provenance."""
     network = learner.network if isinstance(learner, TorchLearner) else None
     channels, side, _ = shape = data.image_shape(spec.dataset)
     classes = prepared.classes
@@ -118,27 +123,28 @@ def _describe(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLea
 
 
 def _choose(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLearner, prepared: data.Prepared) -> dict[str, Any]:
-    """What is chosen on validation, from predictions as the store rounds them, so that it is what the run's record says.
+    """Return τ, temperature and balanced accuracy on validation.
 
-    But for one thing: where every validation image is right, the temperature that fits best goes to 0, and a model would be called
-    surer than anything there can show. It then stays at 1 or above.
+    They are computed from predictions rounded as in the store, so they equal those in the record of the run. There is one
+    exception: if all validation images are classified correctly, the best-fitting temperature goes to 0, and the confidence would
+    be higher than the validation images can justify. The temperature is then at least 1.
     """
     labels, counts = prepared.validation.labels, prepared.counts
-    said, found = round_log_probabilities(learner.predict_log_proba(prepared.validation.images)), remedy(spec.remedy).posthoc
-    tau = None if found is None else found.choose(said, labels, counts)
+    log_proba, found = round_log_probabilities(learner.predict_log_proba(prepared.validation.images)), remedy(spec.remedy).posthoc
+    tau = None if found is None else found.choose(log_proba, labels, counts)
     if found is not None and tau is not None:
-        said = found.apply(said, counts, tau)
-    temperature = round(classification.fit_temperature(classification.normalize(said), labels), 4)
-    flawless = bool(np.all(said.argmax(axis=1) == labels))
+        log_proba = found.apply(log_proba, counts, tau)
+    temperature = round(classification.fit_temperature(classification.normalize(log_proba), labels), 4)
+    all_correct = bool(np.all(log_proba.argmax(axis=1) == labels))
     return {
         "tau": tau,
-        "temperature": max(1.0, temperature) if flawless else temperature,
-        "validation": round(classification.balanced_accuracy(said.argmax(axis=1), labels, classes=len(counts)), 6),
+        "temperature": max(1.0, temperature) if all_correct else temperature,
+        "validation": round(classification.balanced_accuracy(log_proba.argmax(axis=1), labels, classes=len(counts)), 6),
     }
 
 
 def _fit(spec: RunSpec) -> str:
-    """How images were brought to a square; those of public sets that are no squares are stretched."""
+    """Return how images were made square; images of public data sets that are not square are stretched."""
     return str(datasets.sources.options(spec.dataset).get("fit", "stretch"))
 
 

@@ -1,1 +1,1 @@
-"""Labels and outputs → scores, one file a task."""
+"""Scores computed from labels and model outputs, one module per task."""

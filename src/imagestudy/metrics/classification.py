@@ -1,6 +1,7 @@
-"""Labels and probabilities to scores.
+"""Classification scores computed from labels and predictions.
 
-Scores are shares of 1. A class without test images, or an empty group of classes, has no score: it is missing, never 0.
+Rates such as accuracy and recall are fractions, not percentages. A class without test images or an empty group of classes has no
+score: it is missing, never 0.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ from scipy.special import logsumexp
 
 ECE_BINS = 15
 TEMPERATURES = (0.02, 50.0)
+"""The smallest and largest temperature considered."""
 
 
 def accuracy(predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"]) -> float:
-    """Share of images that are predicted right, in [0, 1]."""
+    """Return the plain accuracy, the share of correctly predicted images, in [0, 1]."""
     _require_images(labels)
     return float(np.mean(predicted == labels))
 
@@ -24,12 +26,14 @@ def accuracy(predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"]
 def per_class_recall(
     predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"], *, classes: int
 ) -> Float[np.ndarray, " class"]:
-    """Share of each class's images that are predicted right, in [0, 1]; NaN for a class without images.
+    """Return the recall of each class, the share of its images that are predicted correctly, in [0, 1].
+
+    The recall of a class without images is NaN.
 
     Args:
-        predicted: predicted class of each image.
-        labels: true class of each image, in [0, classes).
-        classes: number of classes.
+        predicted: the predicted class of each image.
+        labels: the true class of each image, in [0, classes).
+        classes: the number of classes.
     """
     _require_images(labels)
     images = np.bincount(labels, minlength=classes)
@@ -38,36 +42,54 @@ def per_class_recall(
 
 
 def balanced_accuracy(predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"], *, classes: int) -> float:
-    """Mean of the classes' recalls, in [0, 1] (Brodersen et al. 2010); `ValueError` if a class has no images."""
+    """Return the mean recall over classes, in [0, 1] (Brodersen et al. 2010).
+
+    Raises:
+        ValueError: if a class has no images.
+    """
     return float(np.mean(_all_recalls(predicted, labels, classes=classes)))
 
 
 def g_mean(predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"], *, classes: int) -> float:
-    """Geometric mean of the classes' recalls, in [0, 1]; 0 as soon as one class is never found (Kubat & Matwin 1997)."""
+    """Return the geometric mean of the recalls of all classes, in [0, 1] (Kubat & Matwin 1997).
+
+    It is 0 if the recall of any class is 0.
+
+    Raises:
+        ValueError: if a class has no images.
+    """
     return float(np.prod(_all_recalls(predicted, labels, classes=classes) ** (1 / classes)))
 
 
 def worst_class(predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"], *, classes: int) -> float:
-    """Smallest recall of a class, in [0, 1]; `ValueError` if a class has no images."""
+    """Return the smallest recall of any class, in [0, 1].
+
+    Raises:
+        ValueError: if a class has no images.
+    """
     return float(np.min(_all_recalls(predicted, labels, classes=classes)))
 
 
 def macro_f1(predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"], *, classes: int) -> float:
-    """Mean over classes of F1 = 2 TP / (2 TP + FP + FN), in [0, 1]; `ValueError` if a class has no images."""
+    """Return the mean over classes of F1 = 2 TP / (2 TP + FP + FN), in [0, 1].
+
+    Raises:
+        ValueError: if a class has no images.
+    """
     _require_all_classes(labels, classes=classes)
     right = np.bincount(labels[predicted == labels], minlength=classes)
     return float(np.mean(2 * right / (np.bincount(labels, minlength=classes) + np.bincount(predicted, minlength=classes))))
 
 
 def groups(counts: Int64[np.ndarray, " class"]) -> dict[str, Int64[np.ndarray, " _"]]:
-    """Classes of the head, the middle and the tail, by rank thirds of the training counts.
+    """Return the classes of the head, middle and tail group, by thirds of the ranking of training counts.
 
-    The outer groups hold floor(K/3) classes each (10 classes: 3/4/3). Ties in rank go by class index. Where only two counts occur
-    (a step profile, two classes) there is a head and a tail and no middle. Where counts differ by at most one image, training is
-    balanced and there are no groups.
+    Head and tail contain floor(K/3) of the K classes each (10 classes: 3/4/3). Ties are broken by class index. If only two distinct
+    counts occur (a step profile, or two classes), there is a head and a tail but no middle. If the counts differ by at most one
+    image, the training set is balanced and there are no groups.
 
     Args:
-        counts: training images of each class.
+        counts: the number of training images of each class.
     """
     if np.ptp(counts) <= 1:
         return {}
@@ -84,14 +106,19 @@ def groups(counts: Int64[np.ndarray, " class"]) -> dict[str, Int64[np.ndarray, "
 
 
 def average_precision(scores: Float[np.ndarray, " n"], positive: np.ndarray) -> float:
-    """Area under the step-wise precision-recall curve, Σ (R_k − R_{k−1}) P_k over distinct thresholds, in [0, 1].
+    """Return the average precision: the area under the stepwise precision-recall curve, in [0, 1].
+
+    It is Σ (R_k − R_{k−1}) P_k over the distinct thresholds, with recall R and precision P.
 
     Args:
-        scores: the higher, the more likely positive.
-        positive: true where an image belongs to the class; `ValueError` if it never does.
+        scores: the score of each image. A higher score means that the class is more likely.
+        positive: true for images that belong to the class.
+
+    Raises:
+        ValueError: if no image belongs to the class.
     """
     if not np.any(positive):
-        raise ValueError("average precision needs at least one image of the class")
+        raise ValueError("no image belongs to the class; average precision needs at least one image of the class")
     order = np.argsort(-scores, kind="stable")
     last_of_tie = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
     found = np.cumsum(positive[order])[last_of_tie]
@@ -100,9 +127,9 @@ def average_precision(scores: Float[np.ndarray, " n"], positive: np.ndarray) -> 
 
 
 def ece(probabilities: Float[np.ndarray, "n class"], labels: Int64[np.ndarray, " n"]) -> float:
-    """Expected calibration error: Σ_b (n_b/n) |accuracy_b − mean confidence_b|, in [0, 1] (Naeini et al. 2015).
+    """Return the expected calibration error Σ_b (n_b/n) |accuracy_b − mean confidence_b|, in [0, 1] (Naeini et al. 2015).
 
-    Fifteen bins of equal width over the largest probability, each closed on the right.
+    The largest probability of each image is sorted into fifteen bins of equal width. Each bin includes its right edge.
     """
     _require_images(labels)
     confidence = probabilities.max(axis=1).astype(np.float64)
@@ -112,39 +139,48 @@ def ece(probabilities: Float[np.ndarray, "n class"], labels: Int64[np.ndarray, "
 
 
 def brier(probabilities: Float[np.ndarray, "n class"], labels: Int64[np.ndarray, " n"]) -> float:
-    """Mean over images of Σ_c (p_c − [y = c])², in [0, 2] (Brier 1950)."""
+    """Return the Brier score, the mean over images of Σ_c (p_c − [y = c])², in [0, 2] (Brier 1950)."""
     _require_images(labels)
     hit = probabilities[np.arange(len(labels)), labels]
     return float(np.mean(np.sum(probabilities**2, axis=1) - 2 * hit + 1))
 
 
 def nll(log_probabilities: Float[np.ndarray, "n class"], labels: Int64[np.ndarray, " n"]) -> float:
-    """Mean negative log-likelihood of the true classes in nats, at least 0; infinite if one of them got probability 0."""
+    """Return the mean negative log-likelihood of the true classes in nats, at least 0.
+
+    It is infinite if the probability of a true class is 0.
+    """
     _require_images(labels)
     return float(-np.mean(log_probabilities[np.arange(len(labels)), labels]))
 
 
 def normalize(log_scores: Float[np.ndarray, "n class"]) -> Float[np.ndarray, "n class"]:
-    """The log-probabilities in float64, scaled to sum to 1: rows that were stored in float16 sum to 1 only nearly."""
+    """Convert log-probabilities to float64 and normalize each row so that the probabilities sum to 1.
+
+    Rows stored in float16 sum to 1 only approximately.
+    """
     wide = log_scores.astype(np.float64)
     return wide - logsumexp(wide, axis=1, keepdims=True)
 
 
 def temper(log_probabilities: Float[np.ndarray, "n class"], *, temperature: float) -> Float[np.ndarray, "n class"]:
-    """Log-probabilities ∝ log p / T; T > 1 makes them less sure, and no T changes which class is the most likely."""
+    """Divide log-probabilities by a temperature T and normalize them.
+
+    T > 1 lowers the confidence. No T changes the predicted class.
+    """
     return normalize(log_probabilities.astype(np.float64) / temperature)
 
 
 def fit_temperature(log_probabilities: Float[np.ndarray, "n class"], labels: Int64[np.ndarray, " n"]) -> float:
-    """The temperature in [0.02, 50] that minimizes the NLL of these (validation) images (Guo et al. 2017).
+    """Return the temperature in [0.02, 50] that minimizes the NLL of the given validation images (Guo et al. 2017).
 
-    Found by bounded search over log T; NLL is convex in 1/T, so that there is one minimum.
+    The minimum is found by a bounded search over log T. It is unique because the NLL is convex in 1/T.
 
     Raises:
-        ValueError: no images, or a true class with probability 0, which no temperature mends.
+        ValueError: if there are no images, or a true class has probability 0 (no temperature can correct that).
     """
     if not np.isfinite(nll(log_probabilities, labels)):
-        raise ValueError("no temperature fits: a true class has probability 0")
+        raise ValueError("a true class has probability 0; a temperature needs probabilities above 0 for all true classes")
     low, high = np.log(TEMPERATURES)
     found = minimize_scalar(
         lambda log_t: nll(temper(log_probabilities, temperature=float(np.exp(log_t))), labels),
@@ -162,18 +198,18 @@ def linear_weights(
     score: Literal["balanced_accuracy", "accuracy"] = "balanced_accuracy",
     members: Sequence[int] | Int64[np.ndarray, " _"] | None = None,
 ) -> Float[np.ndarray, " n"]:
-    """Weights w_i, summing to 1, with which the score is Σ w_i · correct_i.
+    """Return image weights w_i with sum 1 such that the score is Σ w_i · correct_i.
 
-    Balanced accuracy: w_i = 1/(K n_{y_i}); accuracy: w_i = 1/n. Images outside of `members` weigh 0.
+    For balanced accuracy, w_i = 1/(K n_{y_i}). For accuracy, w_i = 1/n. Images of classes outside `members` have weight 0.
 
     Args:
-        labels: true class of each test image.
-        classes: number of classes.
-        score: which of the two.
-        members: the classes that count, such as a group's (None: all).
+        labels: the true class of each test image.
+        classes: the number of classes.
+        score: balanced accuracy or accuracy.
+        members: the classes to include, such as those of one group (None: all classes).
 
     Raises:
-        ValueError: a class that counts has no images.
+        ValueError: if an included class has no images.
     """
     counted = np.arange(classes) if members is None else np.asarray(members, dtype=np.int64)
     _require_all_classes(labels, classes=classes, members=counted)
@@ -186,15 +222,15 @@ def linear_weights(
 def score(
     log_probabilities: Float[np.ndarray, "n class"], labels: Int64[np.ndarray, " n"], counts: Int64[np.ndarray, " class"]
 ) -> dict[str, float]:
-    """All scores of one run under their fixed names; groups that do not exist are left out.
+    """Return all scores of one run by name. Groups of classes that do not exist are omitted.
 
     Args:
-        log_probabilities: as predicted; rescaled to sum to 1.
-        labels: true class of each image.
-        counts: training images of each class; they rank the classes into head, middle and tail.
+        log_probabilities: the predicted log-probabilities. They are normalized before use.
+        labels: the true class of each image.
+        counts: the number of training images of each class. They define the groups head, middle and tail.
 
     Raises:
-        ValueError: a class has no images.
+        ValueError: if a class has no images.
     """
     logs = normalize(log_probabilities)
     probabilities, predicted, classes = np.exp(logs), logs.argmax(axis=1), len(counts)
@@ -224,14 +260,14 @@ def _all_recalls(
 
 def _require_images(labels: Int64[np.ndarray, " n"]) -> None:
     if not len(labels):
-        raise ValueError("a score needs at least one image")
+        raise ValueError("no images were given; a score needs at least one image")
 
 
 def _require_all_classes(labels: Int64[np.ndarray, " n"], *, classes: int, members: Int64[np.ndarray, " _"] | None = None) -> None:
     _require_images(labels)
     if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"labels run from {labels.min()} to {labels.max()}; allowed: 0 to {classes - 1}")
+        raise ValueError(f"labels from {labels.min()} to {labels.max()} were given; allowed: 0 to {classes - 1}")
     counted = np.arange(classes) if members is None else members
     missing = [int(c) for c in np.setdiff1d(counted, labels)]
     if missing:
-        raise ValueError(f"no test images of class {', '.join(map(str, missing))}: a mean over classes is not defined")
+        raise ValueError(f"no test images of class {', '.join(map(str, missing))}; a mean over classes needs images of every class")

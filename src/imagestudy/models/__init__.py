@@ -1,4 +1,4 @@
-"""The models, one file a family. Importing this package registers all of them."""
+"""All models, with one module per family."""
 
 from imagestudy.models import ann, classical, cnn, hybrid, pretrained, rnn, transformer
 from imagestudy.models.base import Network, Shape, count_parameters, models

@@ -1,4 +1,4 @@
-"""Fully connected networks (ANN): the image is one vector."""
+"""Fully connected networks (ANN), which treat the image as one vector."""
 
 from itertools import pairwise
 from math import prod
@@ -11,19 +11,19 @@ from imagestudy.models.base import Depth, Network, OnlyPosition, Shape, Share, W
 
 
 class VectorFeatures(nn.Module):
-    """Fully connected layers over the vector of all pixels; the features are one position."""
+    """Fully connected layers on the vector of all pixels. Their output is a grid with one position."""
 
     def __init__(self, layers: nn.Module):
         super().__init__()
         self.layers = layers
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim 1 1"]:
-        """Forget the grid, transform the vector."""
+        """Flatten the images, apply the layers and return a 1×1 grid."""
         return self.layers(views.vector(images))[:, :, None, None]
 
 
 class Layer(nn.Module):
-    """Linear → batch norm → GELU → dropout, added to its input where the two are of one size."""
+    """Linear → batch norm → GELU → dropout, with a residual connection if input and output have the same size."""
 
     def __init__(self, inputs: int, outputs: int, *, normalise: bool, dropout: float):
         super().__init__()
@@ -34,14 +34,14 @@ class Layer(nn.Module):
         self.residual = inputs == outputs
 
     def forward(self, vectors: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
-        """One layer, with its shortcut."""
+        """Apply the layer and, if the sizes match, add its input."""
         changed = self.dropout(self.activation(self.norm(self.linear(vectors))))
         return vectors + changed if self.residual else changed
 
 
 @models.register("perceptron", family="ann", era="traditional", kind="neural")
 def perceptron(shape: Shape, classes: int) -> Network:
-    """One hidden layer of 512 sigmoid units, trained by backpropagation (Rumelhart, Hinton & Williams 1986)."""
+    """Build a network with one hidden layer of 512 sigmoid units, for backpropagation (Rumelhart, Hinton & Williams 1986)."""
     hidden = 512
     layers = nn.Sequential(nn.Linear(prod(shape), hidden), nn.Sigmoid())
     network = Network(VectorFeatures(layers), OnlyPosition(), nn.Linear(hidden, classes))
@@ -51,7 +51,7 @@ def perceptron(shape: Shape, classes: int) -> Network:
 
 @models.register("article", family="ann", era="listing", kind="neural", step=1)
 def article(shape: Shape, classes: int, *, width: Width = 533) -> Network:
-    """The article's two listings, which are the same network: Linear → ReLU → Dropout(0.1) → Linear."""
+    """Build the network that both listings of the article define: Linear → ReLU → Dropout(0.1) → Linear."""
     layers = nn.Sequential(nn.Linear(prod(shape), width), nn.ReLU(), nn.Dropout(0.1))
     return Network(VectorFeatures(layers), OnlyPosition(), nn.Linear(width, classes))
 
@@ -60,7 +60,10 @@ def article(shape: Shape, classes: int, *, width: Width = 533) -> Network:
 def mlp(
     shape: Shape, classes: int, *, width: Width = 160, depth: Depth = 2, normalise: bool = True, dropout: Share = 0.1
 ) -> Network:
-    """A residual multilayer perceptron: `depth` layers of batch norm, GELU and dropout (Ioffe & Szegedy 2015; He et al. 2016)."""
+    """Build a residual multilayer perceptron.
+
+    It has `depth` layers with batch norm, GELU and dropout (Ioffe & Szegedy 2015; He et al. 2016).
+    """
     sizes = [prod(shape), *[width] * depth]
     layers = [Layer(a, b, normalise=normalise, dropout=dropout) for a, b in pairwise(sizes)]
     return Network(VectorFeatures(nn.Sequential(*layers)), OnlyPosition(), nn.Linear(width, classes))

@@ -1,4 +1,4 @@
-"""What all models share: the registry, and the form of a neural network (features, pool, head)."""
+"""What all models share: the registry and the structure of a neural network (features, pool, head)."""
 
 from typing import Annotated
 
@@ -10,10 +10,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from imagestudy.core.registry import Registry
 
-models: Registry = Registry("model")
+models: Registry = Registry("model", home="imagestudy.models")
 
 Shape = tuple[int, int, int]
-"""Channels, height and width of an image."""
+"""The channels, height and width of an image."""
 
 Width = Annotated[int, Field(gt=0, le=4096)]
 Depth = Annotated[int, Field(gt=0, le=12)]
@@ -21,12 +21,12 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Network(nn.Module):
-    """A classifier in three exchangeable parts: logits = head(pool(features(images))).
+    """A classifier with three replaceable parts: logits = head(pool(features(images))).
 
     Args:
-        features: (batch, channel, height, width) → (batch, dim, rows, columns); 1×1 for models that see a vector.
-        pool: (batch, dim, rows, columns) → (batch, pooled dim); each model owns its pool.
-        head: linear, pooled dim → classes; some remedies exchange it.
+        features: (batch, channel, height, width) → (batch, dim, rows, columns); 1×1 for models that flatten the image.
+        pool: (batch, dim, rows, columns) → (batch, pooled dim); each model defines its own pool.
+        head: a linear layer, pooled dim → classes; some remedies replace it.
     """
 
     def __init__(self, features: nn.Module, pool: nn.Module, head: nn.Linear):
@@ -36,54 +36,57 @@ class Network(nn.Module):
         self.head: nn.Module = head
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
-        """The logits."""
+        """Return the logits."""
         return self.head(self.pool(self.features(images)))
 
 
 class MeanPool(nn.Module):
-    """The mean over all positions."""
+    """A pool that averages over all positions."""
 
     def forward(self, features: Float[Tensor, "batch dim rows columns"]) -> Float[Tensor, "batch dim"]:
-        """Average over rows and columns."""
+        """Return the mean over rows and columns."""
         return features.mean(dim=(2, 3))
 
 
 class OnlyPosition(nn.Module):
-    """The pool of a model that sees a vector: its one position."""
+    """The pool of a model that flattens the image: it returns the features of the only position."""
 
     def forward(self, features: Float[Tensor, "batch dim 1 1"]) -> Float[Tensor, "batch dim"]:
-        """Drop the two axes of length one."""
+        """Remove the two axes of length 1."""
         return features.flatten(1)
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation (Ioffe & Szegedy 2015) of vectors or grids that a batch of one image cannot break.
+    """Batch normalization (Ioffe & Szegedy 2015) of vectors or grids that also works for a batch of one image.
 
-    One image has no batch statistics: in training it is normalised by the running ones, which it leaves as they are.
+    One image has no batch statistics. In training, it is normalized by the running statistics and does not update them.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Vectors and grids are served alike."""
+        """Accept vectors and grids, so check nothing."""
 
     def forward(self, input: Float[Tensor, "batch dim *grid"]) -> Float[Tensor, "batch dim *grid"]:
-        """Normalise by the statistics of the batch, or by the running ones in evaluation and for a single image."""
+        """Normalize by the batch statistics, or by the running statistics in evaluation and for a single image."""
         if self.training and len(input) == 1:
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         return super().forward(input)
 
 
 def norm(dim: int, *, wanted: bool) -> nn.Module:
-    """A batch normalisation, or nothing where an ablation leaves it out."""
+    """Return a batch normalization layer, or an identity layer if an ablation leaves it out."""
     return BatchNorm(dim) if wanted else nn.Identity()
 
 
 def count_parameters(network: nn.Module) -> int:
-    """The number of trained parameters."""
+    """Return the number of trainable parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def draw_xavier(module: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases (Glorot & Bengio 2010), which sigmoid and tanh layers need to train."""
+    """Initialize linear and convolutional layers with Xavier-uniform weights and zero biases (Glorot & Bengio 2010).
+
+    Sigmoid and tanh layers need this initialization to train.
+    """
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Conv2d):
             nn.init.xavier_uniform_(part.weight)
@@ -93,9 +96,10 @@ def draw_xavier(module: nn.Module) -> None:
 
 @torch.no_grad()
 def draw_recurrent(rnn: nn.RNNBase) -> None:
-    """Xavier input weights, orthogonal recurrent weights a gate (Saxe et al. 2014), zero biases, forget gates at 1.
+    """Initialize a recurrent layer: Xavier input weights, orthogonal recurrent weights, zero biases, forget-gate biases of 1.
 
-    A forget gate that starts open keeps what was seen long ago (Gers et al. 2000; Jozefowicz et al. 2015).
+    The recurrent weights are orthogonal within each gate (Saxe et al. 2014). A forget gate that starts open keeps information
+    from early time steps (Gers et al. 2000; Jozefowicz et al. 2015).
     """
     for name, weight in rnn.named_parameters():
         if name.startswith("weight_ih"):

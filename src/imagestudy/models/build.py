@@ -1,4 +1,4 @@
-"""The models: one file a family, and one function that builds any of them for an image's shape and a number of classes."""
+"""Build any registered model for an image shape and a number of classes, at its own size or at a parameter budget."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -14,32 +14,35 @@ from imagestudy.models.keras import KerasNetwork
 
 
 def at_budget(choice: Choice, params: int) -> ModelSpec:
-    """The model with its width set to a budget of parameters, or as it is where it keeps its own size."""
+    """Return the model with a parameter budget, or without one if its size is fixed or its width is given."""
     sized = "step" in models.entry(choice.name).facts and "width" not in choice.options
     return ModelSpec(name=choice.name, options=choice.options, version=choice.version, params=params if sized else None)
 
 
 def twin(spec: ModelSpec) -> ModelSpec:
-    """The PyTorch model of the same layers and sizes; of a PyTorch model, itself."""
+    """Return the PyTorch model with the same layers and sizes; a PyTorch model is its own twin."""
     return ModelSpec(name=models.entry(spec.name).facts.get("twin", spec.name), options=spec.options, params=spec.params)
 
 
 def build(spec: ModelSpec, *, shape: Shape, classes: int) -> Network | KerasNetwork | Classical:
-    """Build a model; a network draws its weights from torch's global generator, one in Keras the seeds of its initialisers.
+    """Build a model.
+
+    A PyTorch network draws its weights from torch's global generator. A Keras network draws the seeds of its initializers from it.
 
     Args:
-        spec: name, options, and the budget of parameters that its width is set to meet within 10 %.
+        spec: name, options and parameter budget; the width is chosen to meet the budget within 10 %.
         shape: channels, height and width of an image.
-        classes: at least 2.
+        classes: number of classes, at least 2.
 
     Raises:
-        InputError: unknown model or option, a width that its parts do not divide, a budget that no width meets, a model in Keras
-            where TensorFlow is not installed.
+        InputError: the model or an option is unknown, the width is not a multiple of the model's step, no width meets the
+            budget, or the model needs Keras and TensorFlow is not installed.
     """
     options = models.options(spec)
     if classes < 2 or min(shape) < 1:
         raise InputError(
-            f"model {spec.name!r}: {classes} classes of images {shape} were given; allowed are 2 classes and 1 pixel or more"
+            f"model {spec.name!r}: {classes} classes and image shape {shape} were given; "
+            "needed are at least 2 classes and at least 1 channel, row and column"
         )
     function, facts = models.entry(spec.name).function, models.entry(spec.name).facts
     if "width" in spec.options and options["width"] % facts["step"]:
@@ -50,16 +53,16 @@ def build(spec: ModelSpec, *, shape: Shape, classes: int) -> Network | KerasNetw
 
 
 def check_size(spec: ModelSpec, *, shape: Shape, classes: int) -> None:
-    """Raise `InputError` unless some width meets the model's budget of parameters on such images."""
+    """Raise `InputError` if no width meets the model's parameter budget for this image shape and number of classes."""
     if spec.params is not None:
         _width(spec, shape, classes)
 
 
 def _width(spec: ModelSpec, shape: Shape, classes: int) -> int:
     if "step" not in models.entry(spec.name).facts:
-        raise InputError(f"model {spec.name!r} keeps its own size; params: {spec.params} was given, allowed is none")
+        raise InputError(f"model {spec.name!r} has a fixed size; params: {spec.params} was given; remove params")
     if "width" in spec.options:
-        raise InputError(f"model {spec.name!r}: both width and params were given; allowed is one of them")
+        raise InputError(f"model {spec.name!r}: both width and params were given; only one of them is allowed")
     return _search(twin(spec).name, tuple(sorted(models.options(spec).items())), spec.params or 0, shape, classes)
 
 
@@ -72,22 +75,23 @@ def _search(name: str, options: tuple[tuple[str, Any], ...], params: int, shape:
 
 
 TOLERANCE = 0.10
-"""How far from the budget, as a share of it, a model may land."""
+"""The largest allowed difference between parameters and budget, as a fraction of the budget."""
 
 WIDEST = 4096
+"""The search stops doubling the width when the budget or this width is reached."""
 
 
 def fitting_width(build: Callable[[int], Network], params: int, *, step: int, name: str) -> int:
-    """The multiple of `step` whose number of parameters is nearest to `params`.
+    """Return the multiple of `step` that gives the number of parameters nearest to `params`.
 
     Args:
-        build: width → network, with a number of parameters that grows with the width.
-        params: the budget.
-        step: the width is a multiple of it, such as the number of heads.
-        name: of the model, for the error.
+        build: width → network; the number of parameters must grow with the width.
+        params: the parameter budget.
+        step: the width is a multiple of this number, for example the number of attention heads.
+        name: name of the model, for the error message.
 
     Raises:
-        InputError: no width lands within 10 % of the budget.
+        InputError: no width gives a number of parameters within 10 % of the budget.
     """
     below, above = 1, 2
     while _count(build, above * step) < params and above * step < WIDEST:
@@ -104,6 +108,9 @@ def fitting_width(build: Callable[[int], Network], params: int, *, step: int, na
 
 
 def _count(build: Callable[[int], Network], width: int) -> int:
-    """Built under a copy of torch's generator, so that looking for a width leaves the initialisation that follows alone."""
+    """Return the number of parameters at a width.
+
+    The network is built under a copy of torch's generator, so the search does not change later initializations.
+    """
     with torch.random.fork_rng(devices=[]):
         return count_parameters(build(width))

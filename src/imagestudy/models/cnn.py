@@ -1,4 +1,4 @@
-"""Convolutional networks (CNN): the same small filter is applied at every position of a grid."""
+"""Convolutional networks (CNN), which apply the same small filters at every position of the image."""
 
 from math import prod
 
@@ -11,19 +11,19 @@ from imagestudy.models.base import Network, Shape, Width, draw_xavier, models, n
 
 
 class GridFeatures(nn.Module):
-    """Convolutions over the image."""
+    """The convolutional layers of a network; their output is a grid of features."""
 
     def __init__(self, layers: nn.Module):
         super().__init__()
         self.layers = layers
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows columns"]:
-        """Keep the grid, transform every neighbourhood."""
+        """Apply the layers and return the grid of features."""
         return self.layers(images)
 
 
 class FullyConnectedPool(nn.Module):
-    """LeNet's way from the grid to a vector: two fully connected tanh layers over all positions."""
+    """The pool of LeNet: two fully connected tanh layers on all positions of the grid."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int):
         super().__init__()
@@ -31,14 +31,15 @@ class FullyConnectedPool(nn.Module):
         self.f6 = nn.Linear(hidden, outputs)
 
     def forward(self, features: Float[Tensor, "batch dim rows columns"]) -> Float[Tensor, "batch outputs"]:
-        """Flatten and connect."""
+        """Flatten the grid and apply both layers."""
         return torch.tanh(self.f6(torch.tanh(self.c5(features.flatten(1)))))
 
 
 def strides(height: int, width: int, *, stages: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:
-    """The strides that leave a grid as `views.reduction` wants it: one before the stages, and one for each of them.
+    """Return the strides that shrink an image by `views.reduction`: one stride before the stages, and one per stage.
 
-    The earlier stages halve, so that most of the work is done on the small grid; what is left for large images comes before them.
+    The earlier stages halve the grid, so most of the work is done on the small grid. If a large image needs a larger reduction,
+    the rest of it comes before the stages.
     """
     sides = [_strides(views.reduction(side), stages) for side in (height, width)]
     first, *others = zip(*sides, strict=True)
@@ -51,15 +52,16 @@ def _strides(factor: int, stages: int) -> list[int]:
 
 
 def grid_size(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns that `strides` leave."""
+    """Return the number of rows and columns of the grid after all `strides`."""
     return views.positions(height, views.reduction(height)), views.positions(width, views.reduction(width))
 
 
 @models.register("lenet", family="cnn", era="traditional", kind="neural")
 def lenet(shape: Shape, classes: int) -> Network:
-    """LeNet-5 (LeCun et al. 1998) in its own size: 6 and 16 filters of 5×5, tanh, average pooling, 120 and 84 units.
+    """Build LeNet-5 (LeCun et al. 1998) at its original size.
 
-    The convolutions pad, and a pooling that would leave fewer than 4 positions a side is left out.
+    It has 6 and 16 filters of 5×5 pixels, tanh, average pooling, and layers of 120 and 84 units. The convolutions pad the image.
+    A pooling layer is left out if it would leave fewer than 4 positions per side.
     """
     channels, height, width = shape
     first, (second, third) = strides(height, width, stages=2)
@@ -76,9 +78,11 @@ def lenet(shape: Shape, classes: int) -> Network:
 
 
 class Block(nn.Module):
-    """Batch norm, ReLU and 3×3 convolution, twice, added to the input: pre-activation (He et al. 2016, second paper).
+    """A pre-activation residual block: batch norm, ReLU and 3×3 convolution, twice, added to the input.
 
-    The shortcut has no parameters, so that leaving it out changes nothing else.
+    The shortcut has no parameters, so leaving it out changes nothing else.
+
+    Reference: He et al. 2016, second paper.
     """
 
     def __init__(self, width: int, *, shortcut: bool, normalise: bool):
@@ -91,16 +95,17 @@ class Block(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, grid: Float[Tensor, "batch dim rows columns"]) -> Float[Tensor, "batch dim rows columns"]:
-        """The sum is passed on as it is."""
+        """Return the sum of input and residual, without an activation after it."""
         changed = self.conv1(self.relu(self.norm1(grid)))
         changed = self.conv2(self.relu(self.norm2(changed)))
         return grid + changed if self.shortcut else changed
 
 
 class QuadrantPool(nn.Module):
-    """The means over the four quarters of the grid, one after another: what is there, and roughly where.
+    """A pool that averages over each of the four quarters of the grid, so it keeps rough positions.
 
-    Quarters of an odd grid share its middle row or column; a grid of one row or column has halves only.
+    If the number of rows or columns is odd, the quarters share the middle row or column. A grid of one row or one column has only
+    two parts.
     """
 
     def __init__(self, rows: int, columns: int):
@@ -109,19 +114,22 @@ class QuadrantPool(nn.Module):
         self.mean = nn.AvgPool2d((-(-rows // 2), -(-columns // 2)), stride=(max(1, rows // 2), max(1, columns // 2)))
 
     def forward(self, features: Float[Tensor, "batch dim rows columns"]) -> Float[Tensor, "batch pooled"]:
-        """Average each quarter."""
+        """Return the means of all quarters as one vector."""
         return self.mean(features).flatten(1)
 
 
 def stem(channels: int, width: int, stride: tuple[int, int], *, normalise: bool = True) -> nn.Sequential:
-    """A first convolution, 3×3 at stride 1, larger with the stride so that every pixel counts; batch norm, ReLU."""
+    """Build the first layers: a convolution, batch norm and ReLU.
+
+    The kernel is 3×3 at stride 1. It grows with the stride, so that every pixel is used.
+    """
     kernel = (2 * stride[0] + 1, 2 * stride[1] + 1)
     conv = nn.Conv2d(channels, width, kernel, stride, padding=stride, bias=not normalise)
     return nn.Sequential(conv, norm(width, wanted=normalise), nn.ReLU(inplace=True))
 
 
 def draw_he(module: nn.Module) -> None:
-    """Normal weights that keep the variance of gradients through ReLU convolutions (He et al. 2015)."""
+    """Initialize convolutions with normal weights that preserve the variance of gradients through ReLU layers (He et al. 2015)."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
@@ -129,9 +137,10 @@ def draw_he(module: nn.Module) -> None:
 
 @models.register("resnet", family="cnn", era="modern", kind="neural", step=2)
 def resnet(shape: Shape, classes: int, *, width: Width = 32, shortcut: bool = True, normalise: bool = True) -> Network:
-    """A small residual network: a 3×3 stem, then two pre-activation blocks of `width` filters, each behind a max pooling.
+    """Build a small residual network: a stem, then two pre-activation blocks with `width` filters each.
 
-    Few wide layers on a small grid cost a CPU less than many narrow ones on a large grid, at the same number of parameters.
+    The stem is a 3×3 convolution at stride 1. Max pooling comes before each block. At the same number of parameters, a few wide
+    layers on a small grid are faster on a CPU than many narrow layers on a large grid.
     """
     channels, height, columns = shape
     first, later = strides(height, columns, stages=2)

@@ -1,4 +1,4 @@
-"""What a network costs: its layers one by one, and floating-point operations counted from the shapes."""
+"""Complexity of a network: a table of its layers, and the floating-point operations, counted from the shapes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class Layer:
     """One row of the layer-by-layer table.
 
     Args:
-        name: where the layer is in the network.
-        kind: its class.
-        output: shape of its output for one image, without the batch.
-        parameters: number of its own trained parameters.
+        name: path of the layer in the network.
+        kind: class name of the layer.
+        output: output shape for one image, without the batch axis.
+        parameters: number of the layer's own trainable parameters.
     """
 
     name: str
@@ -33,24 +33,24 @@ class Layer:
 
 
 def describe(network: Network, shape: Shape) -> list[Layer]:
-    """The layers in the order in which an image passes them; their parameters add up to the network's."""
+    """Return the layers in the order in which an image passes through them; their parameters add up to those of the network."""
     parts: dict[nn.Module, str] = {m: name for name, m in network.named_modules() if _is_layer(m)}
     rows: list[Layer] = []
 
-    def note(module: nn.Module, _inputs: tuple, output: Any) -> None:
+    def add_row(module: nn.Module, _inputs: tuple, output: Any) -> None:
         first = output[0] if isinstance(output, tuple) else output
         own = sum(p.numel() for p in module.parameters() if p.requires_grad)
         rows.append(Layer(parts[module], type(module).__name__, tuple(first.shape[1:]), own))
 
-    _pass_one_image(network, shape, list(parts), note)
+    _pass_one_image(network, shape, list(parts), add_row)
     return rows
 
 
 def count_flops(network: Network, shape: Shape) -> int:
-    """Floating-point operations of one image's way forward: two a multiply-accumulate.
+    """Return the number of floating-point operations of a forward pass of one image; a multiply-accumulate counts as two.
 
-    Counted are matrix products: linear and convolutional layers, the gates of recurrent ones, the two products of attention.
-    Left out, as is usual, are biases, activations, normalisation and pooling. Padding counts as if it were image.
+    The count includes matrix products: linear and convolutional layers, the gates of recurrent layers, and the two products of
+    attention. As usual, it leaves out biases, activations, normalization and pooling. Padding counts like image pixels.
     """
     total = 0
 
@@ -82,7 +82,7 @@ def _pass_one_image(network: Network, shape: Shape, parts: list[nn.Module], hook
 
 
 def _products(module: nn.Module, given: torch.Tensor, output: Any) -> int:
-    """Multiply-accumulates of one module for a batch of one image, those of its children left out."""
+    """Return the multiply-accumulates of one module for a batch of one image, without those of its child modules."""
     if isinstance(module, nn.Linear | CosineHead):
         return output.numel() * given.shape[-1]
     if isinstance(module, nn.Conv2d):
@@ -94,7 +94,10 @@ def _products(module: nn.Module, given: torch.Tensor, output: Any) -> int:
 
 
 def in_torch(network: Network | KerasNetwork, spec: ModelSpec) -> Network:
-    """A network as it is; of one in Keras its PyTorch twin, whose layers, sizes and operations are the same."""
+    """Return a PyTorch network unchanged, and for a Keras network its PyTorch twin.
+
+    The twin has the same layers, sizes and operations.
+    """
     if isinstance(network, Network):
         return network
     with torch.random.fork_rng(devices=[]):
@@ -104,9 +107,15 @@ def in_torch(network: Network | KerasNetwork, spec: ModelSpec) -> Network:
 
 
 def layers(spec: ModelSpec, *, shape: Shape, classes: int) -> list[Layer]:
-    """`describe` of a network built for the purpose, for one in Keras of its twin; torch's global generator is left as it was."""
+    """Build a network and return its layers, see `describe`; for a Keras model, build its PyTorch twin.
+
+    The state of torch's global generator does not change.
+
+    Raises:
+        InputError: the model is not a network.
+    """
     with torch.random.fork_rng(devices=[]):
         network = build(twin(spec), shape=shape, classes=classes)
     if not isinstance(network, Network):
-        raise InputError(f"model {spec.name!r} has no layers; allowed: a network")
+        raise InputError(f"model {spec.name!r} is not a network and has no layers; only networks are allowed")
     return describe(network, shape)

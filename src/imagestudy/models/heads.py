@@ -1,4 +1,4 @@
-"""Heads: pooled features → logits. A network is built with a linear one; remedies exchange it."""
+"""Heads, which turn pooled features into logits. Every network is built with a linear head; some remedies replace it."""
 
 import torch
 from jaxtyping import Float
@@ -7,14 +7,14 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class CosineHead(nn.Module):
-    """s · cos(x, w_c): only directions count, so that no class is preferred for the length of its weights.
+    """A head with the logits s · cos(x, w_c). Only directions matter, so no class benefits from a longer weight vector.
 
     Args:
-        dim: of the pooled features.
+        dim: number of pooled features.
         classes: number of classes.
         scale: s, above 0.
 
-    Reference: Cao et al., NeurIPS 2019 (the normalised head of LDAM).
+    Reference: Cao et al., NeurIPS 2019 (the normalized head of LDAM).
     """
 
     def __init__(self, dim: int, classes: int, *, scale: float):
@@ -23,15 +23,15 @@ class CosineHead(nn.Module):
         self.scale = scale
 
     def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch class"]:
-        """The logits, in [−s, s]."""
+        """Return the logits, in [−s, s]."""
         return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))
 
 
 class ScaledHead(nn.Module):
-    """A head whose logits are multiplied by one factor a class, which alone is trained; the factors start at 1.
+    """A frozen head with one learned factor per class that multiplies its logits. Only the factors are trained; they start at 1.
 
     Args:
-        head: kept as it is.
+        head: the frozen head.
         classes: number of classes.
 
     Reference: Kang et al., ICLR 2020 (learnable weight scaling).
@@ -43,12 +43,14 @@ class ScaledHead(nn.Module):
         self.factors = nn.Parameter(torch.ones(classes))
 
     def forward(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch class"]:
-        """The scaled logits."""
+        """Return the scaled logits."""
         return self.factors * self.head(features)
 
 
 def normalized(head: nn.Linear, *, tau: float) -> nn.Linear:
-    """The head w_c / ‖w_c‖^τ without bias: τ = 0 leaves the weights, τ = 1 gives all classes weights of one length.
+    """Return a head with the weights w_c / ‖w_c‖^τ and no bias.
+
+    τ = 0 leaves the weights unchanged. τ = 1 gives the weight vectors of all classes the same length.
 
     Reference: Kang et al., ICLR 2020, eq. 2.
     """

@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients (Dalal & Triggs 2005), for many images at once; equal to scikit-image's, image by image."""
+"""Histograms of oriented gradients (Dalal & Triggs 2005), computed for many images at once; they equal those of scikit-image."""
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -11,9 +11,10 @@ EPSILON = 1e-5
 
 
 def hog(images: UInt8[np.ndarray, "n height width channel"]) -> Float[np.ndarray, "n feature"]:
-    """Unsigned gradients in 9 directions, counted in cells and normalised in blocks of 2×2 cells (L2-Hys).
+    """Return histograms of unsigned gradients in 9 directions, per cell, normalized in blocks of 2×2 cells (L2-Hys).
 
-    The cells are as fine as the grids of the neural models (`views.reduction`): 2 pixels of 8, 4 of 28 and 32.
+    A cell is as large as a position of the networks' grids (`views.reduction`): 2 pixels per side for images of 8 pixels, and
+    4 pixels per side for images of 28 and 32 pixels.
     """
     size = (views.reduction(images.shape[1]), views.reduction(images.shape[2]))
     cells = _histograms(*_gradients(images / 255.0), cell=size)

@@ -1,4 +1,7 @@
-"""Hybrids: convolution sees the neighbourhood, recurrence the whole (the article counts CNNs and RNNs among both its branches)."""
+"""Hybrid networks: convolutions read neighborhoods, and a recurrent layer reads the whole image.
+
+The article lists CNNs and RNNs in both of its branches.
+"""
 
 from einops import rearrange
 from jaxtyping import Float
@@ -9,7 +12,7 @@ from imagestudy.models.cnn import draw_he, grid_size, stem, strides
 
 
 class ConvolutionThenRows(nn.Module):
-    """Convolutions, then a recurrent layer over the rows of their grid."""
+    """Convolutions, followed by a recurrent layer over the rows of their grid."""
 
     def __init__(self, convolutions: nn.Module, rnn: nn.RNNBase):
         super().__init__()
@@ -17,7 +20,7 @@ class ConvolutionThenRows(nn.Module):
         self.rnn = rnn
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows 1"]:
-        """Read the rows of the grid, give the state after each."""
+        """Read the rows of the grid and return the state after each row."""
         grid = self.convolutions(images)
         states, _ = self.rnn(rearrange(grid, "batch dim row column -> batch row (column dim)"))
         return rearrange(states, "batch row dim -> batch dim row 1")
@@ -25,9 +28,10 @@ class ConvolutionThenRows(nn.Module):
 
 @models.register("crnn", family="hybrid", era="modern", kind="neural", step=1)
 def crnn(shape: Shape, classes: int, *, width: Width = 30) -> Network:
-    """Convolution then recurrence (after Shi et al. 2017): two convolutions, then a bidirectional LSTM over the rows of their grid.
+    """Build a convolutional recurrent network (after Shi et al. 2017): two convolutions, then a bidirectional LSTM.
 
-    `width` is the LSTM's size a direction and the second convolution's number of filters; the first has half as many.
+    The LSTM reads the rows of the convolutions' grid. `width` is the number of LSTM units per direction and the number of filters
+    of the second convolution. The first convolution has half as many filters.
     """
     channels, height, columns = shape
     first, (second, third) = strides(height, columns, stages=2)

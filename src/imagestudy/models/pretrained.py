@@ -1,6 +1,6 @@
-"""A network that starts from weights which others have trained on a million photographs, and is trained on as a whole.
+"""A network that starts from published weights, pretrained on a million photographs; all its layers are then trained further.
 
-Building it reads no file: the learner puts the weights in before it trains, and a saved model has its own.
+Building the network reads no file. The learner loads the weights before training, and a saved model contains its own weights.
 """
 
 from collections import OrderedDict
@@ -20,22 +20,25 @@ WEIGHTS = "ResNet18_Weights.IMAGENET1K_V1"
 COLOURS = 3
 POOLED = 512
 NOT_FEATURES = ("avgpool", "fc")
-"""Children of torchvision's network that belong to its own head."""
+"""The modules of torchvision's network that belong to its head."""
 RATE = 3e-4
-"""Of fine-tuning: a tenth of the 0.003 at which small networks train here from random weights, so that the first steps, whose
-gradients come through a head that knows nothing yet, do not undo what was learned (Girshick et al., CVPR 2014, take a tenth of the
-rate of pretraining). How like ImageNet the images are decides which is best (Li et al., ICLR 2020); a study may set another."""
+"""The learning rate of fine-tuning: a tenth of the 0.003 at which small networks train here from random weights.
+
+In the first steps, the gradients come through a randomly initialized head. A small rate keeps these steps from destroying the
+pretrained weights (Girshick et al., CVPR 2014, use a tenth of the pretraining rate). The best rate depends on how similar the
+images are to ImageNet (Li et al., ICLR 2020). A study may set another rate.
+"""
 
 
 class ColourGrid(nn.Module):
-    """Layers that were trained on colour photographs, over images that may be small or grey.
+    """Layers pretrained on color photographs, applied to images that may be small or gray.
 
-    A grey image is shown as a colour image whose three channels are equal. To sum the first kernels over the colours would say the
-    same and cost less, but the weights would no longer be those of the file, and a step of AdamW would move their sum less.
+    A gray image is repeated in all three channels. Summing the first kernels over the colors would give the same result with less
+    computation. But the weights would then differ from those in the file, and a step of AdamW would change their sum less.
 
     Args:
-        layers: three channels and a grid → 512 values at each position of a grid a 32nd as large.
-        enlarge: brings images to the size at which the layers see them.
+        layers: image with three channels → 512 features at each position of a grid with 1/32 of the rows and columns.
+        enlarge: resizes images to the input size of the layers.
     """
 
     def __init__(self, layers: nn.Sequential, enlarge: nn.Module):
@@ -44,12 +47,12 @@ class ColourGrid(nn.Module):
         self.layers = layers
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows columns"]:
-        """Enlarge, repeat a single channel, convolve."""
+        """Enlarge the images, repeat a single channel and apply the layers."""
         return self.layers(self.enlarge(images).expand(-1, COLOURS, -1, -1))
 
 
 def enlarged(height: int, width: int, *, side: int) -> tuple[int, int]:
-    """Height and width with the longer of them at least `side`, in proportion; larger images stay as they are."""
+    """Return height and width, enlarged in proportion so that the longer one is at least `side`; never smaller than given."""
     factor = max(1.0, side / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
@@ -63,22 +66,23 @@ def enlarged(height: int, width: int, *, side: int) -> tuple[int, int]:
     learning_rate=RATE,
 )
 def resnet18(shape: Shape, classes: int, *, side: Side = 64) -> Network:
-    """ResNet-18 (He et al., CVPR 2016) as torchvision has it, with a head of its own; pretrained on ImageNet (Deng et al. 2009).
+    """Build torchvision's ResNet-18 (He et al., CVPR 2016) with a new head; it is pretrained on ImageNet (Deng et al. 2009).
 
-    The layers halve the image five times, so small images are enlarged (bilinear) until their longer side has `side` pixels: 64
-    leave 2×2 positions, and cost a 12th of the 224 that ImageNet is mostly seen at.
+    The layers halve the image five times. Small images are therefore enlarged (bilinear) until their longer side has `side` pixels.
+    A side of 64 pixels leaves 2×2 positions and costs 1/12 of the usual ImageNet size, 224 pixels.
 
-    ImageNet's images were normalised by ImageNet's mean and deviation a channel; the learner normalises these by their own. Either
-    way a channel has mean 0 and deviation 1 over its set, which is what the first layer and the running statistics expect.
+    ImageNet's images were normalized by ImageNet's mean and standard deviation per channel. The learner normalizes the images of a
+    study by their own mean and standard deviation. In both cases, a channel has mean 0 and standard deviation 1 over its training
+    set, as the first layer and the running statistics expect.
 
     Raises:
-        InputError: images that are neither grey nor RGB.
+        InputError: the images are neither gray nor RGB.
     """
     from torchvision.models import resnet18 as published  # loads slowly
 
     channels, height, width = shape
     if channels not in (1, COLOURS):
-        raise InputError(f"model 'resnet18': images of {channels} channels were given; allowed are 1 (grey) and 3 (RGB)")
+        raise InputError(f"model 'resnet18': images of {channels} channels were given; allowed are 1 (gray) and 3 (RGB)")
     size = enlarged(height, width, side=side)
     grow = nn.Identity() if size == (height, width) else nn.Upsample(size, mode="bilinear", align_corners=False)
     children = published(norm_layer=BatchNorm).named_children()
@@ -87,16 +91,16 @@ def resnet18(shape: Shape, classes: int, *, side: Side = 64) -> Network:
 
 
 def starting_weights(name: str) -> str | None:
-    """What a model starts from, by torchvision's name of it; None for one that starts from random weights."""
+    """Return torchvision's name of the weights that a model starts from, or None if it starts from random weights."""
     return models.entry(name).facts.get("pretrained")
 
 
 def load_weights(network: Network, file: Path) -> None:
-    """Put published weights and running statistics into the features of a network; its head stays as it was drawn.
+    """Load published weights and running statistics into the features of a network; its head does not change.
 
     Args:
-        network: as `resnet18` builds it.
-        file: torchvision's, its checksum right. Nothing but tensors is read of it.
+        network: a network built by `resnet18`.
+        file: torchvision's file of weights, with a verified checksum. Only tensors are read from it.
     """
     found = torch.load(file, map_location="cpu", weights_only=True)
     layers = cast(ColourGrid, network.features).layers

@@ -1,4 +1,4 @@
-"""Weights of networks that others have trained: fetched once into the data folder, checked, and kept under their own file name."""
+"""Pretrained weights: each file is downloaded once into the data folder, verified, and kept under its original file name."""
 
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -8,9 +8,9 @@ from imagestudy.core.download import RemoteFile, fetch
 
 
 def remote_weights(name: str) -> RemoteFile:
-    """Where a file of weights comes from, by torchvision's name of it, such as `ResNet18_Weights.IMAGENET1K_V1`.
+    """Return the URL and checksum of a file of weights by torchvision's name, for example `ResNet18_Weights.IMAGENET1K_V1`.
 
-    The address is torchvision's, and so is the checksum: the file's name ends in the first digits of its SHA-256.
+    Both come from torchvision: the file name ends in the first digits of the file's SHA-256.
     """
     from torchvision.models import get_weight  # loads slowly
 
@@ -20,9 +20,9 @@ def remote_weights(name: str) -> RemoteFile:
 
 
 def fetch_weights(name: str) -> Path:
-    """The file of these weights in the data folder; fetched if it is not there.
+    """Return the path of the weights in the data folder; download the file if it is missing.
 
     Raises:
-        InputError: it is not there and cannot be fetched; it says from where to get it and where to put it by hand.
+        InputError: the file is missing and cannot be downloaded. The message says where to get the file and where to put it.
     """
     return fetch(remote_weights(name), paths.weights_folder())

@@ -1,4 +1,4 @@
-"""Recurrent networks (RNN): the image is read from top to bottom, a band of rows at a time, into a state."""
+"""Recurrent networks (RNN), which read the image from top to bottom, one band of rows per time step."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from imagestudy.models.base import MeanPool, Network, Shape, Width, draw_recurre
 
 
 class RowFeatures(nn.Module):
-    """A recurrent layer over the rows; its states are the features, one column of them."""
+    """A recurrent layer over bands of rows. Its states are the features, a grid with one column."""
 
     def __init__(self, rnn: nn.RNNBase, *, norm: nn.Module, band: int):
         super().__init__()
@@ -21,20 +21,23 @@ class RowFeatures(nn.Module):
         self.band = band
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows 1"]:
-        """Read the rows, give the state after each."""
+        """Read the bands of rows and return the state after each band."""
         states, _ = self.rnn(views.rows(images, height=self.band))
         return rearrange(self.norm(states), "batch time dim -> batch dim time 1")
 
 
 class LastState(nn.Module):
-    """The state after the last row; of two directions, each one's own last: the upward one ends at the first row."""
+    """A pool that returns the last state; with two directions, the last state of each.
+
+    The upward direction ends at the first row.
+    """
 
     def __init__(self, *, bidirectional: bool):
         super().__init__()
         self.bidirectional = bidirectional
 
     def forward(self, features: Float[Tensor, "batch dim rows 1"]) -> Float[Tensor, "batch dim"]:
-        """What is left when everything has been read."""
+        """Return the state after the whole image has been read."""
         if not self.bidirectional:
             return features[:, :, -1, 0]
         down, up = features[..., 0].chunk(2, dim=1)
@@ -43,7 +46,7 @@ class LastState(nn.Module):
 
 @models.register("elman", family="rnn", era="traditional", kind="neural")
 def elman(shape: Shape, classes: int) -> Network:
-    """A simple recurrent network (Elman 1990): 192 tanh units with a connection to themselves; the last state is classified."""
+    """Build a simple recurrent network (Elman 1990) with 192 recurrent tanh units; the head classifies the last state."""
     channels, height, width = shape
     hidden, band = 192, views.band(height)
     rnn = nn.RNN(channels * band * width, hidden, batch_first=True)
@@ -55,9 +58,9 @@ def elman(shape: Shape, classes: int) -> Network:
 def bilstm(
     shape: Shape, classes: int, *, width: Width = 64, bidirectional: bool = True, pool: Literal["mean", "last"] = "mean"
 ) -> Network:
-    """A long short-term memory over the rows, read downwards and upwards (Hochreiter & Schmidhuber 1997; Graves 2005).
+    """Build a bidirectional LSTM that reads the rows downward and upward (Hochreiter & Schmidhuber 1997; Graves 2005).
 
-    Layer norm (Ba et al. 2016) of the states before they are pooled.
+    Layer norm (Ba et al. 2016) is applied to the states before they are pooled.
     """
     channels, height, columns = shape
     band = views.band(height)

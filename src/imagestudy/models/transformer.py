@@ -1,4 +1,4 @@
-"""Transformers: the image is a set of patches, and every patch attends to every other."""
+"""Transformers, which split the image into patches; every patch attends to every other patch."""
 
 from typing import Annotated
 
@@ -17,9 +17,10 @@ HEADS = 2
 
 
 class Positions(nn.Module):
-    """A learned vector for each place of the grid, added to what is there.
+    """Position embeddings: a learned vector for each position of the grid, added to its token.
 
-    It starts about as large as an embedded patch: from the usual 0.02, a short training hardly learns where things are.
+    The initial vectors are about as large as an embedded patch. With the usual standard deviation of 0.02, a short training hardly
+    learns positions.
     """
 
     def __init__(self, rows: int, columns: int, dim: int):
@@ -28,7 +29,7 @@ class Positions(nn.Module):
         nn.init.normal_(self.vectors, std=0.5)
 
     def forward(self, tokens: Float[Tensor, "batch token dim"]) -> Float[Tensor, "batch token dim"]:
-        """Tell the patches where they are."""
+        """Add the position embeddings to the tokens."""
         return tokens + self.vectors
 
 
@@ -42,7 +43,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, tokens: Float[Tensor, "batch token dim"]) -> Float[Tensor, "batch token dim"]:
-        """Every token gathers from all tokens."""
+        """Return, for every token, the attention-weighted sum over all tokens."""
         batch, count, dim = tokens.shape
         q, k, v = self.qkv(tokens).view(batch, count, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         gathered = F.scaled_dot_product_attention(q, k, v)
@@ -50,7 +51,7 @@ class Attention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Pre-norm encoder layer: attention, then a GELU layer of twice the width, each added to its input."""
+    """A pre-norm encoder layer: attention, then an MLP with GELU and twice the width, each with a residual connection."""
 
     def __init__(self, dim: int, *, heads: int):
         super().__init__()
@@ -60,13 +61,13 @@ class EncoderLayer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
 
     def forward(self, tokens: Float[Tensor, "batch token dim"]) -> Float[Tensor, "batch token dim"]:
-        """Attend, then transform."""
+        """Apply attention, then the MLP."""
         tokens = tokens + self.attention(self.norm1(tokens))
         return tokens + self.mlp(self.norm2(tokens))
 
 
 class PatchFeatures(nn.Module):
-    """Patches → tokens → encoder layers → the grid of tokens."""
+    """The feature layers of a transformer: patches → tokens → encoder layers → grid of tokens."""
 
     def __init__(self, embed: nn.Linear, positions: nn.Module, encoder: nn.Module, *, patch: tuple[int, int]):
         super().__init__()
@@ -76,7 +77,7 @@ class PatchFeatures(nn.Module):
         self.patch = patch
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows columns"]:
-        """The encoded patches where they stood."""
+        """Return the encoded patches at their positions in the grid."""
         height, width = self.patch
         grid = views.patches(images, height=height, width=width)
         tokens = self.encoder(self.positions(self.embed(grid.flatten(1, 2))))
@@ -88,7 +89,7 @@ def _patch(shape: Shape, given: int | None) -> tuple[int, int]:
     if given is None:
         return views.reduction(height), views.reduction(width)
     if given > min(height, width):
-        raise InputError(f"model 'vit', patch: {given} was given; allowed are 1 to {min(height, width)}, the image's shorter side")
+        raise InputError(f"model 'vit', patch: {given} was given; allowed are 1 to {min(height, width)} (the image's shorter side)")
     return given, given
 
 
@@ -102,7 +103,7 @@ def vit(
     positions: bool = True,
     patch: Annotated[int, Field(gt=0)] | None = None,
 ) -> Network:
-    """A vision transformer (Dosovitskiy et al. 2021) with small patches, pre-norm layers and mean pooling."""
+    """Build a vision transformer (Dosovitskiy et al. 2021) with small patches, pre-norm layers and mean pooling."""
     height, columns = _patch(shape, patch)
     rows, cols = views.positions(shape[1], height), views.positions(shape[2], columns)
     embed = nn.Linear(shape[0] * height * columns, width)

@@ -1,4 +1,4 @@
-"""What a remedy is, and the registry of all of them."""
+"""The definition of a remedy, and the registry of all remedies."""
 
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -16,18 +16,18 @@ from imagestudy.remedies.mixing import Mixing
 from imagestudy.remedies.posthoc import Adjustment
 from imagestudy.remedies.sampling import ClassSampler, Epochs, Sampling, progressive_shares
 
-remedies: Registry = Registry("remedy")
+remedies: Registry = Registry("remedy", home="imagestudy.remedies")
 
 COSINE_SCALE = 30.0
-"""s of the cosine head and of the margin loss on it (Cao et al. 2019)."""
+"""The scale s of the cosine head and of its margin loss (Cao et al. 2019)."""
 
 
 class Trial(NamedTuple):
-    """One setting of the plain training.
+    """One hyperparameter setting of plain training.
 
     Args:
-        learning_rate_factor: multiplies the recipe's learning rate.
-        weight_decay: of AdamW (decoupled, per unit of learning rate); None is the recipe's own.
+        learning_rate_factor: factor that multiplies the recipe's learning rate.
+        weight_decay: weight decay of AdamW (decoupled, per unit of learning rate); None uses the recipe's value.
     """
 
     learning_rate_factor: float
@@ -35,22 +35,22 @@ class Trial(NamedTuple):
 
 
 TRIALS = tuple(Trial(factor, decay) for decay in (None, 0.5) for factor in (1.0, 1 / 3, 3.0, 1 / 10))
-"""The recipe itself comes first: tuning can always choose to change nothing, and a shorter search keeps that choice."""
+"""The settings that tuning compares. The recipe itself comes first, so even a short search can keep the recipe unchanged."""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """What is done about imbalance; everything not named is plain training.
+    """A remedy for class imbalance, as changes to plain training; the default of every argument is plain training.
 
     Args:
-        sampling: what the learner sees.
-        mixing: which images are mixed before it sees them; None leaves them.
-        cost: what it pays.
+        sampling: which images training uses, how often and in which order.
+        mixing: how training images and their labels are mixed; None mixes nothing.
+        cost: the loss function.
         head: "linear", or "cosine" with the scale `COSINE_SCALE`.
-        ending: what is done to the head after the features have been learned.
-        posthoc: how what it says is corrected afterwards; None leaves it.
-        members: how many runs of plain training speak together.
-        trials: settings of the training recipe among which validation chooses; empty trains the recipe as it stands.
+        ending: how the head is changed or retrained after the features have been learned; None leaves the head.
+        posthoc: how finished predictions are corrected; None leaves them.
+        members: number of plain training runs in an ensemble; 1 is no ensemble.
+        trials: training settings that are compared on validation images; empty uses the recipe unchanged.
     """
 
     sampling: Sampling = field(default_factory=Epochs)
@@ -65,57 +65,67 @@ class Remedy:
     def plan(
         self, labels: Int64[np.ndarray, " n"], *, images_seen: int, batch: int, rng: np.random.Generator
     ) -> Int64[np.ndarray, "step batch"]:
-        """The schedule of a whole training, see `sampling.Sampling.plan`."""
+        """Return the images of every training step, see `sampling.Sampling.plan`."""
         return self.sampling.plan(labels, images_seen=images_seen, batch=batch, rng=rng)
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device = "cpu") -> Loss:
-        """The function (logits, labels, progress) → loss of each image, see `losses.Cost.loss`."""
+        """Return the function (logits, labels, progress) → loss of each image, see `losses.Cost.loss`."""
         return self.cost.loss(counts, device=device)
 
     def resample(self, labels: Int64[np.ndarray, " n"], *, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
-        """The images on which a classical learner is fitted, see `sampling.Sampling.resample`."""
+        """Return the training images of a classical model, see `sampling.Sampling.resample`."""
         return self.sampling.resample(labels, rng=rng)
 
     @property
     def needs(self) -> str:
-        """What only a network has and this remedy works on; empty if a learner that is fitted once can follow it too."""
-        changing = isinstance(self.sampling, sampling.Deferred) or self.sampling == ClassSampler(progressive_shares)
-        wanted = {
-            "a loss": not isinstance(self.cost, CrossEntropy),
+        """The network-only feature this remedy needs; empty if classical models support it."""
+        by_progress = isinstance(self.sampling, sampling.Deferred) or self.sampling == ClassSampler(progressive_shares)
+        network_only = {
+            "a loss other than cross-entropy": not isinstance(self.cost, CrossEntropy),
             "images mixed batch by batch": self.mixing is not None,
             "a head on learned features": self.ending is not None or self.head != "linear",
-            "a training in steps": changing,
-            "trainings that differ by their seeds": self.members > 1,
+            "training in steps": by_progress,
+            "several runs that differ in their seeds": self.members > 1,
         }
-        return next((what for what, is_wanted in wanted.items() if is_wanted), "")
+        return next((feature for feature, is_used in network_only.items() if is_used), "")
 
     def sample_weights(self, counts: Int64[np.ndarray, " class"]) -> Float64[np.ndarray, " class"] | None:
-        """What an image of each class weighs for a classical learner, Σ n_c w_c = N; None if this remedy does not weigh.
+        """Return the weight of an image of each class for a classical model, with Σ n_c w_c = N.
+
+        The result is None if this remedy uses no class weights.
 
         Raises:
-            InputError: the loss cannot be said in class weights, or a class has no image.
+            InputError: the loss cannot be expressed as class weights, or a class has no image.
         """
         if not isinstance(self.cost, CrossEntropy):
-            raise InputError(f"the loss {type(self.cost).__name__} cannot be said in class weights")
+            raise InputError(f"the loss {type(self.cost).__name__} cannot be expressed as class weights")
         return self.cost.class_weights(counts)
 
 
 def remedy(choice: Choice, *, where: str = "") -> Remedy:
-    """The remedy of a name and its options; an unknown name or a bad option raises `InputError`."""
+    """Return the remedy with this name and these options.
+
+    Raises:
+        InputError: the name is unknown, or an option is not allowed.
+    """
     return remedies.entry(choice.name, where=where).function(**remedies.options(choice, where=where))
 
 
 def classical_remedies() -> tuple[str, ...]:
-    """The names that a classical model can follow."""
+    """Return the names of the remedies that classical models support."""
     return tuple(name for name in remedies.names() if not remedy(Choice(name=name)).needs)
 
 
 def require_classical(choice: Choice, *, where: str = "") -> Remedy:
-    """The remedy of a name, for a classical model; one that needs what only a network has raises `InputError`."""
+    """Return the remedy with this name and these options for a classical model.
+
+    Raises:
+        InputError: the name is unknown, an option is not allowed, or the remedy needs a network-only feature.
+    """
     found = remedy(choice, where=where)
     if found.needs:
         allowed = ", ".join(classical_remedies())
         raise InputError(
-            f"remedy {choice.name!r} needs {found.needs}, which a classical model does not have{place(where)}; allowed: {allowed}"
+            f"remedy {choice.name!r}{place(where)} needs {found.needs}, which classical models do not support; allowed: {allowed}"
         )
     return found

@@ -1,7 +1,7 @@
-"""What is done to the head after the features have been learned, declared; the learner does it.
+"""How the head is changed after the features have been learned. This module holds the settings; the learner applies them.
 
-Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020: features learn best from the images as
-they are, and it is the head that imbalance spoils.
+Reference: Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020. They find that features are
+learned best from the images in their original frequencies, and that imbalance harms the head.
 """
 
 from dataclasses import dataclass, field
@@ -11,17 +11,18 @@ from imagestudy.core.errors import InputError
 from imagestudy.remedies.sampling import ClassSampler, Sampling, power_shares
 
 TAUS = tuple(step / 10 for step in range(21))
-"""Exponents that τ-normalisation tries on validation: 21 points in [0, 2]."""
+"""The exponents that τ-normalization compares on validation images: 21 values in [0, 2]."""
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """The last share of the budget trains the head alone, on frozen features.
+    """Retraining of the head alone, on frozen features, in the last part of the budget.
 
     Args:
-        part: "head" draws a new head and trains it (cRT); "scales" keeps it and learns one factor a class for its logits (LWS).
-        share: of the budget, in (0, 1).
-        sampling: what the head sees.
+        part: "head" trains a newly initialized head (cRT); "scales" keeps the head and learns one factor per class that multiplies
+            its logits (LWS).
+        share: fraction of the budget that trains the head, in (0, 1).
+        sampling: which images train the head.
     """
 
     part: Literal["head", "scales"]
@@ -29,22 +30,24 @@ class Retraining:
     sampling: Sampling = field(default_factory=lambda: ClassSampler(power_shares(0.0)))
 
     def steps(self, total: int) -> int:
-        """How many of all steps train the head.
+        """Return the number of steps that train the head, out of all training steps.
 
         Raises:
-            InputError: there are fewer than two steps, one for the features and one for the head.
+            InputError: there are fewer than two steps; the features and the head need at least one step each.
         """
         if total < 2:
-            raise InputError(f"{total} step of training was given; needed are 2 or more, to learn the features and then the head")
+            raise InputError(f"training steps: {total} was given; at least 2 are needed, for the features and then for the head")
         return min(max(1, round(self.share * total)), total - 1)
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """τ-normalisation: w_c / ‖w_c‖^τ without bias, τ picked by balanced accuracy on validation.
+    """τ-normalization: the head weights become w_c / ‖w_c‖^τ, without bias.
+
+    The τ with the best balanced accuracy on validation images is used.
 
     Args:
-        taus: exponents to try, ascending.
+        taus: exponents to compare, ascending.
     """
 
     taus: tuple[float, ...] = TAUS
@@ -52,8 +55,11 @@ class Normalization:
 
 @dataclass(frozen=True)
 class ClassMeans:
-    """NCM: the class whose mean feature is nearest by cosine; the scale of the cosine is fitted by NLL on validation."""
+    """NCM: predicts the class with the nearest mean feature, by cosine.
+
+    The scale of the cosine minimizes the negative log-likelihood (NLL) on validation images.
+    """
 
 
 Ending = Retraining | Normalization | ClassMeans
-"""What may follow the features."""
+"""Any change to the head after the features have been learned."""

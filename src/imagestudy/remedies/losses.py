@@ -1,8 +1,8 @@
-"""What the learner pays: loss functions of logits, made once for the counts of a training set.
+"""Loss functions of logits, created once for the class counts of a training set.
 
-A loss has one value an image; the learner takes their mean over the *images* of the batch, and weights have mean 1 over the images
-of the training set; otherwise a remedy would also change the size of the steps. Losses are computed in float32, whatever the logits
-are.
+A loss has one value per image. The learner averages the values over the *images* of the batch, and class weights have mean 1 over
+the images of the training set. Otherwise, a remedy would also change the size of the training steps. Losses are computed in float32
+for logits of any type.
 """
 
 from collections.abc import Callable
@@ -24,35 +24,37 @@ Device = torch.device | str
 
 @runtime_checkable
 class Cost(Protocol):
-    """A loss that is still to be told the class counts."""
+    """The settings of a loss, from which `loss` creates the loss function for given class counts."""
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """The function (logits, labels, progress) → loss of each image, progress being the share of the training that is done.
+        """Return the function (logits, labels, progress) → loss of each image.
+
+        The progress is the completed fraction of training.
 
         Args:
             counts: n_c of the training set.
-            device: of the logits; what the loss needs there is put there now, once.
+            device: device of the logits; the constants of the loss are moved to it once, now.
         """
 
 
 def uniform_weights(counts: Int64[np.ndarray, " class"]) -> Float64[np.ndarray, " class"]:
-    """Weight 1 for every class: plain training."""
+    """Return weight 1 for every class: plain training."""
     return np.ones(len(counts))
 
 
 def inverse_frequency_weights(counts: Int64[np.ndarray, " class"]) -> Float64[np.ndarray, " class"]:
-    """w_c ∝ 1/n_c, with mean 1 over classes (Σ w_c = K)."""
+    """Return class weights w_c ∝ 1/n_c with mean 1 over classes (Σ w_c = K)."""
     return _with_class_mean_one(1 / require_every_class(counts))
 
 
 def effective_number_weights(counts: Int64[np.ndarray, " class"], beta: float) -> Float64[np.ndarray, " class"]:
-    """Weights by the effective number of images, w_c ∝ (1−β) / (1−β^n_c), as published: Σ w_c = K.
+    """Return class weights by the effective number of images, w_c ∝ (1−β) / (1−β^n_c).
 
-    β = 0 weighs all classes alike; β → 1 gives inverse frequencies.
+    As published, Σ w_c = K. β = 0 gives all classes the same weight; β → 1 gives inverse frequencies.
 
     Args:
         counts: n_c, at least 1.
-        beta: overlap of images of one class, in [0, 1).
+        beta: overlap between the images of a class, in [0, 1).
 
     Raises:
         InputError: a class has no image.
@@ -65,26 +67,28 @@ def effective_number_weights(counts: Int64[np.ndarray, " class"], beta: float) -
 def with_image_mean_one(
     weights: Float64[np.ndarray, " class"], counts: Int64[np.ndarray, " class"]
 ) -> Float64[np.ndarray, " class"]:
-    """The same weights with mean 1 over the images of the training set: Σ n_c w_c = N."""
+    """Rescale class weights to mean 1 over the images of the training set: Σ n_c w_c = N."""
     return weights * (counts.sum() / (counts @ weights))
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """−w_y log p_y; its mean divides by the number of images, where torch's own weighted mean divides by their weight.
+    """Cross-entropy, optionally with class weights: −w_y log p_y.
+
+    The mean divides by the number of images. Torch's own weighted mean divides by the sum of their weights instead.
 
     Args:
-        weigh: counts → class weights on any scale; they are rescaled to mean 1 over images.
+        weigh: function counts → class weights on any scale; the weights are rescaled to mean 1 over images.
     """
 
     weigh: WeightRule = uniform_weights
 
     def class_weights(self, counts: Int64[np.ndarray, " class"]) -> Float64[np.ndarray, " class"] | None:
-        """Class weights with Σ n_c w_c = N; None where every class weighs the same by definition."""
+        """Return class weights with Σ n_c w_c = N, or None if all classes have the same weight by definition."""
         return None if self.weigh is uniform_weights else with_image_mean_one(self.weigh(counts), counts)
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """See `Cost.loss`."""
+        """Return the loss function, see `Cost.loss`."""
         weights = self.class_weights(counts)
         if weights is None:
             return plain_cross_entropy
@@ -100,10 +104,10 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class Focal:
-    """−(1−p_y)^γ log p_y over the softmax: what is already right counts less. γ = 0 is cross-entropy.
+    """Focal loss in its softmax form, −(1−p_y)^γ log p_y: images that are already predicted well count less.
 
-    p_y is the plain probability, never one derived from a weighted loss. Of two classes this is the sigmoid form, without its α,
-    of the difference of the logits.
+    γ = 0 is cross-entropy. p_y is the plain softmax probability, never derived from a weighted loss. For two classes, this is the
+    sigmoid form of the published loss, applied to the difference of the logits, without the weight α.
 
     Args:
         gamma: γ, at least 0.
@@ -114,28 +118,28 @@ class Focal:
     gamma: float
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:  # noqa: ARG002
-        """See `Cost.loss`; the counts do not matter."""
+        """Return the focal loss, which does not depend on the counts, see `Cost.loss`."""
 
         def focal(
             logits: Float[Tensor, "batch class"], labels: Int64[Tensor, " batch"], _progress: float
         ) -> Float[Tensor, " batch"]:
-            surprise = functional.cross_entropy(logits.float(), labels, reduction="none")
-            # At p_y = 1 the slope of a power below 1 is infinite; the smallest float keeps its product with 0 at 0.
-            wrong = torch.expm1(-surprise).neg().clamp_min(torch.finfo(torch.float32).tiny)
-            return wrong**self.gamma * surprise
+            negative_log = functional.cross_entropy(logits.float(), labels, reduction="none")
+            # At p_y = 1, a power below 1 has infinite slope; clamping to the smallest float keeps its product with 0 at 0.
+            wrong = torch.expm1(-negative_log).neg().clamp_min(torch.finfo(torch.float32).tiny)
+            return wrong**self.gamma * negative_log
 
         return focal
 
 
 @dataclass(frozen=True)
 class LogitAdjusted:
-    """Cross-entropy of z + τ log π: the network learns logits of a class-balanced world.
+    """Cross-entropy of z + τ log π, so that the network learns logits z for balanced classes.
 
-    τ = 1 is balanced softmax, which adds log n_c: a constant added to all logits changes nothing. So log(n_c / max n) is added, and
-    uniform counts, as τ = 0, are cross-entropy bit for bit.
+    τ = 1 is balanced softmax, which adds log n_c. A constant added to all logits does not change the loss, so log(n_c / max n) is
+    used. With uniform counts, or with τ = 0, the loss is bit for bit the same as cross-entropy.
 
     Args:
-        tau: strength, at least 0.
+        tau: strength of the adjustment, at least 0.
 
     Reference: Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021; at τ = 1 Ren et al., Balanced Meta-Softmax for
     Long-Tailed Visual Recognition, NeurIPS 2020.
@@ -144,7 +148,7 @@ class LogitAdjusted:
     tau: float
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """See `Cost.loss`."""
+        """Return the loss function, see `Cost.loss`."""
         log_prior = _tensor(self.tau * relative_log_prior(counts), device)
 
         def adjusted(
@@ -157,14 +161,14 @@ class LogitAdjusted:
 
 @dataclass(frozen=True)
 class Margin:
-    """LDAM: cross-entropy of s·(cos θ_y − Δ_y) against s·cos θ_c, so that rare classes are kept away from by a wider margin.
+    """LDAM loss: cross-entropy of s·(cos θ_y − Δ_y) against s·cos θ_c, with a larger margin Δ for rarer classes.
 
-    The logits are those of a cosine head, s·cos θ. Δ_c = C · n_c^(−1/4) / max_j n_j^(−1/4): the rarest class gets C, and uniform
-    counts give C to all.
+    The logits s·cos θ come from a cosine head. The margins are Δ_c = C · n_c^(−1/4) / max_j n_j^(−1/4): the rarest class gets C,
+    and with uniform counts every class gets C.
 
     Args:
         largest: C, the margin of the rarest class, in units of the cosine.
-        scale: s, that of the head.
+        scale: s, the scale of the cosine head.
 
     Reference: Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS 2019, eq. 13.
     """
@@ -173,32 +177,33 @@ class Margin:
     scale: float
 
     def margins(self, counts: Int64[np.ndarray, " class"]) -> Float64[np.ndarray, " class"]:
-        """Δ_c, in [0, C]."""
+        """Return the margin Δ_c of every class, in [0, C]."""
         relative = (require_every_class(counts) / counts.min()) ** -0.25
         return self.largest * relative
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """See `Cost.loss`."""
-        taken_off = torch.diag(_tensor(self.scale * self.margins(counts), device))
+        """Return the loss function, see `Cost.loss`."""
+        scaled_margins = torch.diag(_tensor(self.scale * self.margins(counts), device))
 
         def margin(
             logits: Float[Tensor, "batch class"], labels: Int64[Tensor, " batch"], _progress: float
         ) -> Float[Tensor, " batch"]:
-            return functional.cross_entropy(logits.float() - taken_off.index_select(0, labels), labels, reduction="none")
+            return functional.cross_entropy(logits.float() - scaled_margins.index_select(0, labels), labels, reduction="none")
 
         return margin
 
 
 @dataclass(frozen=True)
 class Smoothed:
-    """Label-aware smoothing: −(1 − ε_y) log p_y − ε_y/(K−1) Σ_{c≠y} log p_c; frequent classes are taught to be less sure.
+    """Label-aware smoothing: −(1 − ε_y) log p_y − ε_y/(K−1) Σ_{c≠y} log p_c.
 
-    ε_c = tail + (head − tail) · sin(π/2 · (n_c − min n) / (max n − min n)); where counts are uniform, every class is a head class.
+    The smoothing is stronger for frequent classes, which makes their predictions less confident:
+    ε_c = tail + (head − tail) · sin(π/2 · (n_c − min n) / (max n − min n)). With uniform counts, every class gets ε = head.
     head = tail = 0 is cross-entropy.
 
     Args:
         head: ε of the largest class, in [0, 1).
-        tail: ε of the smallest.
+        tail: ε of the smallest class, in [0, 1).
 
     Reference: Zhong et al., Improving Calibration for Long-Tailed Recognition, CVPR 2021, eq. 5, the concave form.
     """
@@ -207,13 +212,13 @@ class Smoothed:
     tail: float
 
     def smoothing(self, counts: Int64[np.ndarray, " class"]) -> Float64[np.ndarray, " class"]:
-        """ε_c, between tail and head."""
+        """Return the smoothing ε_c of every class, between tail and head."""
         above = counts - require_every_class(counts).min()
-        place = above / above.max() if above.any() else np.ones(len(counts))
-        return self.tail + (self.head - self.tail) * np.sin(np.pi / 2 * place)
+        relative = above / above.max() if above.any() else np.ones(len(counts))
+        return self.tail + (self.head - self.tail) * np.sin(np.pi / 2 * relative)
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """See `Cost.loss`."""
+        """Return the loss function, see `Cost.loss`."""
         epsilon = self.smoothing(counts)[:, None]
         classes = len(counts)
         soft = _tensor(np.where(np.eye(classes) == 1, 1 - epsilon, epsilon / (classes - 1)), device)
@@ -228,15 +233,15 @@ class Smoothed:
 
 @dataclass(frozen=True)
 class Deferred:
-    """One loss until a share of the training is done, another from then on.
+    """One loss in the first part of training and another one in the rest.
 
-    With class-balanced weights afterwards this is deferred re-weighting, DRW (Cao et al. 2019): features are learned from the
-    images as they are, and only the small steps at the end are balanced.
+    With class-balanced weights in the second part, this is deferred re-weighting, DRW (Cao et al. 2019). Features are learned from
+    the images in their original frequencies, and only the small steps at the end are balanced.
 
     Args:
-        first: paid at progress below `after`.
-        then: paid from `after` on.
-        after: share of the training, in [0, 1].
+        first: loss at progress below `after`.
+        then: loss from progress `after` on.
+        after: fraction of training at which the loss changes, in [0, 1].
     """
 
     first: Cost
@@ -244,7 +249,7 @@ class Deferred:
     after: float = 0.8
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """See `Cost.loss`."""
+        """Return the loss function, see `Cost.loss`."""
         early, late = (cost.loss(counts, device=device) for cost in (self.first, self.then))
 
         def deferred(
@@ -257,18 +262,18 @@ class Deferred:
 
 @dataclass(frozen=True)
 class Weighted:
-    """Another loss, weighted by class: w_y times it. Weights have mean 1 over images.
+    """A loss multiplied by class weights w_y, which have mean 1 over images.
 
     Args:
-        cost: what is weighted.
-        weigh: counts → class weights on any scale.
+        cost: the loss to be weighted.
+        weigh: function counts → class weights on any scale.
     """
 
     cost: Cost
     weigh: WeightRule
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """See `Cost.loss`."""
+        """Return the loss function, see `Cost.loss`."""
         inner = self.cost.loss(counts, device=device)
         weights = _tensor(with_image_mean_one(self.weigh(counts), counts), device)
 
@@ -283,7 +288,7 @@ class Weighted:
 def plain_cross_entropy(
     logits: Float[Tensor, "batch class"], labels: Int64[Tensor, " batch"], _progress: float
 ) -> Float[Tensor, " batch"]:
-    """−log p_y of each image."""
+    """Return the cross-entropy −log p_y of each image."""
     return functional.cross_entropy(logits.float(), labels, reduction="none")
 
 

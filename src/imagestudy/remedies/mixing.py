@@ -1,6 +1,7 @@
-"""What the learner sees, mixed: two images in one, with the labels of both.
+"""Mixing: each training image is combined with a second image, its partner, and so are their labels.
 
-All that is random is drawn beforehand, one row a step: which image is mixed in, how much of it, and what its label counts for.
+All random choices are drawn before training, with one row per step: the partners, the share of each image, and the share of each
+label.
 """
 
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from imagestudy.remedies.sampling import ClassSampler, power_shares
 
 @dataclass(frozen=True)
 class Mixture:
-    """The schedule of a whole training.
+    """The mixing schedule of a whole run.
 
     Args:
-        partners: index of the training image that is mixed into each image of the plan.
-        kept: λ of every step, the share that an image keeps of its own pixels, in [0, 1].
-        shares: the share that its own label keeps, in [0, 1].
-        boxes: first and last row and column (exclusive) of the part that is taken from the partner; None blends whole images.
+        partners: index of the partner that is mixed into each image of the plan.
+        kept: λ of every step, the share of an image's own pixels, in [0, 1].
+        shares: the share of an image's own label, in [0, 1].
+        boxes: first and last row and first and last column (last ones exclusive) of the box that comes from the partner; None
+            blends whole images.
     """
 
     partners: Int64[np.ndarray, "step batch"]
@@ -36,7 +38,7 @@ class Mixture:
         other: Float[Tensor, "batch channel height width"],
         step: int,
     ) -> Float[Tensor, "batch channel height width"]:
-        """The images of a step: λ·own + (1 − λ)·other, or own with the box of other pasted in."""
+        """Return the mixed images of a step: λ·own + (1 − λ)·other, or own with the box pasted in from other."""
         if self.boxes is None:
             return torch.lerp(other, own, float(self.kept[step]))
         top, bottom, left, right = (int(edge) for edge in self.boxes[step])
@@ -47,7 +49,7 @@ class Mixture:
 
 @runtime_checkable
 class Mixing(Protocol):
-    """A way of mixing images and labels."""
+    """A rule that mixes images and labels."""
 
     def schedule(
         self,
@@ -57,22 +59,22 @@ class Mixing(Protocol):
         size: tuple[int, int],
         rng: np.random.Generator,
     ) -> Mixture:
-        """What is mixed into each image of a plan of training.
+        """Return the mixing schedule for a plan of training.
 
         Args:
             plan: indices of the images of each step.
-            labels: of all training images.
+            labels: labels of all training images.
             size: rows and columns of an image.
-            rng: of all that is random here.
+            rng: generator for all random choices of the schedule.
         """
 
 
 @dataclass(frozen=True)
 class Blend:
-    """mixup: λ·x + (1 − λ)·x' and λ·y + (1 − λ)·y', λ ~ Beta(α, α) a step, x' another image of the same batch.
+    """Mixup: λ·x + (1 − λ)·x' and λ·y + (1 − λ)·y', with one λ ~ Beta(α, α) per step and x' from the same batch.
 
-    Remix (κ and τ given) leaves the pixels of mixup and gives the whole label to the rarer class where the classes are unequal
-    enough: its own where n_y ≤ n_y'/κ and 1 − λ < τ, the partner's where n_y ≥ κ·n_y' and λ < τ. τ = 0 is mixup.
+    Remix (with κ and τ) mixes the pixels like mixup. If the class sizes differ enough, it gives the whole label to the rarer class:
+    the image's own label if n_y ≤ n_y'/κ and 1 − λ < τ, and the partner's label if n_y ≥ κ·n_y' and λ < τ. τ = 0 is mixup.
 
     Args:
         alpha: α, above 0; α → 0 mixes nothing.
@@ -95,7 +97,7 @@ class Blend:
         size: tuple[int, int],  # noqa: ARG002
         rng: np.random.Generator,
     ) -> Mixture:
-        """See `Mixing.schedule`."""
+        """Return the mixing schedule, see `Mixing.schedule`."""
         kept = rng.beta(self.alpha, self.alpha, size=len(plan))
         partners = rng.permuted(plan, axis=1)
         counts = np.bincount(labels)
@@ -108,16 +110,16 @@ class Blend:
 
 @dataclass(frozen=True)
 class TailPatch:
-    """CMO, CutMix towards the tail: into images as they come is pasted a box of an image of the balanced sampler.
+    """CMO, a CutMix for rare classes: a box from an image of the balanced sampler is pasted into each training image.
 
-    In a share p of the steps 1 − λ is uniform in [0, 1), the box has √(1 − λ) of each side around a uniform centre, cut at the
-    border, and labels count by area.
+    The box is pasted in a fraction p of the steps. There, 1 − λ is uniform in [0, 1). The box covers √(1 − λ) of each side around a
+    uniformly drawn center and is cut at the border. The labels are weighted by area.
 
     Args:
         probability: p, in [0, 1].
 
-    Reference: Park et al., The Majority Can Help the Minority: Context-rich Minority Oversampling, CVPR 2022, algorithm 1; the box
-    is that of Yun et al., CutMix, ICCV 2019.
+    Reference: Park et al., The Majority Can Help the Minority: Context-rich Minority Oversampling, CVPR 2022, algorithm 1; the
+    box follows Yun et al., CutMix, ICCV 2019.
     """
 
     probability: float
@@ -130,7 +132,7 @@ class TailPatch:
         size: tuple[int, int],
         rng: np.random.Generator,
     ) -> Mixture:
-        """See `Mixing.schedule`."""
+        """Return the mixing schedule, see `Mixing.schedule`."""
         steps, batch = plan.shape
         partners = ClassSampler(power_shares(0.0)).plan(labels, images_seen=plan.size, batch=batch, rng=rng)
         boxes = _draw_boxes(rng.random(size=(steps,)), size, rng)
@@ -141,7 +143,10 @@ class TailPatch:
 
 
 def _draw_boxes(areas: Float[np.ndarray, " step"], size: tuple[int, int], rng: np.random.Generator) -> Int64[np.ndarray, "step 4"]:
-    """First and last row and column of boxes that take a share of the image's area, before they are cut at its border."""
+    """Return the first and last row and column of random boxes, cut at the border of the image.
+
+    Before it is cut, a box covers the given share of the image's area.
+    """
     edges = []
     for length in size:
         half = np.floor(length * np.sqrt(areas)).astype(np.int64) // 2

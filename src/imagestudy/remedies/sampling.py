@@ -1,7 +1,7 @@
-"""What the learner sees: which training images, how often, in which order.
+"""Sampling: which training images are used, how often, and in which order.
 
-The whole schedule of a training is one array of indices, made before the first step, so that every remedy sees exactly as many
-images as plain training and no sampler can be left out of the loop.
+The schedule of a whole run is one array of indices, made before the first step. So every remedy uses exactly as many images as
+plain training, and a training loop cannot skip a sampler by mistake.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,15 @@ from imagestudy.core.errors import InputError
 
 @runtime_checkable
 class Sampling(Protocol):
-    """A way of choosing training images by their labels."""
+    """A rule that chooses training images by their labels."""
 
     def plan(
         self, labels: Int64[np.ndarray, " n"], *, images_seen: int, batch: int, rng: np.random.Generator
     ) -> Int64[np.ndarray, "step batch"]:
-        """The schedule of a whole training: in row t the indices of the images of step t, `images_seen // batch` rows."""
+        """Return the schedule of a whole run: row t holds the indices of the images of step t; `images_seen // batch` rows."""
 
     def resample(self, labels: Int64[np.ndarray, " n"], *, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
-        """The same choice as one finite set, for a learner that is fitted once on all its images."""
+        """Return the indices of one finite training set with the same rule, for a model that is fitted once."""
 
 
 Bag = Callable[[Int64[np.ndarray, " n"], np.random.Generator], Int64[np.ndarray, " bag"]]
@@ -32,23 +32,23 @@ Shares = Callable[[Int64[np.ndarray, " class"], Float[np.ndarray, " step"]], Flo
 
 
 def every_image(labels: Int64[np.ndarray, " n"], _rng: np.random.Generator) -> Int64[np.ndarray, " n"]:
-    """Every image once: plain training."""
+    """Return every image once: plain training."""
     return np.arange(len(labels))
 
 
 def under_sampled(labels: Int64[np.ndarray, " n"], rng: np.random.Generator) -> Int64[np.ndarray, " bag"]:
-    """As many images of every class as the smallest class has, drawn without replacement (Buda et al. 2018).
+    """Return as many images of every class as the smallest class has, drawn without replacement (Buda et al. 2018).
 
-    Uniform counts give every image once. The bag is in ascending order.
+    Uniform counts give every image once. The indices are in ascending order.
     """
     return np.flatnonzero(_rank_in_class(labels, rng) < _present(labels).min())
 
 
 def over_sampled(labels: Int64[np.ndarray, " n"], rng: np.random.Generator) -> Int64[np.ndarray, " bag"]:
-    """As many images of every class as the largest class has: whole copies and a random remainder (Buda et al. 2018).
+    """Return as many images of every class as the largest class has: whole copies and a random remainder (Buda et al. 2018).
 
-    An image of a class of n_c comes floor(max n / n_c) times or once more. Uniform counts give every image once.
-    The bag is in ascending order.
+    An image of a class with n_c images appears floor(max n / n_c) times, or once more. Uniform counts give every image once.
+    The indices are in ascending order.
     """
     copies, remainder = np.divmod(_present(labels).max(), np.maximum(np.bincount(labels), 1))
     once_more = _rank_in_class(labels, rng) < remainder[labels]
@@ -57,14 +57,14 @@ def over_sampled(labels: Int64[np.ndarray, " n"], rng: np.random.Generator) -> I
 
 @dataclass(frozen=True)
 class Epochs:
-    """Shuffled passes over a bag of images, one after another; the last one is cut where the budget ends.
+    """Shuffled passes over a set of images, called the bag; the last pass is cut at the end of the budget.
 
-    The bag is drawn from a child of the generator and shuffled by the generator itself: whatever the bag, equal bags come in
-    the same order, so that under uniform counts over- and under-sampling are plain training bit for bit.
+    The bag is drawn from a child of the generator and shuffled by the generator itself. Equal bags are therefore always shuffled
+    into the same order. With uniform counts, over-sampling and under-sampling are bit for bit the same as plain training.
 
     Args:
-        bag: (labels, generator) → indices, repeats allowed.
-        redrawn: whether the bag is drawn anew for every pass, or once.
+        bag: function (labels, generator) → indices, possibly repeated.
+        redrawn: whether a new bag is drawn for every pass; otherwise, one bag is drawn for the whole run.
     """
 
     bag: Bag = every_image
@@ -84,12 +84,14 @@ class Epochs:
         return np.concatenate(passes)[:total].reshape(-1, batch)
 
     def resample(self, labels: Int64[np.ndarray, " n"], *, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
-        """See `Sampling.resample`: one bag."""
+        """Return one bag, see `Sampling.resample`."""
         return self.bag(labels, rng.spawn(1)[0])
 
 
 def power_shares(power: float) -> Shares:
-    """Shares p_c ∝ n_c^power, the same at every step; a class without an image has none (Kang et al. 2020).
+    """Return class probabilities p_c ∝ n_c^power, the same at every step (Kang et al. 2020).
+
+    A class without an image has probability 0.
 
     Args:
         power: 1 draws images uniformly, 1/2 is the square-root sampler, 0 draws classes uniformly.
@@ -105,17 +107,20 @@ def power_shares(power: float) -> Shares:
 def progressive_shares(
     counts: Int64[np.ndarray, " class"], progress: Float[np.ndarray, " step"]
 ) -> Float[np.ndarray, "step class"]:
-    """(1 − t/T) · images drawn uniformly + (t/T) · classes drawn uniformly (Kang et al. 2020): balance grows with training."""
+    """Return class probabilities that become more balanced during training (Kang et al. 2020).
+
+    At step t of T they are (1 − t/T) times those of uniform images plus t/T times those of uniform classes.
+    """
     by_image, by_class = (power_shares(power)(counts, progress) for power in (1.0, 0.0))
     return by_image + progress[:, None] * (by_class - by_image)
 
 
 @dataclass(frozen=True)
 class ClassSampler:
-    """Draws with replacement: first a class by its share, then an image of that class.
+    """Sampling with replacement: draw a class by its probability, then an image of this class.
 
     Args:
-        shares: (class counts, progress t/T of each step in [0, 1)) → the probability of each class at each step.
+        shares: function (class counts, progress t/T of each step in [0, 1)) → probability of each class at each step.
     """
 
     shares: Shares
@@ -128,7 +133,7 @@ class ClassSampler:
         return self._draw(labels, progress=np.arange(steps) / steps, batch=batch, rng=rng)
 
     def resample(self, labels: Int64[np.ndarray, " n"], *, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
-        """See `Sampling.resample`: as many draws as there are images, at the shares of the end of training."""
+        """Draw as many images as there are, with the class probabilities at the end of training, see `Sampling.resample`."""
         return self._draw(labels, progress=np.ones(1), batch=len(labels), rng=rng)[0]
 
     def _draw(
@@ -142,15 +147,15 @@ class ClassSampler:
 
 @dataclass(frozen=True)
 class Deferred:
-    """One sampling until a share of the training is done, another from then on.
+    """One sampling rule in the first part of training and another one in the rest.
 
-    With plain epochs before and the balanced sampler after this is deferred re-sampling, DRS (Cao et al. 2019). The first part is
-    that of the first sampling alone, bit for bit.
+    Plain epochs followed by the balanced sampler are deferred re-sampling, DRS (Cao et al. 2019). The first part is bit for bit the
+    same as with the first rule alone.
 
     Args:
-        first: at steps t with t/T below `after`.
-        then: at all later ones.
-        after: share of the training, in [0, 1].
+        first: rule for the steps t with t/T below `after`.
+        then: rule for all later steps.
+        after: fraction of training at which the rule changes, in [0, 1].
     """
 
     first: Sampling
@@ -163,31 +168,34 @@ class Deferred:
         """See `Sampling.plan`."""
         early = self.first.plan(labels, images_seen=images_seen, batch=batch, rng=rng)
         late = self.then.plan(labels, images_seen=images_seen, batch=batch, rng=rng)
-        deferred = np.arange(len(early)) / len(early) < self.after
-        return np.where(deferred[:, None], early, late)
+        in_first_part = np.arange(len(early)) / len(early) < self.after
+        return np.where(in_first_part[:, None], early, late)
 
     def resample(self, labels: Int64[np.ndarray, " n"], *, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
-        """See `Sampling.resample`: that of the end of training."""
+        """Resample by the rule of the end of training, see `Sampling.resample`."""
         return self.then.resample(labels, rng=rng)
 
 
 def count_steps(labels: Int64[np.ndarray, " n"], *, images_seen: int, batch: int) -> int:
-    """Full batches in the budget.
+    """Return the number of full batches in the budget.
 
     Raises:
-        InputError: there is no training image, or the budget does not fill one batch.
+        InputError: there are no training images, or the budget does not fill one batch.
     """
     if not len(labels):
-        raise InputError("there is no training image to sample from")
+        raise InputError("there are no training images to sample from")
     if images_seen < batch:
-        raise InputError(f"a budget of {images_seen} images seen does not fill one batch of {batch}; give at least {batch}")
+        raise InputError(f"a budget of {images_seen} images seen does not fill one batch of {batch}; at least {batch} are needed")
     return images_seen // batch
 
 
 def _draw_classes(
     shares: Float[np.ndarray, "step class"], *, batch: int, rng: np.random.Generator
 ) -> Int64[np.ndarray, "step batch"]:
-    """Inverse distribution function of every step in one search: step t's function is lifted by t, so that all of them ascend."""
+    """Draw classes for every step by inverting the cumulative distributions, all steps in one search.
+
+    Adding t to the distribution of step t makes the concatenated distributions ascend.
+    """
     steps, classes = shares.shape
     step = np.arange(steps)[:, None]
     upper = np.cumsum(shares, axis=1)
@@ -207,7 +215,7 @@ def _starts(counts: Int64[np.ndarray, " class"]) -> Int64[np.ndarray, " class"]:
 
 
 def _rank_in_class(labels: Int64[np.ndarray, " n"], rng: np.random.Generator) -> Int64[np.ndarray, " n"]:
-    """A random order within each class: every image's place, from 0, among those of its label."""
+    """Return the rank of each image, from 0, in a random order of the images with the same label."""
     order = np.lexsort((rng.random(len(labels)), labels))
     rank = np.empty_like(labels)
     rank[order] = np.arange(len(labels)) - _starts(np.bincount(labels))[labels[order]]

@@ -20,7 +20,7 @@ import papermill
 from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
-from imagestudy.core.errors import InputError, require_known
+from imagestudy.core.errors import FailedError, InputError, require_known
 
 Parameter = bool | int | float | str | list
 DECLARABLE: dict[str, Any] = {
@@ -31,7 +31,7 @@ GRACE_S = 30.0
 POLL_S = 0.1
 
 
-class NotebookError(RuntimeError):
+class NotebookError(FailedError):
     """A notebook that did not run to its end; the text says which, in which cell and why."""
 
 

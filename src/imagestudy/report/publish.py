@@ -21,8 +21,9 @@ from imagestudy.experiments import grids, runner
 from imagestudy.experiments.dependencies import is_derived, parents
 from imagestudy.experiments.grids import Plan
 from imagestudy.experiments.records import Records, labels_key
-from imagestudy.experiments.store import RunStore
+from imagestudy.experiments.store import PREDICTIONS, RunStore, add_arrays
 from imagestudy.report.results import answer_of, headline
+from imagestudy.report.run_table import label_names, tabulate_runs
 
 MOST_STORE_BYTES = 10_000_000
 PACKAGES = ("torch", "scikit-learn", "numpy", "imagestudy")
@@ -56,8 +57,9 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
         shutil.copyfile(own / "notebooks" / name, target / "notebooks" / name)
     for part in ("tables", "figures"):
         shutil.copytree(own / part, target / part, dirs_exist_ok=True)
+    _put_run_table(target, wanted)
     put(target / "provenance.json", json.dumps(_provenance(plan, len(wanted), processors), indent=2) + "\n")
-    renew_readme(plan, runner.obtain(catalog.everything(plan), study=plan.name))
+    renew_readme(plan, runner.obtain(catalog.needs(plan), study=plan.name))
     kept = f"{size / 1e6:.1f} MB of records" if size <= MOST_STORE_BYTES else f"without their {size / 1e6:.0f} MB of records"
     return f"Published {len(wanted)} runs under {target}, {kept}."
 
@@ -65,7 +67,7 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
 def everything(plan: Plan) -> list[RunSpec]:
     """All runs behind the study's results: those of its grids, and what its recommendation tried."""
     answer = answer_of(plan)
-    return [*catalog.everything(plan), *(answer.selection.wanted if answer else ())]
+    return [*catalog.needs(plan), *(answer.selection.wanted if answer else ())]
 
 
 def _published_arrays(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, tuple[str, ...]]:
@@ -96,15 +98,25 @@ def _is_looked_at(plan: Plan, spec: RunSpec) -> bool:
 
 
 def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:
-    """Put the runs in place of an older published store, unless they are too much to be published; return the bytes."""
+    """Put the runs in place of an older published store, unless one of its files is too large; return the larger size in bytes."""
     with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / paths.STORE_NAME
-        RunStore(paths.store_file(plan.name)).copy_to(copy, [spec.run_id for spec in specs], _published_arrays(plan, specs))
-        if (size := copy.stat().st_size) > MOST_STORE_BYTES:
-            return size
-        with replacing(target / paths.STORE_NAME) as fresh:
-            shutil.copyfile(copy, fresh)
+        copies = [Path(scratch) / name for name in (paths.STORE_NAME, PREDICTIONS)]
+        RunStore(paths.store_file(plan.name)).copy_to(copies[0], [s.run_id for s in specs], _published_arrays(plan, specs))
+        if (size := max(copy.stat().st_size for copy in copies)) <= MOST_STORE_BYTES:
+            for copy in copies:
+                with replacing(target / copy.name) as fresh:
+                    shutil.copyfile(copy, fresh)
     return size
+
+
+def _put_run_table(target: Path, specs: Sequence[RunSpec]) -> None:
+    """Write `runs.csv`, and add the labels to the predictions, so that both can be read without this package."""
+    store = RunStore(target / paths.STORE_NAME, read_only=True)
+    records = store.load(spec.run_id for spec in specs)
+    put(target / "runs.csv", tabulate_runs(list(records.values())).to_csv(index=False))
+    names = label_names([record.spec for record in records.values()])
+    labels = {f"{name}.{part}": array for key, name in names.items() for part, array in store.load_arrays(key).items()}
+    add_arrays(target / PREDICTIONS, labels)
 
 
 def _provenance(plan: Plan, number: int, processors: Sequence[str]) -> dict[str, object]:
@@ -141,13 +153,13 @@ def _processor() -> str:
 
 
 def readme_marks(study: str) -> tuple[str, str]:
-    """The lines of the README between which a study's results stand."""
+    """The lines of `results/published/README.md` between which a study's results stand."""
     return f"<!-- results of {study}: written by `imagestudy publish`, not by hand -->", f"<!-- end of the results of {study} -->"
 
 
 def renew_readme(plan: Plan, records: Records) -> None:
     """Write the headline table, figures, hardware, versions and n between the study's marks; a README without them stays."""
-    file, (begin, end) = paths.readme_file(), readme_marks(plan.name)
+    file, (begin, end) = paths.published_readme(), readme_marks(plan.name)
     before, found, rest = file.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)
     if found:
@@ -166,7 +178,7 @@ def readme_part(plan: Plan, records: Records) -> str:
     folder = paths.published_results(plan.name)
     made = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     versions = ", ".join(f"{name} {made[name]}" for name in PACKAGES[:3])
-    place = f"results/published/{plan.name}/figures"
+    place = f"{plan.name}/figures"
     drawn = [name for name in PICTURES if (folder / "figures" / f"{name}.png").is_file()]
     answer = answer_of(plan)
     title, content = data.title(plan.study.dataset), plan.study.dataset.options.get("content")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from imagestudy import data, figures, inference
+from imagestudy import figures, inference
 from imagestudy.analysis import catalog, claims, comparisons, imbalance, recommendation
 from imagestudy.analysis.accuracy import ranking
 from imagestudy.analysis.claims import Finding
@@ -43,7 +43,7 @@ def _verdict_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
 
 def write(plan: Plan, folder: Path) -> str:
     """Write tables and figures of a study's recorded runs under a folder; return the Markdown of the report's first page."""
-    records = runner.obtain(catalog.everything(plan), study=plan.name)
+    records = runner.obtain(catalog.needs(plan), study=plan.name)
     findings, answer = decide(plan, records), answer_of(plan)
     for part in ("tables", "figures"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -56,15 +56,15 @@ def write(plan: Plan, folder: Path) -> str:
 
 def answer_of(plan: Plan) -> Answer | None:
     """The recommendation, where the study asks for one."""
-    return recommendation.recommend(plan) if "13_recommendation" in catalog.notebooks(plan) else None
+    return recommendation.recommend(plan) if "recommendation" in catalog.asked(plan) else None
 
 
 def decide(plan: Plan, records: Records) -> list[Finding]:
     """The findings that the study's notebooks show: all, those on accuracy, or none."""
-    shown = catalog.notebooks(plan)
-    if "12_verdicts" in shown:
+    shown = catalog.asked(plan)
+    if "verdicts" in shown:
         return claims.decide(plan, records)
-    on_accuracy = ranking.decidable(plan) if "07_accuracy" in shown else []
+    on_accuracy = ranking.decidable(plan) if "accuracy" in shown else []
     return [finding for claim in on_accuracy for finding in claims.CLAIMS[claim](plan, records)]
 
 
@@ -78,12 +78,12 @@ def keep_model(plan: Plan) -> str:
 
 
 def _drawn(plan: Plan, records: Records, findings: Sequence[Finding], answer: Answer | None) -> dict[str, figures.Picture]:
-    shown, drawn = catalog.notebooks(plan), {}
-    if "07_accuracy" in shown:
+    shown, drawn = catalog.asked(plan), {}
+    if "accuracy" in shown:
         accuracy = records.of(grids.accuracy(plan))
         ranked, near = comparisons.summarize(accuracy, score="accuracy"), comparisons.near_best(accuracy, score="accuracy")
         drawn["accuracy"] = figures.draw_intervals(ranked, bold=near, score="accuracy")
-    if "08_class_imbalance" in shown:
+    if "class_imbalance" in shown:
         crossed = imbalance.Shown(plan, grids.imbalanced_profiles(plan)[:1], records)
         drawn["gains"] = figures.draw_gains(imbalance.mark_best(imbalance.gains(crossed), crossed))
     if findings:
@@ -101,7 +101,8 @@ def _front(plan: Plan, records: Records, findings: Sequence[Finding], answer: An
         f"{plan.training.images_seen:,} images seen by every network, a margin of {100 * plan.study.margin:g} points."
     ]
     if answer is not None:
-        images = f"{recommendation.say_data(plan)} {scan_summary.say_set_aside(plan, where='13_recommendation')}".rstrip()
+        where = catalog.notebook_of("recommendation").stem
+        images = f"{recommendation.say_data(plan)} {scan_summary.say_set_aside(plan, where=where)}".rstrip()
         said = [recommendation.say_answer(answer), recommendation.say_near(answer), images, *said]
     if findings:
         counted = pd.Series([finding.verdict for finding in findings]).value_counts()
@@ -160,19 +161,3 @@ def _both(own: Path, published: Path, *, on: list[str]) -> pd.DataFrame:
 def _name_cell(row: dict) -> str:
     own, theirs = (f"{row[f'estimate{s}']:.3f} [{row[f'low{s}']:.3f}, {row[f'high{s}']:.3f}]" for s in ("", "_published"))
     return f"{row['model']}, {row['profile']}, {row['remedy']}, {row['noise']}, {row['preprocessing']}: {own}, published {theirs}"
-
-
-def say_datasets() -> str:
-    """One line a data set, at most 100 characters wide, and what becomes of those that are not on disk."""
-    rows = data.catalogue()
-    columns = [_align(name, [row[name] for row in rows]) for name in rows[0]]
-    table = "\n".join(" ".join(cells).rstrip() for cells in zip(*columns, strict=True))
-    place = f"into {paths.data_folder()}; IMAGESTUDY_DATA moves that folder."
-    return f"{table}\n\nWhat is not on disk is fetched at its first use, {place}"
-
-
-def _align(name: str, values: Sequence[object]) -> list[str]:
-    """Head and cells of a column, all as wide as the widest: texts to the left, numbers to the right."""
-    cells = [name, *(f"{value:.2f}" if isinstance(value, float) else str(value) for value in values)]
-    width = max(map(len, cells))
-    return [cell.ljust(width) if isinstance(values[0], str) else cell.rjust(width) for cell in cells]

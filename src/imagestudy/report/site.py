@@ -12,14 +12,14 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from imagestudy.core.errors import InputError
+from imagestudy.core.errors import FailedError, InputError
 from imagestudy.core.text import escape
 from imagestudy.report.clean_outputs import INJECTED
 
 THEME = Path(__file__).parent / "theme"
 
 
-class SiteError(RuntimeError):
+class SiteError(FailedError):
     """Sphinx failed or warned; the text is what it said."""
 
 

@@ -1,7 +1,8 @@
-"""Intervals over runs × test images, and the rule that turns them into verdicts.
+"""Confidence intervals over runs and test images, and the rule that turns an interval into a verdict.
 
-The same test images serve every run, so that two things vary: another training (run component) and another test set (image
-component). A test set is never redrawn for each run apart (Owen 2007; Bouthillier et al. 2021; Jordan 2024).
+All runs are tested on the same images. Two sources of variance are therefore separated: retraining (the run component) and new
+test images (the image component). The test set is never redrawn separately for each run (Owen 2007; Bouthillier et al. 2021;
+Jordan 2024).
 """
 
 from imagestudy.stats.decisions import Judged, Needed, Verdict, corrected_level, decide, probability_of_improvement, sign_flip_p

@@ -1,4 +1,4 @@
-"""What would decide an undecided comparison: how many more runs, how many more test images, and of which class."""
+"""Estimate how many more runs or test images, and of which class, would decide an undecided comparison."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,12 +13,15 @@ from imagestudy.stats.decisions import Needed, decide
 from imagestudy.stats.intervals import Interval, Spread, center, measure_spread, redrawn_half_width, unseen_half_width
 
 MOST_RUNS = 1_000
+"""The largest total number of runs considered."""
 MOST_REDRAWN = 50
-"""More splits of the same images than that say little more."""
+"""The largest total number of redrawn splits considered. More splits of the same images add little information."""
 MOST_IMAGES = 10_000_000
+"""The largest number of additional test images considered."""
 MOST_TIMES = 10.0
-"""More images than so many times those that are there are out of reach."""
+"""The largest factor by which the number of images can realistically grow."""
 ENDLESS = 1e12
+"""A factor for the number of images that stands for infinitely many."""
 
 
 def what_would_decide(
@@ -30,11 +33,21 @@ def what_would_decide(
     level: float,
     unit: float = 1.0,
 ) -> Needed:
-    """The fewest more runs that would decide, or, where runs cannot, about how many more test images.
+    """Return the smallest number of additional runs that would decide, or, if runs cannot, of additional test images.
 
-    By the formula of `crossed_interval`, with the estimate and the variance components staying as they are. Where neither does it
-    alone: as many runs as bring the run component to half of the squared width that decides, and the images for the rest. What is
-    decided already needs 0 more runs. The test set grows in all strata alike. Never more than 1,000 runs or 10 million images.
+    The projection uses the formula of `crossed_interval` and assumes that the estimate and the variance components stay the same.
+    The number of images is approximate. If neither runs nor images decide alone, the result is a combination: enough runs to
+    reduce the run component to half of the squared width that decides, and images for the rest. A comparison that is already
+    decided needs 0 more runs. The test set grows by the same factor in all strata. At most 1,000 runs in total and 10 million
+    additional images are considered.
+
+    Args:
+        values: v_ri, see `measure_spread`.
+        weights: w_i, see `measure_spread`.
+        strata: the stratum of each image, see `measure_spread`.
+        margin: the equivalence margin, in the unit of the statistic.
+        level: the confidence level of the interval, in (0, 1).
+        unit: how far one error of one model on one image moves its value, above 0.
     """
     spread = measure_spread(values, weights=weights, strata=strata, unit=unit)
     if spread.runs < 2:
@@ -68,11 +81,21 @@ def what_would_decide_redrawn(
     margin: float,
     level: float,
 ) -> Needed:
-    """The fewest more redrawn splits that would decide, or, where splits cannot, about how many more images to test on.
+    """Return the smallest number of additional redrawn splits that would decide, or, if splits cannot, of additional test images.
 
-    By the formula of `redrawn_interval`, with the estimate and the variance staying as they are; with f times the images (to train
-    and to test on, the shares kept) the variance is taken to be an f-th, and one image moves the mean an f-th as far. Where more
-    than `MOST_TIMES` the images would be needed: as many splits as say something, and the images for the rest.
+    The projection uses the formula of `redrawn_interval` and assumes that the estimate and the variance stay the same. With f times
+    as many images (training and test images, in the same proportion), the variance and the influence of one image are divided by
+    f. The number of images is approximate. If more than `MOST_TIMES` times the images would be needed, the result combines
+    `MOST_REDRAWN` splits in total with images for the rest.
+
+    Args:
+        by_run: the score, or the paired difference of scores, of each run.
+        test_share: n_test / n_train, above 0.
+        images: the number of test images of one run.
+        jump: how far one image typically moves the mean.
+        depth: the number of distinct test images in the class with the most influential images.
+        margin: the equivalence margin, in the unit of the statistic.
+        level: the confidence level of the interval, in (0, 1).
     """
     runs = len(by_run)
     if runs < 2:
@@ -96,13 +119,14 @@ def what_would_decide_redrawn(
 
 @dataclass(frozen=True)
 class SpreadByStratum:
-    """A spread, and what of it belongs to the images of each stratum.
+    """A spread and the contribution of each stratum to it.
 
     Args:
         whole: the spread.
-        between_images, residual: the stratum's parts, which add up to those of `whole` (NaN for the residual of a single run).
-        heaviest: the largest weight in the stratum.
-        sizes: images in the stratum.
+        between_images, residual: the contributions of each stratum, which add up to the values of `whole` (the residual of a
+            single run is NaN).
+        heaviest: the largest absolute weight in each stratum.
+        sizes: the number of images in each stratum.
     """
 
     whole: Spread
@@ -112,10 +136,10 @@ class SpreadByStratum:
     sizes: Int64[np.ndarray, " stratum"]
 
     def enlarged(self, times: Float[np.ndarray, " stratum"]) -> Spread:
-        """The spread to be expected with so many times as many test images in each stratum, all else staying as it is.
+        """Return the expected spread after multiplying the number of test images of each stratum by `times`.
 
-        Each part shrinks with its own images; what the sample cannot show is that of the stratum whose images then weigh most. With
-        the same number for all strata this is `Spread.projected`.
+        The contribution of a stratum is divided by its factor. The term for unseen images is taken from the stratum that then has
+        the most influential images. With the same factor for all strata, the result equals `Spread.projected`.
         """
         whole, weighs = self.whole, self.heaviest / times
         most = int(np.argmax(weighs))
@@ -139,7 +163,7 @@ def measure_by_stratum(
     strata: Int64[np.ndarray, " image"],
     unit: float = 1.0,
 ) -> SpreadByStratum:
-    """`measure_spread`, taken apart by strata, in the order of their numbers."""
+    """Estimate the variance components as in `measure_spread`, split by stratum in ascending order of the stratum numbers."""
     _, inverse, counts = np.unique(strata, return_inverse=True, return_counts=True)
     centered, sizes = center(values * weights, values, weights, strata)
     factor, mean, heaviest = sizes / np.maximum(sizes - 1, 1), centered.mean(axis=0), np.zeros(len(counts))
@@ -156,15 +180,17 @@ def measure_by_stratum(
 
 @dataclass(frozen=True)
 class ImagesNeeded:
-    """What more images can do for a comparison.
+    """How many more test images would decide a comparison.
 
     Args:
-        stratum: place of the one whose images help most.
-        more: about how many more images of it alone decide; None where `MOST_TIMES` as many do not.
-        of_all: about how many more images of all strata alike decide; None where `MOST_TIMES` as many do not.
-        enough: half a width below this decides.
-        left: half the width with `MOST_TIMES` as many images of all strata.
-        floor: half the width that no number of images takes away.
+        stratum: the index of the stratum where more images help most.
+        more: the approximate number of additional images of this stratum alone that decides; None if `MOST_TIMES` times as many
+            images do not.
+        of_all: the approximate number of additional images of all strata together, in their present proportion, that decides; None
+            if `MOST_TIMES` times as many images do not.
+        enough: a half width below this value decides.
+        left: the half width with `MOST_TIMES` times as many images of all strata.
+        floor: the half width in the limit of infinitely many images.
     """
 
     stratum: int
@@ -182,17 +208,17 @@ def what_images_decide(
     estimate: float,
     margin: float,
 ) -> ImagesNeeded:
-    """The fewest more images of one stratum, and of all alike, that would decide, with the estimate staying as it is.
+    """Return the smallest numbers of additional images, of one stratum and of all strata, that would decide a comparison.
 
-    An interval of estimate d and half width h is decided where h is below |d| (higher or lower), or at most margin − |d|
-    (equivalent).
+    The estimate is assumed to stay the same. An interval with estimate d and half width h is decided if h is below |d| (higher or
+    lower) or at most margin − |d| (equivalent).
 
     Args:
-        half_width: from how many times as many images each stratum has to half the width of the interval, see
+        half_width: a function from the growth factor of each stratum to the half width of the interval, see
             `SpreadByStratum.enlarged`.
-        counts: images that each stratum has now.
-        estimate: of the difference.
-        margin: fixed beforehand, in the unit of the difference.
+        counts: the present number of images of each stratum.
+        estimate: the estimated difference.
+        margin: the equivalence margin in the unit of the difference, fixed before looking at results.
     """
     strata, enough = len(counts), max(abs(estimate), margin - abs(estimate))
 
@@ -212,12 +238,15 @@ def what_images_decide(
 
 
 def _training_width(spread: Spread, runs: int, level: float) -> float:
-    """Half width that another training alone gives, on an endless test set."""
+    """The half width due to retraining alone, in the limit of infinitely many test images."""
     return float(stdtrit(runs - 1, (1 + level) / 2)) * sqrt(spread.training / runs)
 
 
 def _fewest(enough: Callable[[int], bool], most: int) -> int | None:
-    """The smallest number from 0 to `most` that is enough, if one is; what is enough stays so for larger numbers."""
+    """The smallest number from 0 to `most` for which `enough` is true, found by bisection; None if there is none.
+
+    `enough` must be monotonic: if it is true for a number, it is true for all larger numbers.
+    """
     if most < 0 or not enough(most):
         return None
     low, high = -1, most

@@ -1,4 +1,4 @@
-"""The training loops behind scikit-learn's interface, in PyTorch, in Keras and for classical models."""
+"""Learners with a scikit-learn interface: networks in PyTorch, networks in Keras, and classical models."""
 
 from imagestudy.training.history import CURVE_POINTS, DivergedError
 from imagestudy.training.keras.learner import KerasLearner

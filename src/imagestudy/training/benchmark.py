@@ -1,7 +1,8 @@
-"""Training speed as ratios within one run: against the usual loop (PIL, torchvision, DataLoader), and against the processor.
+"""Benchmark the training loop against a standard DataLoader loop and against the speed of a matrix product.
 
-Both loops train the same network with the same optimiser on the same images, shifted and flipped at
-random, one thread each, and take turns, so that whatever else the machine does meets both alike.
+The standard loop uses PIL, torchvision and a DataLoader. Both loops train the same network with the same optimizer on the same
+images, which are shifted and flipped at random. Each loop uses one thread. The loops alternate, so that other load on the machine
+affects both equally. The results are ratios within one benchmark.
 """
 
 import statistics
@@ -31,7 +32,14 @@ Labels = Int64[np.ndarray, " n"]
 
 @dataclass(frozen=True)
 class Speed:
-    """Images a second here and in the usual loop, and the billions of operations a second that ours makes of it."""
+    """The measured speed of one model.
+
+    Args:
+        model: the name of the model.
+        ours: images per second in the training loop of this package.
+        usual: images per second in the standard DataLoader loop.
+        gflops: billions of floating-point operations per second in the training loop of this package.
+    """
 
     model: str
     ours: float
@@ -40,7 +48,7 @@ class Speed:
 
 
 class _Pictures(Dataset):
-    """Images as the usual loop has them, made and transformed one at a time when asked for, as in `torchvision.datasets`."""
+    """The dataset of the standard loop. Each image is created and transformed on access, as in `torchvision.datasets`."""
 
     def __init__(self, images: Images, labels: Labels):
         from torchvision.transforms import v2
@@ -67,7 +75,7 @@ def _draw_images() -> tuple[Images, Labels]:
 
 
 def _train_usual(spec: ModelSpec, images: Images, labels: Labels) -> float:
-    """Images a second of the usual loop over the images once."""
+    """Train for one epoch with the standard loop and return its images per second."""
     torch.manual_seed(0)
     network = build(spec, shape=(CHANNELS, SIDE, SIDE), classes=CLASSES)
     assert isinstance(network, nn.Module)
@@ -88,6 +96,7 @@ def _train_usual(spec: ModelSpec, images: Images, labels: Labels) -> float:
 
 
 def _train_ours(spec: ModelSpec, images: Images, labels: Labels, *, seen: int) -> tuple[float, TorchLearner]:
+    """Train on `seen` images with the loop of this package; return its images per second and the learner."""
     training = TrainingSpec(images_seen=seen, batch=BATCH)
     run = RunSpec(dataset=Choice(name="digits"), model=spec, training=training, preprocessing=PreprocessingSpec(augment=AUGMENT))
     learner = TorchLearner(run, CLASSES, ("horizontal",)).fit(images, labels)
@@ -95,7 +104,7 @@ def _train_ours(spec: ModelSpec, images: Images, labels: Labels, *, seen: int) -
 
 
 def _multiply(seconds: float) -> float:
-    """GFLOP/s of a plain matrix product in one thread."""
+    """The speed of a matrix product in one thread, in GFLOP/s."""
     a, b = torch.rand(MATRIX_SIDE, MATRIX_SIDE), torch.rand(MATRIX_SIDE, MATRIX_SIDE)
     out = torch.mm(a, b)
     products, started = 0, time.perf_counter()
@@ -106,6 +115,7 @@ def _multiply(seconds: float) -> float:
 
 
 def _rounds(seconds: float, *, model: str) -> Iterator[Speed]:
+    """Measure one model in `ROUNDS` rounds, after a short run that sets the number of images."""
     spec = ModelSpec(name=model, params=BENCHED[model])
     images, labels = _draw_images()
     rate, learner = _train_ours(spec, images, labels, seen=16 * BATCH)
@@ -118,17 +128,17 @@ def _rounds(seconds: float, *, model: str) -> Iterator[Speed]:
 
 
 def measure(*, seconds: float, say: Callable[[str], None] = print) -> None:
-    """Measure every benched model and say the ratios, the median of three rounds.
+    """Benchmark all models of `BENCHED` and report the ratios as medians of three rounds.
 
     Args:
-        seconds: of each measurement of our loop.
-        say: what is done with each line.
+        seconds: the approximate duration of each measurement of our loop, in seconds.
+        say: the function that is called with each line of the report.
     """
     torch.set_num_threads(1)
-    say(f"{SIDE}×{SIDE}×{CHANNELS} images, batches of {BATCH}, one thread, median of {ROUNDS} rounds, each loop in turn")
+    say(f"{SIDE}×{SIDE}×{CHANNELS} images, batches of {BATCH}, one thread, median of {ROUNDS} rounds, alternating loops")
     for model in BENCHED:
         speeds = list(_rounds(seconds, model=model))
         product = _multiply(seconds / 2)
         ratio = statistics.median(s.ours / s.usual for s in speeds)
         share = statistics.median(s.gflops for s in speeds) / product
-        say(f"{model:8} {ratio:5.1f}× the DataLoader loop; {share:4.0%} of a matrix product's operations a second")
+        say(f"{model:8} {ratio:5.1f}× the speed of the DataLoader loop; {share:4.0%} of the speed of a matrix product")

@@ -1,4 +1,4 @@
-"""New heads for a trained network, without training: from its pooled features."""
+"""Compute a new head for a trained network from its pooled features, without training."""
 
 import numpy as np
 import torch
@@ -15,18 +15,20 @@ from imagestudy.training.sklearn_learner import log_softmax
 def normalize_head(
     head: nn.Linear, watched: Float[Tensor, "n dim"], labels: Int64[np.ndarray, " n"], *, taus: tuple[float, ...]
 ) -> tuple[nn.Linear, dict[str, float]]:
-    """τ-normalisation (Kang et al. 2020) with the exponent of the best balanced accuracy on the watched images, and that exponent.
+    """Apply τ-normalization (Kang et al. 2020) and return the new head and the chosen exponent.
+
+    The exponent with the best balanced accuracy on the validation images is chosen.
 
     Args:
-        head: of the trained network.
-        watched: pooled features of validation images.
-        labels: theirs; classes without an image do not enter the score.
-        taus: exponents to try, ascending; of a plateau of equals the middle is taken.
+        head: the head of the trained network.
+        watched: the pooled features of the validation images.
+        labels: the labels of the validation images. Classes without an image are left out of the score.
+        taus: the exponents to try, ascending. If several neighboring exponents are equally good, the middle one is taken.
     """
     made = [normalized(head, tau=tau) for tau in taus]
     with torch.inference_mode():
-        predicted = [one(watched).argmax(dim=1).cpu().numpy() for one in made]
-    recalls = [classification.per_class_recall(said, labels, classes=head.out_features) for said in predicted]
+        all_predicted = [one(watched).argmax(dim=1).cpu().numpy() for one in made]
+    recalls = [classification.per_class_recall(predicted, labels, classes=head.out_features) for predicted in all_predicted]
     best = steadiest(np.array([np.nanmean(recall) for recall in recalls]))
     return made[best], {"norm_tau": taus[best]}
 
@@ -39,14 +41,17 @@ def class_means(
     *,
     classes: int,
 ) -> tuple[CosineHead, dict[str, float]]:
-    """The head that compares with each class's mean feature by cosine (Kang et al. 2020), and its scale, fitted on watched images.
+    """Return a nearest-class-mean head (Kang et al. 2020) and its scale.
+
+    The head compares features with the mean feature of each class by cosine similarity. The scale is fitted on the validation
+    images.
 
     Args:
-        pooled: pooled features of the training images.
-        labels: theirs; every class has an image.
-        watched: pooled features of validation images.
-        watched_labels: theirs.
-        classes: number of classes.
+        pooled: the pooled features of the training images.
+        labels: the labels of the training images. Every class has at least one image.
+        watched: the pooled features of the validation images.
+        watched_labels: the labels of the validation images.
+        classes: the number of classes.
     """
     member = torch.as_tensor(np.eye(classes)[labels], dtype=pooled.dtype, device=pooled.device)
     head = CosineHead(pooled.shape[1], classes, scale=1.0).to(pooled.device)

@@ -1,4 +1,4 @@
-"""The training curve: followed at every step, read off the device only at its points."""
+"""Record the training curve. Every step is stored on the device; values are copied to the CPU only at the points of the curve."""
 
 import math
 from collections.abc import Callable
@@ -10,21 +10,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 CURVE_POINTS = 20
+"""The default number of points of a training curve."""
 
 
 class DivergedError(RuntimeError):
-    """The loss was no finite number."""
+    """The training loss became NaN or infinite."""
 
 
 @dataclass
 class Tracker:
-    """Follows the loss and the accuracy on the batches of a training.
+    """Record the loss and the accuracy on the training batches.
 
     Args:
-        steps: of the whole training.
-        batch: images a step.
-        scores: asked at every point of the curve.
-        points: of the curve, or one a step where there are fewer; 0 keeps no curve.
+        steps: the number of training steps.
+        batch: the number of images per step.
+        scores: a function that returns further scores. It is called at every point of the curve.
+        points: the number of points of the curve. With fewer steps than points, every step is a point. 0 records no curve.
     """
 
     steps: int
@@ -38,16 +39,19 @@ class Tracker:
     hits: Float[Tensor, " step"] = field(init=False)
 
     def follow(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
-        """Note a step. Both buffers are made at the first: one small tensor a step, kept, would leave the memory in fragments."""
+        """Record one step.
+
+        Both buffers are allocated at the first step. Keeping one small tensor per step would fragment the memory.
+        """
         if not self.done:
             self.losses, self.hits = (torch.empty(self.steps, device=loss.device) for _ in range(2))
         self.losses[self.done] = loss
         self.hits[self.done] = (logits.argmax(dim=1) == target).float().mean()
         self.done += 1
         if self.done * self.points // self.steps > (self.done - 1) * self.points // self.steps or self.done == self.steps:
-            self._look(self.done * self.batch)
+            self._add_point(self.done * self.batch)
 
-    def _look(self, seen: int) -> None:
+    def _add_point(self, seen: int) -> None:
         stretch = slice(self.read, self.done)
         loss = self.losses[stretch].mean().item()
         if not math.isfinite(loss):
@@ -57,5 +61,5 @@ class Tracker:
         self.read = self.done
 
     def curve(self) -> Float[np.ndarray, "point column"]:
-        """Images seen, mean loss, accuracy on the batches, and the scores, at every point."""
+        """Return the curve, one row per point: images seen, mean loss, accuracy on the batches, and the scores."""
         return np.array(self.rows, dtype=np.float64).reshape(len(self.rows), -1) if self.rows else np.empty((0, 4))

@@ -1,8 +1,8 @@
-"""Learners behind scikit-learn's interface: `fit(images, labels)`, `predict_proba(images)`.
+"""The common interface of all learners, in the style of scikit-learn: `fit(images, labels)`, `predict_proba(images)`.
 
-Images stay one `uint8` array, in memory or, where the set is large, mapped from the disk. The whole schedule of batches is drawn
-beforehand as one array of indices; normalisation and augmentation work on whole batches. Inside the loop nothing waits for the
-device.
+Images are kept as one `uint8` array, in memory or, for a large dataset, memory-mapped from disk. All batches are drawn before
+training as one array of indices. Normalization and augmentation process whole batches. The training loop never waits for the
+device between the points of the training curve.
 """
 
 from typing import Protocol, runtime_checkable
@@ -21,11 +21,12 @@ from imagestudy.training.torch_learner import TorchLearner
 
 @runtime_checkable
 class Learner(Protocol):
-    """What every learner offers, whatever is behind it.
+    """The interface of every learner.
 
-    `seconds` is the time that `fit` took; `curve` has a row for each of `CURVE_POINTS` stretches of training (images seen, mean
-    loss, training accuracy on the batches, balanced accuracy on the watched images, and on those beside if there are any), none for
-    a model that is not trained in steps. `chosen` holds what was chosen on the watched images.
+    `seconds` is the duration of `fit`. `curve` has one row for each of `CURVE_POINTS` intervals of training. Its columns are the
+    images seen, the mean loss, the accuracy on the training batches, the balanced accuracy on the images of `watch`, and, if
+    given, the balanced accuracy on the images of `beside`. A model that is not trained in steps has no rows. `chosen` contains the
+    values that were chosen on the images of `watch`.
     """
 
     seconds: float
@@ -33,15 +34,15 @@ class Learner(Protocol):
     chosen: dict[str, float]
 
     def fit(self, images: Images, labels: Labels) -> "Learner":
-        """Learn from images and labels."""
+        """Train on images and labels and return the learner."""
         ...
 
     def predict_log_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
-        """Log-probabilities, one row an image."""
+        """Return the log-probabilities, one row per image."""
         ...
 
     def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
-        """Probabilities, one row an image."""
+        """Return the probabilities, one row per image."""
         ...
 
 
@@ -54,7 +55,7 @@ def make_learner(
     beside: Beside | None = None,
     points: int = CURVE_POINTS,
 ) -> TorchLearner | KerasLearner | ClassicalLearner:
-    """The learner that trains the run's model; for the arguments see `TorchLearner`."""
+    """Return the untrained learner for the model of a run. See `TorchLearner` for the arguments."""
     kind = models.entry(spec.model.name).facts["kind"]
     if kind == "classical":
         return ClassicalLearner(spec, classes, watch)
@@ -62,6 +63,6 @@ def make_learner(
 
 
 def followed_remedies(model: str) -> tuple[str, ...]:
-    """The names of the remedies that a model can follow."""
+    """Return the names of the remedies that a model supports."""
     following = {"classical": classical_remedies, "keras": keras_remedies, "neural": remedies.names}
     return following[models.entry(model).facts["kind"]]()

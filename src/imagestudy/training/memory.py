@@ -1,4 +1,4 @@
-"""Memory that a training step frees is kept for the next one."""
+"""Keep the memory that a training step frees, so that the next step can reuse it."""
 
 import ctypes
 from functools import lru_cache
@@ -6,16 +6,17 @@ from functools import lru_cache
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's `mallopt` (malloc.h)."""
 MOST_KEPT_BYTES = 2**30
+"""The number of freed bytes that are kept."""
 MOST_MAPPED_BYTES = 2**25
-"""The highest that glibc allows; larger blocks are mapped by themselves."""
+"""The largest threshold that glibc allows. Larger blocks are always allocated as separate memory maps."""
 
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> bool:
-    """Let the C library keep what is freed at the top of its heap, for this process; say whether it does.
+    """Make glibc keep freed memory at the top of the heap of this process; return whether that succeeded.
 
-    By itself glibc gives the activations of every step back to the system and asks for them in the next one, and each page is
-    cleared anew. No number changes. Other C libraries stay as they are.
+    By default, glibc returns the activations of every step to the system and requests them again in the next step. Each page is
+    then cleared again. This setting does not change any result. It has no effect with other C libraries.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""Classical models behind the learner's interface."""
+"""The learner for classical models."""
 
 import time
 from dataclasses import dataclass, field
@@ -19,29 +19,34 @@ from imagestudy.remedies import require_classical
 Images = UInt8[np.ndarray, "n height width channel"]
 Labels = Int64[np.ndarray, " n"]
 Beside = tuple[UInt8[np.ndarray, "m height width channel"], Int64[np.ndarray, " m"]]
-"""Images and labels of another number."""
+"""Images and labels. The number of images may differ from that of `watch`."""
 
 
 def log_softmax(decision: Float[np.ndarray, "n class"]) -> Float[np.ndarray, "n class"]:
-    """Decision values as log-probabilities."""
+    """Convert decision values to log-probabilities."""
     shifted = decision - decision.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 @lru_cache(maxsize=1)
 def thread_pools() -> ThreadpoolController:
-    """The thread pools behind NumPy and scikit-learn, whose size can change the last bits of a result."""
+    """Return the controller of the thread pools of NumPy and scikit-learn.
+
+    The number of threads can change the last bits of a result.
+    """
     return ThreadpoolController()
 
 
 @dataclass
 class ClassicalLearner:
-    """A classical model behind the same interface: probabilities are the softmax of its decision values at a fitted temperature.
+    """The learner for a classical model.
+
+    The probabilities are the softmax of the decision values, divided by a fitted temperature.
 
     Args:
-        spec: model, remedy and seeds.
-        classes: number of classes.
-        watch: validation images and labels on which the temperature is fitted; without them it is 1.
+        spec: the model, remedy and seeds.
+        classes: the number of classes.
+        watch: the validation images and labels on which the temperature is fitted. Without them, the temperature is 1.
     """
 
     spec: RunSpec
@@ -54,7 +59,7 @@ class ClassicalLearner:
     chosen: dict[str, float] = field(init=False, default_factory=dict)
 
     def fit(self, images: Images, labels: Labels) -> "ClassicalLearner":
-        """Fit on the images that the remedy chooses, with the weights that it gives."""
+        """Fit the model on the images that the remedy samples, with the sample weights of the remedy."""
         with thread_pools().limit(limits=self.spec.training.threads):
             return self._fit(images, labels)
 
@@ -74,10 +79,10 @@ class ClassicalLearner:
         return self
 
     def predict_log_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
-        """Log-probabilities, one row an image."""
+        """Return the log-probabilities, one row per image."""
         with thread_pools().limit(limits=self.spec.training.threads):
             return log_softmax(self.model.decision(images) / self.temperature)
 
     def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
-        """Probabilities, one row an image."""
+        """Return the probabilities, one row per image."""
         return np.exp(self.predict_log_proba(images))

@@ -1,4 +1,4 @@
-"""The training loop of networks."""
+"""The learner for PyTorch networks."""
 
 import math
 import time
@@ -32,10 +32,14 @@ from imagestudy.training.optimizer import LEARNING_RATE, WEIGHT_DECAY, Descent
 from imagestudy.training.sklearn_learner import Beside, Images, Labels
 
 PREDICT_BATCH = 512
+"""The batch size of predictions."""
 
 
 class Batch(NamedTuple):
-    """What one step sees: images, their labels, and where images are mixed the partners' labels and the own labels' shares."""
+    """The training batch of one step.
+
+    If images are mixed, `partner_labels` are the labels of the images mixed in, and `shares` the weights of the images' own labels.
+    """
 
     images: Float[Tensor, "batch channel height width"]
     labels: Int64[Tensor, " batch"]
@@ -44,7 +48,7 @@ class Batch(NamedTuple):
 
 
 def count_values(images: Images) -> Int64[np.ndarray, "channel 256"]:
-    """How often each of the 256 values occurs in each channel, counted in slices so that memory stays bounded."""
+    """Count how often each of the 256 pixel values occurs in each channel. Counting in slices bounds the memory."""
     channels = images.shape[3]
     counts = np.zeros((channels, 256), dtype=np.int64)
     for start in range(0, len(images), 1_024):
@@ -54,7 +58,10 @@ def count_values(images: Images) -> Int64[np.ndarray, "channel 256"]:
 
 
 def measure_channels(images: Images) -> tuple[Float[np.ndarray, " channel"], Float[np.ndarray, " channel"]]:
-    """Mean and standard deviation (at least 0.001) a channel, in units of the full range, from exact counts."""
+    """Return the mean and the standard deviation (at least 0.001) of each channel, as shares of the full pixel range.
+
+    Both are computed from exact counts of pixel values.
+    """
     values = np.arange(256) / 255
     shares = count_values(images) / (images.size / images.shape[3])
     mean = shares @ values
@@ -62,7 +69,11 @@ def measure_channels(images: Images) -> tuple[Float[np.ndarray, " channel"], Flo
 
 
 def channels_first(images: Images) -> UInt8[Tensor, "n channel height width"]:
-    """A copy with the channels first, from which batches are drawn fast; what lies on the disk stays there, seen that way."""
+    """Return the images as a tensor with channels first.
+
+    Images in memory are copied, which makes drawing batches fast. A memory-mapped array that is writable is not copied; the result
+    is a view of it.
+    """
     pixels = images.transpose(0, 3, 1, 2)
     if not (isinstance(images, np.memmap) and images.flags.writeable):
         pixels = np.require(pixels, requirements=["C", "W"])
@@ -70,23 +81,23 @@ def channels_first(images: Images) -> UInt8[Tensor, "n channel height width"]:
 
 
 def _layout(network: nn.Module) -> torch.memory_format:
-    """Convolutions run faster with the channels last; a network without any has no use for a reordered batch."""
+    """The memory format for a network: channels last for networks with convolutions, which run faster with it."""
     convolves = any(isinstance(part, nn.Conv2d) for part in network.modules())
     return torch.channels_last if convolves else torch.contiguous_format
 
 
 @dataclass
 class TorchLearner:
-    """A neural network trained as its run says.
+    """The learner for a PyTorch network.
 
     Args:
-        spec: model, remedy, training recipe and seeds.
-        classes: number of classes.
-        flips: directions in which a flip keeps the class, for augmentation.
-        watch: images and labels whose balanced accuracy is followed while training, and on which a remedy chooses what it has to
-            choose afterwards; they never change how the features are learned.
-        beside: images and labels that are followed too, and choose nothing.
-        points: of the curve; 0 follows nothing.
+        spec: the model, remedy, training recipe and seeds.
+        classes: the number of classes.
+        flips: the directions in which a flip keeps the class, for augmentation.
+        watch: validation images and labels. Their balanced accuracy is recorded during training, and a remedy may choose settings
+            on them after training. They never influence how the features are learned.
+        beside: further images and labels whose balanced accuracy is recorded. Nothing is chosen on them.
+        points: the number of points of the training curve. 0 records no curve.
     """
 
     spec: RunSpec
@@ -104,12 +115,12 @@ class TorchLearner:
     chosen: dict[str, float] = field(init=False, default_factory=dict)
 
     def fit(self, images: Images, labels: Labels) -> "TorchLearner":
-        """Train for the run's budget; the last weights are kept.
+        """Train for the whole budget of the run and keep the last weights.
 
         Raises:
-            DivergedError: the loss was no finite number.
-            InputError: the budget is too small for the remedy, or it has to choose and there are no watched images; or the
-                weights that the model starts from are not there and cannot be fetched.
+            DivergedError: if the loss becomes NaN or infinite.
+            InputError: if the budget is too small for the remedy, the remedy needs validation images and `watch` is None, or the
+                pretrained weights are not in the data folder and cannot be downloaded.
         """
         training = self.spec.training
         make_torch_deterministic(self.spec.seed_of("init"), "init", threads=training.threads)
@@ -125,7 +136,7 @@ class TorchLearner:
         started = time.perf_counter()
         self._measure(images)
         self._train(self._to_device(images), torch.tensor(labels, device=device), labels)
-        self._end(images, labels)
+        self._finish_head(images, labels)
         self.seconds = time.perf_counter() - started
         return self
 
@@ -140,14 +151,17 @@ class TorchLearner:
         return channels_first(images).to(self.spec.training.device)
 
     def _measure(self, images: Images) -> None:
-        """Mean and standard deviation a channel, of the training images only."""
+        """Compute the mean and standard deviation of each channel, from the training images only."""
         mean, deviation = measure_channels(images)
         device, row = self.spec.training.device, (1, -1, 1, 1)
         self.mean, self.deviation = (torch.tensor(v, dtype=torch.float32, device=device).view(row) for v in (mean, deviation))
         self._offset, self._scale, self._byte_scale = -self.mean / self.deviation, 1 / self.deviation, 1 / (255 * self.deviation)
 
-    def _normalised(self, batch: Real[Tensor, "batch channel height width"]) -> Float[Tensor, "batch channel height width"]:
-        """(x − mean) / deviation of floats in [0, 1], or of bytes as if they were that, in the network's layout."""
+    def _normalized(self, batch: Real[Tensor, "batch channel height width"]) -> Float[Tensor, "batch channel height width"]:
+        """Normalize a batch to (x − mean) / deviation, in the memory format of the network.
+
+        Floats are in [0, 1]. Bytes are treated as if they were scaled to [0, 1].
+        """
         scale = self._scale if batch.is_floating_point() else self._byte_scale
         return torch.addcmul(self._offset, batch.contiguous(memory_format=self.layout).float(), scale)
 
@@ -159,20 +173,21 @@ class TorchLearner:
         mixture: Mixture | None,
         draws: torch.Generator,
     ) -> Iterator[Batch]:
-        augmented = augmentation.bind(self.spec.preprocessing.augment, flips=self.flips)
+        """Yield the training batches in the order of `plan`: augmented, normalized, and mixed if `mixture` is given."""
+        augment = augmentation.bind(self.spec.preprocessing.augment, flips=self.flips)
 
-        def see(chosen: Int64[Tensor, " batch"]) -> Float[Tensor, "batch channel height width"]:
-            return self._normalised(augmented(pixels.index_select(0, chosen), draws))
+        def load(chosen: Int64[Tensor, " batch"]) -> Float[Tensor, "batch channel height width"]:
+            return self._normalized(augment(pixels.index_select(0, chosen), draws))
 
         rows = torch.from_numpy(plan).to(pixels.device)
         if mixture is None:
             for chosen in rows:
-                yield Batch(see(chosen), targets.index_select(0, chosen))
+                yield Batch(load(chosen), targets.index_select(0, chosen))
             return
         partners = torch.from_numpy(mixture.partners).to(pixels.device)
         shares = torch.tensor(mixture.shares, dtype=torch.float32, device=pixels.device)
         for step, (chosen, partner) in enumerate(zip(rows, partners, strict=True)):
-            images = mixture.mix(see(chosen), see(partner), step)
+            images = mixture.mix(load(chosen), load(partner), step)
             yield Batch(images, targets.index_select(0, chosen), targets.index_select(0, partner), shares[step])
 
     def _train(self, pixels: UInt8[Tensor, "n channel height width"], targets: Int64[Tensor, " n"], labels: Labels) -> None:
@@ -184,43 +199,57 @@ class TorchLearner:
         plan = chosen.plan(labels, images_seen=(steps - late) * training.batch, batch=training.batch, rng=order)
         size = (pixels.shape[2], pixels.shape[3])
         mixture = None if chosen.mixing is None else chosen.mixing.schedule(plan, labels, size=size, rng=order.spawn(1)[0])
-        pay = chosen.loss(np.bincount(labels, minlength=self.classes).astype(np.int64), device=pixels.device)
+        loss_of = chosen.loss(np.bincount(labels, minlength=self.classes).astype(np.int64), device=pixels.device)
         tracker = Tracker(steps=steps, batch=training.batch, scores=self._scores, points=self.points)
         self.network.train()
-        self._descend(self.network, self.network, self._batches(pixels, targets, plan, mixture, draws), len(plan), pay, tracker)
+        self._optimize(
+            self.network, self.network, self._batches(pixels, targets, plan, mixture, draws), len(plan), loss_of, tracker
+        )
         if isinstance(chosen.ending, Retraining):
-            self._exchange_head(chosen.ending)
+            self._replace_head(chosen.ending)
             again = chosen.ending.sampling.plan(labels, images_seen=late * training.batch, batch=training.batch, rng=order)
             batches = self._batches(pixels, targets, again, None, draws)
-            self._descend(self.network.head, self._speak_frozen, batches, late, plain_cross_entropy, tracker)
+            self._optimize(self.network.head, self._frozen_logits, batches, late, plain_cross_entropy, tracker)
         self.curve = tracker.curve()
 
-    def _descend(
+    def _optimize(
         self,
         trained: nn.Module,
-        speak: Callable[[Tensor], Tensor],
+        logits_of: Callable[[Tensor], Tensor],
         batches: Iterator[Batch],
         steps: int,
-        pay: Loss,
+        loss_of: Loss,
         tracker: Tracker,
     ) -> None:
-        """Train a part of the network on batches: `speak` gives the logits, `pay` the loss of each image."""
+        """Train a part of the network on batches.
+
+        Args:
+            trained: the part that is trained.
+            logits_of: the function from images to logits.
+            batches: the batches, one per step.
+            steps: the number of batches.
+            loss_of: the function that returns the loss of each image.
+            tracker: records the training curve.
+        """
         training = self.spec.training
         peak = training.learning_rate or LEARNING_RATE
         decay = WEIGHT_DECAY if training.weight_decay is None else training.weight_decay
         descent = Descent(trained, steps=steps, peak=peak, weight_decay=decay)
         for step, batch in enumerate(batches):
             with torch.autocast(training.device, dtype=torch.bfloat16, enabled=training.dtype == "bfloat16"):
-                logits = speak(batch.images)
-            loss = pay(logits, batch.labels, step / steps)
+                logits = logits_of(batch.images)
+            loss = loss_of(logits, batch.labels, step / steps)
             if batch.partner_labels is not None and batch.shares is not None:
-                loss = torch.lerp(pay(logits, batch.partner_labels, step / steps), loss, batch.shares)
+                loss = torch.lerp(loss_of(logits, batch.partner_labels, step / steps), loss, batch.shares)
             mean = loss.mean()
             descent.take(step, mean)
             tracker.follow(mean.detach(), logits.detach(), batch.labels)
 
-    def _exchange_head(self, ending: Retraining) -> None:
-        """A new head, drawn as the model draws its own, or factors on the old one; the features are frozen from here on."""
+    def _replace_head(self, ending: Retraining) -> None:
+        """Replace the head for a second training stage and freeze the features.
+
+        The new head is initialized like the head of the model, or adds trainable factors to the old head.
+        """
         network = self.network
         if ending.part == "scales":
             network.head = ScaledHead(network.head, self.classes).to(self.spec.training.device)
@@ -228,26 +257,29 @@ class TorchLearner:
             network.head = self._build().head.to(self.spec.training.device)
         network.eval()
 
-    def _speak_frozen(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
+    def _frozen_logits(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
+        """The logits of a batch, without gradients for the features."""
         with torch.no_grad():
             pooled = self.network.pool(self.network.features(images))
         return self.network.head(pooled)
 
-    def _end(self, images: Images, labels: Labels) -> None:
-        """What a remedy does to the head of a trained network without training it."""
+    def _finish_head(self, images: Images, labels: Labels) -> None:
+        """Compute the head that the remedy asks for after training, if any."""
         ending = remedy(self.spec.remedy).ending
         if isinstance(ending, Normalization | ClassMeans):
             if self.watch is None:
-                raise InputError(f"remedy {self.spec.remedy.name!r} chooses on validation images, and none were given")
-            shown = self._pooled(self.watch[0]), self.watch[1]
+                raise InputError(
+                    f"remedy {self.spec.remedy.name!r} needs validation images, and none were given; pass them as watch"
+                )
+            validation = self._pooled(self.watch[0]), self.watch[1]
             if isinstance(ending, Normalization):
                 linear = cast(nn.Linear, self.network.head)
-                self.network.head, self.chosen = normalize_head(linear, *shown, taus=ending.taus)
+                self.network.head, self.chosen = normalize_head(linear, *validation, taus=ending.taus)
             else:
-                self.network.head, self.chosen = class_means(self._pooled(images), labels, *shown, classes=self.classes)
+                self.network.head, self.chosen = class_means(self._pooled(images), labels, *validation, classes=self.classes)
 
     def _scores(self) -> tuple[float, ...]:
-        """Balanced accuracy on the watched images and on those beside."""
+        """The balanced accuracy on the images of `watch` and, if given, of `beside`. It is NaN if `watch` is None."""
         followed = [self.watch] if self.beside is None else [self.watch, self.beside]
         return tuple(math.nan if part is None else self._score(*part) for part in followed)
 
@@ -259,29 +291,30 @@ class TorchLearner:
 
     @torch.inference_mode()
     def _pooled(self, images: Images) -> Float[Tensor, "n dim"]:
-        """The pooled features, in batches of a fixed size."""
+        """The pooled features, computed in batches of a fixed size."""
         self.network.eval()
         parts = []
         for pixels in self._to_device(images).split(PREDICT_BATCH):
             with torch.autocast(self.spec.training.device, dtype=torch.bfloat16, enabled=self.spec.training.dtype == "bfloat16"):
-                parts.append(self.network.pool(self.network.features(self._normalised(pixels))).float())
+                parts.append(self.network.pool(self.network.features(self._normalized(pixels))).float())
         return torch.cat(parts)
 
     @torch.inference_mode()
     def predict_log_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
-        """Log-probabilities in batches of a fixed size, so that an image's do not depend on how many are asked for.
+        """Return the log-probabilities, one row per image.
 
-        They are written into one array: kept apart, they would lie between batches in memory and let it grow with every batch.
+        The batch size is fixed, so that the result of an image does not depend on how many images are given. All results are
+        written into one array. Separate arrays would lie between the batches in memory and make memory grow with every batch.
         """
         self.network.eval()
-        said = np.empty((len(images), self.classes))
+        log_probabilities = np.empty((len(images), self.classes))
         for place, pixels in enumerate(self._to_device(images).split(PREDICT_BATCH)):
             with torch.autocast(self.spec.training.device, dtype=torch.bfloat16, enabled=self.spec.training.dtype == "bfloat16"):
-                logits = self.network(self._normalised(pixels))
+                logits = self.network(self._normalized(pixels))
             start = place * PREDICT_BATCH
-            said[start : start + len(pixels)] = logits.double().log_softmax(dim=1).cpu().numpy()
-        return said
+            log_probabilities[start : start + len(pixels)] = logits.double().log_softmax(dim=1).cpu().numpy()
+        return log_probabilities
 
     def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
-        """Probabilities, one row an image."""
+        """Return the probabilities, one row per image."""
         return np.exp(self.predict_log_proba(images))

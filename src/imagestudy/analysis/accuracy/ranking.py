@@ -1,6 +1,6 @@
-"""All models on balanced training data: who leads, who cannot be told from whom, what they miss, what they cost.
+"""Rank all models on balanced training data, and compare their errors, their costs and the sources of their variance.
 
-Everything is computed from records. Test images are only scored; the images that are shown are those of validation.
+Everything is computed from records. Test images are only scored; the images shown are validation images.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ FLOOR = "majority"
 FAMILY_TITLES = {"ann": "ANN", "cnn": "CNN", "rnn": "RNN", "transformer": "Transformer"}
 MOST_PICTURES = 60
 MORE = 4
-"""How many times as many runs, or test images, a projection looks at."""
+"""The factor by which a projection multiplies the number of runs or of test images."""
 
 
 def check(*, score: str, cost: str, missed_shown: int) -> None:
-    """Raise `InputError` for a score or cost that is not known, or a number of pictures that does not fit."""
+    """Raise `InputError` for an unknown score or cost, or for a number of pictures outside the limits."""
     require_known(score, SCORES, what="score", where="parameter 'score'")
     require_known(cost, COSTS, what="cost", where="parameter 'cost'")
     if not 1 <= missed_shown <= MOST_PICTURES:
@@ -38,25 +38,30 @@ def check(*, score: str, cost: str, missed_shown: int) -> None:
 
 
 def rank(records: Records, *, score: str) -> pd.DataFrame:
-    """`compare.summarize`, the highest first, with the family's `title`, and `near`: not distinguishable from the best."""
+    """Rank the models by their mean score on test images, the highest first.
+
+    Returns:
+        The columns of `comparisons.summarize`, and `near`, whether the model is statistically indistinguishable from the best, and
+        `title`, the name of its family.
+    """
     frame = comparisons.summarize(records, score=score).assign(near=comparisons.near_best(records, score=score))
     frame["title"] = [FAMILY_TITLES.get(family, family) for family in frame["family"]]
     return frame.sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
 
 
 def baselines(ranked: pd.DataFrame) -> pd.DataFrame:
-    """The rows of what any network must beat."""
+    """Return the rows of the two baselines: the majority class and logistic regression."""
     return ranked[ranked["model"].isin(BASELINES)]
 
 
 def say_baselines(ranked: pd.DataFrame, *, score: str) -> str:
-    """How high the baselines lie, and how much room they leave."""
+    """Return two sentences: the scores of the baselines, and how much a model can gain over them."""
     found = baselines(ranked).to_dict("records")
     if not found:
         return "This study has neither of the two baselines."
     said = "; ".join(f"{row['model']} reaches {row['estimate']:.3f}" for row in reversed(found))
     room = 100 * (1 - max(row["estimate"] for row in found))
-    return f"In {_words(score)}, {said}. Above the better baseline there is room for {room:.1f} points."
+    return f"{_words(score).capitalize()}: {said}. The best baseline leaves room for {room:.1f} points."
 
 
 def _words(score: str) -> str:
@@ -64,28 +69,35 @@ def _words(score: str) -> str:
 
 
 def axis_start(ranked: pd.DataFrame) -> float:
-    """Where an axis of scores begins so that the models fill it: below all but the majority class, at a multiple of 0.05."""
+    """Return the start of a score axis that the models fill: a multiple of 0.05 below all models except the majority class."""
     others = ranked.loc[ranked["model"] != FLOOR, "estimate"]
     lowest = float((others if len(others) else ranked["estimate"]).min())
     return float(np.clip(np.floor((lowest - 0.02) * 20) / 20, 0.0, 0.95))
 
 
 def say_lead(ranked: pd.DataFrame, *, score: str, what: str = "model") -> str:
-    """Who has the highest mean, and who cannot be told from it."""
+    """Return a sentence: which model has the highest mean score, and which are statistically indistinguishable from it.
+
+    Args:
+        ranked: the table of `rank`, or of `rank_families`.
+        score: `accuracy` or `balanced_accuracy`.
+        what: the column that holds the names.
+    """
     best, *others = ranked.to_dict("records")
     near = [str(row[what]) for row in others if row["near"]]
     interval = f"{best['estimate']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
-    tail = f"Not distinguishable from it: {', '.join(near)}." if near else "Every other lies below it."
+    tail = f"Statistically indistinguishable from it: {', '.join(near)}." if near else "All others are lower."
     rest = len(others) - len(near)
-    below = f" The other {'one lies' if rest == 1 else f'{rest} lie'} below it." if near and rest else ""
-    return f"The highest {_words(score)} is that of **{best[what]}**: {interval}. {tail}{below}"
+    below = f" The other {'one is' if rest == 1 else f'{rest} are'} lower." if near and rest else ""
+    return f"**{best[what]}** has the highest {_words(score)}: {interval}. {tail}{below}"
 
 
 def rank_families(records: Records, *, score: str) -> pd.DataFrame:
-    """Each family by that member which is best on validation, chosen anew in every run; the highest first.
+    """Rank the families. In each run, a family is represented by its member with the best validation score.
 
     Returns:
-        Columns `family`, `chosen`, `estimate`, `low`, `high`, `runs`, `images` and `near`, as in `rank`.
+        One row per family, the highest first: `family`, `chosen` (the members and how often each was chosen), and `estimate`,
+        `low`, `high`, `runs`, `images` and `near`, as in `rank`.
     """
     cells: dict[str, list[Records]] = {}
     for cell in records.cells().values():
@@ -109,7 +121,10 @@ def _say_chosen(runs: Records) -> str:
 
 
 def deciding(records: Records) -> dict[str, Records]:
-    """Name → cell of the deciding members; where the records have fewer than two of them, of all contenders."""
+    """Return the records of each deciding member by name; if fewer than two have records, those of all models.
+
+    The majority class does not count as a model here.
+    """
     cells = {name: cell for name in DECIDING.values() if len(cell := records.where(model=name))}
     if len(cells) > 1:
         return cells
@@ -117,17 +132,17 @@ def deciding(records: Records) -> dict[str, Records]:
 
 
 def compare_pairs(plan: Plan, records: Records, *, score: str) -> pd.DataFrame:
-    """Every deciding member against every later one, declared together.
+    """Compare all pairs of deciding members, corrected together for multiple comparisons.
 
     Returns:
-        Columns `row` and `column`, the two members, and those of `compare.as_row`, for row minus column.
+        One row per pair: `row` and `column`, the two members, and the columns of `comparisons.as_row` for row minus column.
 
     Raises:
-        InputError: there is one model alone.
+        InputError: if there are fewer than two models.
     """
     cells = deciding(records)
     if len(cells) < 2:
-        raise InputError(f"study {plan.name!r} has nothing to compare; needed: two models or more besides {FLOOR!r}")
+        raise InputError(f"study {plan.name!r} has nothing to compare; needed: at least two models besides {FLOOR!r}")
     pairs = list(combinations(cells, 2))
     rows = []
     for a, b in pairs:
@@ -138,7 +153,7 @@ def compare_pairs(plan: Plan, records: Records, *, score: str) -> pd.DataFrame:
 
 
 def decidable(plan: Plan) -> list[str]:
-    """Those claims on accuracy, as named in `claims.CLAIMS`, whose members the study has."""
+    """Return the claims on accuracy that the study can decide, because it has the models they need; see `claims.CLAIMS`."""
     names = set(plan.study.models)
     facts = [models.entry(name).facts for name in names - {FLOOR}]
     learned = any(fact["kind"] == "neural" and fact["era"] == "modern" for fact in facts)
@@ -152,9 +167,9 @@ def decidable(plan: Plan) -> list[str]:
 
 
 def say_findings(findings: pd.DataFrame) -> str:
-    """Each claim of `claims.table` with its verdict, effect and what would decide it, one a line."""
+    """Return one line per claim of `claims.table`: its verdict, the effect, and what would decide it."""
     if findings.empty:
-        return "This study lacks the members that decide these claims."
+        return "This study lacks the models that decide these claims."
     return "\n".join(_say_finding(row) for row in findings.to_dict("records"))
 
 
@@ -165,11 +180,11 @@ def _say_finding(row: dict) -> str:
 
 
 def say_other_scores(ranked: pd.DataFrame) -> str:
-    """Which model is best by each of the other scores. They carry no interval, so that they rank nothing."""
+    """Return a sentence: the best model by each of the other scores. These scores have no intervals, so they decide nothing."""
     shown = ranked[ranked["model"] != FLOOR]
     bests = {
         "macro-F1": ("macro_f1", True),
-        "the worst class": ("worst_class", True),
+        "worst-class recall": ("worst_class", True),
         "calibration error": ("ece", False),
         "negative log-likelihood": ("nll", False),
     }
@@ -177,16 +192,16 @@ def say_other_scores(ranked: pd.DataFrame) -> str:
     for words, (column, high) in bests.items():
         best = shown.loc[[shown[column].idxmax() if high else shown[column].idxmin()]].to_dict("records")[0]
         said.append(f"{words}: {best['model']}, {best[column]:.3f}")
-    return f"Best in {'; in '.join(said)}. These are means over the runs without intervals: they describe, and decide nothing."
+    return f"Best by {'; by '.join(said)}. These means over the runs have no intervals, so they decide nothing."
 
 
 @dataclass(frozen=True)
 class Hardest:
-    """Validation images that the models miss most often, the hardest first.
+    """The validation images that most runs misclassify, the hardest first.
 
     Args:
-        images: as the models saw them.
-        captions: true class, what most of the runs that miss it say, and the share of all runs that do.
+        images: the images as the models see them.
+        captions: the true class, the most frequent wrong prediction, and the share of all runs that misclassify the image.
     """
 
     images: UInt8[np.ndarray, "n height width channel"]
@@ -194,34 +209,36 @@ class Hardest:
 
     @property
     def places(self) -> Int64[np.ndarray, " n"]:
-        """The number of each caption, for `figures.show_images`."""
+        """The position of the caption of each image, for `figures.show_images`."""
         return np.arange(len(self.captions))
 
 
 def contenders(records: Records) -> Records:
-    """All records but those of the majority class, which looks at no image."""
+    """Return all records except those of the majority class, which uses no image."""
     return Records(tuple(record for record in records if record.spec.model.name != FLOOR), records.labels)
 
 
 def share_right(records: Records) -> Float[np.ndarray, " image"]:
-    """For each test image, the share of the runs of all contenders that name it rightly."""
+    """Return for each test image the share of runs that classify it correctly, over all models except the majority class."""
     return contenders(records).correct().mean(axis=0)
 
 
 def say_agreement(records: Records) -> str:
-    """How many test images every run of every contender names rightly, how many most of them miss, how many all."""
+    """Return a sentence: how many test images all runs classify correctly, how many at most half of them, and how many none."""
     right = share_right(records)
     every, few, none = int((right == 1).sum()), int(((right <= 0.5) & (right > 0)).sum()), int((right == 0).sum())
+    are = "is" if every == 1 else "are"
     return (
-        f"Of {len(right):,} test images, {every:,} are named rightly by every run of every model (the majority class left out); "
-        f"{few:,} by half of the runs or fewer; {none:,} by none."
+        f"Of {len(right):,} test images, {every:,} {are} classified correctly by every run of every model (without the majority "
+        f"class); {few:,} by half of the runs or fewer; {none:,} by no run."
     )
 
 
 def find_hardest(records: Records, *, number: int) -> Hardest:
-    """The validation images that most of the contenders' runs miss, of equally many the least likely to be named rightly first.
+    """Return the validation images that most runs misclassify, over all models except the majority class.
 
-    No model was trained on them, and no test image is shown.
+    Ties are sorted by the mean probability of the true class, the lowest first. No model was trained on these images, and no test
+    image is shown.
     """
     runs = contenders(records)
     validation = data.prepare(runs.records[0].spec).validation
@@ -237,15 +254,16 @@ def find_hardest(records: Records, *, number: int) -> Hardest:
 
 def _caption(classes: Sequence[str], label: int, wrong: float, predicted: Int64[np.ndarray, " run"]) -> str:
     mistaken = np.bincount(predicted[predicted != label], minlength=len(classes))
-    said = f"said {classes[int(mistaken.argmax())]}" if mistaken.any() else "never missed"
-    return f"{classes[label]}\n{said}\n{100 * wrong:.0f} % miss"
+    said = f"predicted {classes[int(mistaken.argmax())]}" if mistaken.any() else "never missed"
+    return f"{classes[label]}\n{said}\nmissed by {100 * wrong:.0f} %"
 
 
 def share_errors(records: Records) -> pd.DataFrame:
-    """Of the images that a deciding member misses, the share that another one, or another run of its own, misses too.
+    """Return the share of the errors of each deciding member that another member, or another run of its own, makes as well.
 
     Returns:
-        One row a member: `model`, `missed` (share of all test images), then a column a member; missing where nothing is missed.
+        One row per member: `model`, `missed` (the share of all test images that it misses), and one column per member. A share is
+        missing if the member makes no errors.
     """
     wrong = {name: 1 - cell.correct() for name, cell in deciding(records).items()}
     rows = []
@@ -256,14 +274,14 @@ def share_errors(records: Records) -> pd.DataFrame:
 
 
 def _shared(own: Float[np.ndarray, "run image"], theirs: Float[np.ndarray, "other image"], *, same: bool) -> float:
-    """Mean over pairs of different runs of the misses they share, over the mean number of one's own misses."""
+    """Return the mean number of errors that two different runs share, divided by the mean number of errors of the first."""
     both = own @ theirs.T
     pairs = both[np.eye(*both.shape) == 0] if same else both
     return float(pairs.mean() / own.sum(axis=1).mean()) if pairs.size and own.any() else float("nan")
 
 
 def with_costs(ranked: pd.DataFrame, costs: Records) -> pd.DataFrame:
-    """The ranking with what one training cost, measured alone; models whose cost was not measured are left out."""
+    """Add the cost of one training, measured alone, to the ranking; models without a measured cost are left out."""
     measured = pd.DataFrame(
         [
             {"model": record.spec.model.label} | {name: record.cost.get(name, float("nan")) for name in COSTS}
@@ -276,25 +294,32 @@ def with_costs(ranked: pd.DataFrame, costs: Records) -> pd.DataFrame:
 
 
 def say_costs(priced: pd.DataFrame) -> str:
-    """Among the models that cannot be told from the best, the one that trains fastest, and how much longer the slowest takes."""
+    """Return a sentence: which of the best models trains fastest, and how much longer the slowest of them takes.
+
+    The best models are those that are statistically indistinguishable from the highest.
+    """
     near = priced[priced["near"]].sort_values("seconds").to_dict("records")
     if len(near) < 2:
-        return f"Cost was measured for {len(near)} of the models that cannot be told from the best: there is nothing to weigh."
+        return f"The cost of {len(near)} of the best models was measured, so there is nothing to compare."
     first, last = near[0], near[-1]
     ratio = last["seconds"] / max(first["seconds"], 1e-3)
     return (
-        f"Of the {len(near)} models that cannot be told from the best, {first['model']} trains fastest, in "
+        f"Of the {len(near)} best models (statistically indistinguishable from the highest), {first['model']} trains fastest, in "
         f"{first['seconds']:.2g} s; {last['model']} takes {ratio:,.0f} times as long."
     )
 
 
 def measure_spread(records: Records, *, score: str) -> pd.DataFrame:
-    """How far one run's score moves with another training and with another test set: standard deviations, in points.
+    """Return the standard deviations of one run's score due to retraining and due to another test set, in points.
 
     Returns:
-        One row a model but the majority class. `seen`: between the recorded runs, on one test set. `training`: on an endless test
-        set. `test_set`: the same trained model on another test set of this size, what its runs have in common and what is one run's
-        own taken together. `test_share`: of the variance of the two.
+        One row per model, without the majority class: `model`, `runs`, and
+
+        * `seen`: the standard deviation between the recorded runs, on one test set;
+        * `training`: the part due to retraining, in the limit of infinitely many test images;
+        * `test_set`: the standard deviation of one trained model between test sets of this size, both the part that its runs share
+          and the part of a single run;
+        * `test_share`: the share of the test set in the variance of both.
     """
     rows = []
     for cell in contenders(records).cells().values():
@@ -313,20 +338,20 @@ def _spread(cell: Records, *, score: str) -> stats.Spread:
 
 
 def say_spread(spread: pd.DataFrame) -> str:
-    """In how many models the finite test set makes more of the variance than training does."""
+    """Return sentences: in how many models the finite test set causes more of the variance than retraining does."""
     known = spread.dropna(subset=["test_share"])
     if known.empty:
-        return "From single runs another training and another test set cannot be told apart."
+        return "Single runs cannot separate the effect of retraining from that of another test set."
     most = int((known["test_share"] > 0.5).sum())
     return (
-        f"Standard deviations of one run's score, in points; a component whose estimate is not above zero stands as 0. In {most} "
-        f"of {len(known)} models the finite test set makes more than half of the variance; the median share is "
-        f"{100 * known['test_share'].median():.0f} %. Estimates from {int(known['runs'].max())} runs are rough."
+        f"Standard deviations of one run's score, in points. A component with an estimate of zero or less is shown as 0. In {most} "
+        f"of {len(known)} {'model' if len(known) == 1 else 'models'}, the finite test set causes more than half of the variance; "
+        f"the median share is {100 * known['test_share'].median():.0f} %. Estimates from {int(known['runs'].max())} runs are rough."
     )
 
 
 def project(records: Records, *, score: str, model: str) -> pd.DataFrame:
-    """Half the width of one model's 95 % interval: as recorded, with more runs, with more test images, with both."""
+    """Return the half width of one model's 95 % interval as recorded, with more runs, with more test images, and with both."""
     spread = _spread(records.where(model=model), score=score)
     rows = []
     for words, runs, images in (
@@ -342,23 +367,31 @@ def project(records: Records, *, score: str, model: str) -> pd.DataFrame:
 
 
 def say_projection(projected: pd.DataFrame, *, model: str) -> str:
-    """Which of the two, more runs or more test images, narrows the interval more."""
+    """Return a sentence: whether more runs or more test images would narrow the interval more."""
     now, runs, images, _ = projected["half_width"]
     if not np.isfinite(now):
-        return f"One run of {model} shows no spread between trainings."
-    more = "more test images" if images < runs else "more runs" if runs < images else "neither rather than the other"
+        return f"A single run of {model} does not show how much trainings vary."
+    more = (
+        "More test images would narrow it more"
+        if images < runs
+        else "More runs would narrow it more"
+        if runs < images
+        else "Both would narrow it equally"
+    )
     return (
-        f"For {model}: ±{now:.1f} points as recorded, ±{runs:.1f} with {MORE} times the runs, ±{images:.1f} with {MORE} times "
-        f"the test images. What would sharpen it more: {more}."
+        f"Half width of the interval of {model}: ±{now:.1f} points as recorded, ±{runs:.1f} with {MORE} times the runs, "
+        f"±{images:.1f} with {MORE} times the test images. {more}."
     )
 
 
 def conclude(ranked: pd.DataFrame, families: pd.DataFrame, findings: pd.DataFrame, *, score: str) -> str:
-    """The answer to the notebook's question, from the tables and verdicts alone."""
+    """Return the answer to the notebook's question, computed from the tables and verdicts."""
     near = [str(name) for name in families.loc[families["near"], "family"]]
-    lead = f"**{near[0]}**" if len(near) == 1 else f"no family alone: {', '.join(near[:-1])} and {near[-1]} cannot be told apart"
+    together = f"{', '.join(near[:-1])} and {near[-1]} are statistically indistinguishable"
+    lead = f"The best family is **{near[0]}**" if len(near) == 1 else f"No single family is best: {together}"
+    question = "Which family recognizes images best on balanced training data?"
     parts = [
-        f"Which family recognizes best on balanced training data? By its best member on validation, {lead}.",
+        f"{question} In each run, the member that is best on validation represents its family. {lead}.",
         say_lead(ranked, score=score),
         _say_verdicts(findings),
     ]
@@ -366,7 +399,7 @@ def conclude(ranked: pd.DataFrame, families: pd.DataFrame, findings: pd.DataFram
 
 
 def _say_verdicts(findings: pd.DataFrame) -> str:
-    """All claims by verdict, in one sentence."""
+    """Return one sentence with all claims, grouped by verdict."""
     if findings.empty:
         return ""
     named: dict[str, list[str]] = {}

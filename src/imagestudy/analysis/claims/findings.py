@@ -1,7 +1,7 @@
-"""The article's claims → findings: each decided from recorded runs by the one verdict rule, never typed.
+"""Decide the claims of the article: compute a finding for each claim from the recorded runs, by one verdict rule.
 
-What decides a claim is fixed beforehand. What is chosen, such as the best member of a side, is chosen on validation, anew in
-every run.
+The number that decides a claim is fixed beforehand. Every choice, such as the best network, is made on the validation set,
+separately in each run.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from imagestudy import data, stats
 from imagestudy.analysis import comparisons
 from imagestudy.analysis.comparisons import Effect
-from imagestudy.core.specs import ProfileSpec
+from imagestudy.core.specs import ProfileSpec, RunSpec
 from imagestudy.experiments import grids
 from imagestudy.experiments.grids import DECIDING, TRADITIONAL, Plan
 from imagestudy.experiments.records import Records
@@ -25,24 +25,28 @@ from imagestudy.stats import Judged
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
 
 ONE_MARK = 2 / 3
-"""Accuracy of the best rule that sees one mark of the probe and its place (`data.sources`); whoever is above has joined two."""
+"""The accuracy of the best rule that uses only one mark of the probe and its position (see `data.datasets`).
+
+A model with a higher accuracy must have combined both marks.
+"""
 
 CLASSICAL = ("logistic", "knn", "svm", "hog_svm")
 FAMILY_TITLES = {"ann": "ANN", "cnn": "CNN", "rnn": "RNN", "transformer": "Transformer"}
+STEP_TITLES = {"filter": "Filtering", "denoise": "Denoising", "augment": "Augmentation"}
 BORROWED = {"Conv2d": "convolution", "RNN": "recurrence", "LSTM": "recurrence", "GRU": "recurrence", "Attention": "attention"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim with its verdict.
+    """A claim of the article with its verdict.
 
     Args:
-        claim: its number in the article's list, such as "A3"; parts of one claim add a word, "A11 filter, clean".
+        claim: the number of the claim, such as "A3". A part of a claim adds words, as in "A11 filter, clean".
         says: the claim, in a few words.
         verdict: supported, contradicted, equivalent or undecided.
         effect: what was measured, in words.
-        judged: the comparisons behind it, each named; empty where structure alone decides.
-        aside: what else is worth knowing, as a sentence; decides nothing.
+        judged: name and result of each comparison that the verdict rests on; empty if the architecture alone decides.
+        aside: a sentence with additional information that does not affect the verdict.
     """
 
     claim: str
@@ -54,7 +58,7 @@ class Finding:
 
 
 def as_verdict(decision: stats.Verdict) -> Verdict:
-    """The verdict on "A is higher than B"."""
+    """Return the verdict on the claim "A is higher than B"."""
     return {"higher": "supported", "lower": "contradicted", "equivalent": "equivalent", "undecided": "undecided"}[decision]  # type: ignore[return-value]
 
 
@@ -63,9 +67,9 @@ def _one(claim: str, says: str, effect: str, judged: Judged, *, aside: str = "")
 
 
 def learned_features(plan: Plan, records: Records) -> list[Finding]:
-    """A1: the deep member best on validation against the classical one best on validation, both chosen anew in every run.
+    """Decide A1: compare the best network with the best classical model. Both are chosen on validation, separately in each run.
 
-    A study that lists no member of one side has no such finding.
+    The list is empty if the study has no network or no classical model.
     """
     deep = [name for name in plan.study.models if _is_deep(name)]
     classical = [name for name in plan.study.models if name in CLASSICAL]
@@ -76,8 +80,10 @@ def learned_features(plan: Plan, records: Records) -> list[Finding]:
         for side in (deep, classical)
     )
     judged = comparisons.judge(comparisons.difference(ours, theirs, score="accuracy"), margin=plan.study.margin, comparisons=1)
-    aside = f"Chosen on validation: {_chosen(ours)} against {_chosen(theirs)}."
-    return [_one("A1", "Learned features beat fixed ones", "best network − best classical model, accuracy", judged, aside=aside)]
+    aside = f"Chosen on validation: networks {_chosen(ours)}; classical models {_chosen(theirs)}."
+    return [
+        _one("A1", "Learned features beat fixed features", "best network − best classical model, accuracy", judged, aside=aside)
+    ]
 
 
 def _is_deep(name: str) -> bool:
@@ -91,7 +97,10 @@ def _chosen(records: Records) -> str:
 
 
 def cnn_leads(plan: Plan, records: Records) -> list[Finding]:
-    """A2: the deciding CNN against each other deciding member; supported if above every one, contradicted if below any."""
+    """Decide A2: compare the deciding CNN with the deciding member of each other family.
+
+    The claim is supported if the CNN is higher than all of them, and contradicted if it is lower than any of them.
+    """
     others = [name for family, name in DECIDING.items() if family != "cnn"]
     cnn = records.of(grids.cell(plan, DECIDING["cnn"]))
     judged = [
@@ -121,7 +130,7 @@ def _all_higher(decisions: Sequence[stats.Verdict]) -> Verdict:
 
 
 def modern_is_more_accurate(plan: Plan, records: Records) -> list[Finding]:
-    """A3, A4, A5: modern minus traditional accuracy, per family, on balanced training data."""
+    """Decide A3, A4 and A5: compare modern with traditional accuracy in each family, on balanced training data."""
     findings = []
     for number, family in (("A3", "cnn"), ("A4", "rnn"), ("A5", "ann")):
         modern, traditional = (records.of(grids.cell(plan, side[family])) for side in (DECIDING, TRADITIONAL))
@@ -133,9 +142,10 @@ def modern_is_more_accurate(plan: Plan, records: Records) -> list[Finding]:
 
 
 def modern_loses_less(plan: Plan, records: Records) -> list[Finding]:
-    """A6, A7, A8: what the traditional member loses to imbalance minus what the modern one loses, mean over the profiles.
+    """Decide A6, A7 and A8: compare the loss to imbalance of the traditional member with that of the modern member of each family.
 
-    Lost is balanced accuracy against a balanced training set of the same number of images, remedy none.
+    The loss is the balanced accuracy on a balanced training set with the same number of images, minus the balanced accuracy on the
+    imbalanced set. It is a mean over the profiles, in plain training.
     """
     findings: list[Finding] = []
     if not grids.imbalanced_profiles(plan):
@@ -156,14 +166,14 @@ Pairs = Sequence[tuple[Records, ...]]
 
 
 def _difference_of_losses(traditional: Pairs, modern: Pairs) -> Effect:
-    """Mean over profiles of (balanced − imbalanced) of the traditional member minus the same of the modern one."""
+    """Return the loss (balanced − imbalanced, mean over profiles) of the traditional member minus the loss of the modern member."""
     losses = [[balanced.correct() - imbalanced.correct() for balanced, imbalanced in side] for side in (traditional, modern)]
     labels = traditional[0][0].test_labels()
     return Effect(np.mean(losses[0], axis=0) - np.mean(losses[1], axis=0), comparisons.weights_of(labels), labels)
 
 
 def _same_seeds(sides: dict[str, list[tuple[Records, ...]]]) -> dict[str, list[tuple[Records, ...]]]:
-    """Every cell with the seeds that all cells have, in their order: a run that failed somewhere is left out everywhere."""
+    """Restrict all cells to their common seeds, in order. If a run failed in one cell, its seed is left out of all cells."""
     cells = [cell for pairs in sides.values() for pair in pairs for cell in pair]
     shared = sorted(set.intersection(*({record.spec.seed for record in cell} for cell in cells)))
 
@@ -175,9 +185,10 @@ def _same_seeds(sides: dict[str, list[tuple[Records, ...]]]) -> dict[str, list[t
 
 
 def gap_grows_with_size(plan: Plan, records: Records) -> list[Finding]:
-    """A9: how much the effect of A6–A8 grows with each doubling of the training set, at one ratio; supported if it grows.
+    """Decide A9: measure how much the effect of A6–A8 grows with each doubling of the training set, at one imbalance ratio.
 
-    The effect at every size is judged as in `modern_loses_less`; what decides is its least-squares slope against log2 of the size.
+    The effect at each size is computed as in `modern_loses_less`. Its least-squares slope against log2 of the size decides. The
+    claim is supported if the effect grows.
     """
     profiles = grids.scale_profiles(plan)
     if not profiles:
@@ -192,15 +203,26 @@ def gap_grows_with_size(plan: Plan, records: Records) -> list[Finding]:
         ]
         slope = slope_of(losses, np.log2(sizes))
         judged = comparisons.judge(slope, margin=plan.study.margin, comparisons=3)
-        says = f"A modern {FAMILY_TITLES[family]} handles imbalance the better, the larger the set"
+        says = f"A modern {FAMILY_TITLES[family]}'s lead under imbalance grows with the training set"
         at = "; ".join(f"{size}: {comparisons.say_points(loss.interval())}" for size, loss in zip(sizes, losses, strict=True))
         effect = "growth of that difference with each doubling of the training set"
-        findings.append(_one(f"A9 {FAMILY_TITLES[family]}", says, effect, judged, aside=f"By training images, at 95 %: {at}."))
+        findings.append(
+            _one(
+                f"A9 {FAMILY_TITLES[family]}",
+                says,
+                effect,
+                judged,
+                aside=f"By number of training images, with 95 % intervals: {at}.",
+            )
+        )
     return findings
 
 
 def slope_of(effects: Sequence[Effect], x: Float[np.ndarray, " effect"]) -> Effect:
-    """The least-squares slope of effects on the same runs and images against x: Σ (x_k − x̄) effect_k / Σ (x_k − x̄)²."""
+    """Return the least-squares slope of effects against x, Σ (x_k − x̄) effect_k / Σ (x_k − x̄)².
+
+    All effects share their runs and test images.
+    """
     centered = x - x.mean()
     share = centered / (centered @ centered)
     values = sum(weight * effect.values for weight, effect in zip(share, effects, strict=True))
@@ -212,7 +234,7 @@ def _members(family: str) -> dict[str, str]:
 
 
 def _lost_pairs(plan: Plan, records: Records, name: str, profiles: Sequence[ProfileSpec]) -> list[tuple[Records, ...]]:
-    """For each profile the runs of a model on the balanced set of as many images, and on the imbalanced one."""
+    """Return for each profile the runs of a model on the balanced set with the same number of images, and on the imbalanced set."""
     return [
         tuple(records.of(grids.cell(plan, name, profile=p)) for p in (grids.as_many_balanced(plan, profile), profile))
         for profile in profiles
@@ -229,22 +251,27 @@ def _say_log_odds(traditional: Pairs, modern: Pairs) -> str:
     ]
     interval = comparisons.log_odds_interval(signed, rng=np.random.default_rng(0))
     said = f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]".replace("-", "−")
-    return f"In log-odds, where the level does not matter: {said}."
+    return f"On the log-odds scale, where the level of the scores does not matter: {said}."
 
 
 def long_range(plan: Plan, records: Records) -> list[Finding]:
-    """A10: on the probe, the deciding RNN beats what one mark tells at the largest distance, within the margin of the smallest."""
+    """Decide A10: compare the accuracy of the deciding RNN on the long-range probe at the largest and the smallest distance.
+
+    The claim is supported if the accuracy at the largest distance is above `ONE_MARK` and not below the accuracy at the smallest
+    distance by more than the margin. The list is empty if the study has no probe.
+    """
     if plan.study.probe is None:
         return []
     near, far = (
-        records.of(grids.probe_cell(plan, DECIDING["rnn"], d)) for d in (min(plan.effort.distances), max(plan.effort.distances))
+        records.of(grids.probe_cell(plan, DECIDING["rnn"], d))
+        for d in (min(plan.effort.families.distances), max(plan.effort.families.distances))
     )
     labels = far.test_labels()
     weights = comparisons.weights_of(labels)
     beyond = Effect(far.correct() - ONE_MARK, weights, labels)
     falling = Effect(far.correct() - near.correct(), weights, labels)
     judged = [comparisons.judge(effect, margin=plan.study.margin, comparisons=2) for effect in (beyond, falling)]
-    names = (f"accuracy at distance {max(plan.effort.distances)} − ⅔", "far − near, accuracy")
+    names = (f"accuracy at distance {max(plan.effort.families.distances)} − ⅔", "far − near, accuracy")
     verdict = _reaches([j.verdict for j in judged])
     named = tuple(zip(names, judged, strict=True))
     return [Finding("A10", "RNNs capture long-range dependencies", verdict, "; ".join(names), named, _say_probe(plan, records))]
@@ -258,13 +285,16 @@ def _reaches(decisions: Sequence[stats.Verdict]) -> Verdict:
 
 
 def _say_probe(plan: Plan, records: Records) -> str:
-    means = {name: records.of(grids.probe_cell(plan, name, max(plan.effort.distances))) for name in DECIDING.values()}
+    means = {name: records.of(grids.probe_cell(plan, name, max(plan.effort.families.distances))) for name in DECIDING.values()}
     said = [f"{name} {np.mean([r.scores['accuracy'] for r in cell]):.3f}" for name, cell in means.items() if len(cell)]
     return f"Accuracy at the largest distance: {', '.join(said)}."
 
 
 def preprocessing_pays(plan: Plan, records: Records) -> list[Finding]:
-    """A11: filter, denoise and augment, each on against off, its setting chosen on validation, clean and noisy images apart."""
+    """Decide A11: compare filtering, denoising and augmentation with no such step, separately on clean and on noisy images.
+
+    The setting of each step is chosen on validation, separately in each run.
+    """
     settings = grids.preprocessing_settings(plan)
     findings = []
     for kind in ("filter", "denoise", "augment"):
@@ -280,18 +310,18 @@ def preprocessing_pays(plan: Plan, records: Records) -> list[Finding]:
             judged = comparisons.judge(
                 comparisons.difference(chosen, off[0], score="accuracy"), margin=plan.study.margin, comparisons=6
             )
-            says = f"To {kind} is worth doing before training, {state} images"
+            says = f"{STEP_TITLES[kind]} is worth doing before training, {state} images"
             findings.append(_one(f"A11 {kind}, {state}", says, f"{kind} on − off, accuracy", judged))
     return findings
 
 
 def listings(plan: Plan, records: Records) -> list[Finding]:
-    """A13: what is inside the article's two listings, by structure alone; accuracy beside it."""
+    """Decide A13 by architecture alone: does the article's listing contain a convolution, a recurrence or attention?"""
     shape, classes = data.image_shape(plan.study.dataset), data.class_count(plan.study.dataset)
     layers = complexity.layers(grids.model_spec(plan, grids.LISTING), shape=shape, classes=classes)
     found = sorted({BORROWED[layer.kind] for layer in layers if layer.kind in BORROWED})
     verdict: Verdict = "supported" if found else "contradicted"
-    effect = f"layers inside: {', '.join(dict.fromkeys(layer.kind for layer in layers if layer.kind != 'OnlyPosition'))}"
+    effect = f"the layers are {', '.join(dict.fromkeys(layer.kind for layer in layers if layer.kind != 'OnlyPosition'))}"
     cells = {name: records.of(grids.cell(plan, name)) for name in (grids.LISTING, *DECIDING.values())}
     said = [
         f"{name} {comparisons.say_share(comparisons.level_of(cell, score='accuracy').interval(limits=(0.0, 1.0)))}"
@@ -316,12 +346,12 @@ CLAIMS: dict[str, Callable[[Plan, Records], list[Finding]]] = {
 
 
 def decide(plan: Plan, records: Records) -> list[Finding]:
-    """All findings of a study, in the order of the claims."""
+    """Return all findings of a study, in the order of the claims."""
     return [finding for claim in CLAIMS.values() for finding in claim(plan, records)]
 
 
-def grid(plan: Plan) -> list:
-    """The runs that the claims need."""
+def needs(plan: Plan) -> list[RunSpec]:
+    """List the runs that the claims need."""
     return [
         *grids.accuracy(plan, models_=grids.members(plan)),
         *grids.loss_to_imbalance(plan),
@@ -332,7 +362,7 @@ def grid(plan: Plan) -> list:
 
 
 def table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """One row a finding: claim, verdict, effect, interval in points, n, what would decide it."""
+    """Tabulate one row per finding: claim, verdict, effect, interval in points, sample size, and what would decide it."""
     return pd.DataFrame([_row(finding) for finding in findings])
 
 
@@ -348,7 +378,7 @@ def _row(finding: Finding) -> dict[str, object]:
         "verdict": finding.verdict,
         "effect": finding.effect,
         "points": "; ".join(_said(name, judged, alone=len(finding.judged) == 1) for name, judged in finding.judged),
-        "n": comparisons.say_n(finding.judged[0][1].interval) if finding.judged else "structure alone",
+        "n": comparisons.say_n(finding.judged[0][1].interval) if finding.judged else "architecture alone",
         "would decide it": "; ".join(part for part in needed if part) if finding.verdict == "undecided" else "",
         "aside": finding.aside,
     }

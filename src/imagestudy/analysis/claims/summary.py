@@ -1,4 +1,4 @@
-"""Findings → what an overview of the claims says: which are shown, each in words, and how many there are of each verdict."""
+"""Summarize findings: choose which ones to show, describe each in words, and count the verdicts."""
 
 from collections.abc import Sequence
 
@@ -14,21 +14,25 @@ ORDER = ("supported", "contradicted", "equivalent", "undecided")
 
 
 def number(finding: Finding) -> str:
-    """The number of a finding's claim: `A11` for `A11 filter, clean`."""
+    """Return the number of the claim of a finding, such as `A11` for `A11 filter, clean`."""
     return finding.claim.split()[0]
 
 
 def check(numbers: Sequence[str]) -> None:
-    """Raise `InputError` unless each is the number of a claim that is decided here; fit to be asked before anything trains."""
+    """Check the numbers of claims before anything trains.
+
+    Raises:
+        InputError: if one of them is not the number of a claim in `claims.CLAIMS`.
+    """
     for given in numbers:
         require_known(given, [f"A{n}" for group in CLAIMS for n in _numbers(group)], what="claim", where="parameter 'claims_shown'")
 
 
 def choose(findings: Sequence[Finding], numbers: Sequence[str]) -> list[Finding]:
-    """The findings on the claims of these numbers, in their own order; all of them if no number is given.
+    """Return the findings on the claims with the given numbers, in the order of the findings; all findings if no number is given.
 
     Raises:
-        InputError: a number that no finding has, such as a claim for which the study has no runs.
+        InputError: if no finding has one of the numbers, for example because the study has no runs for this claim.
     """
     known = list(dict.fromkeys(map(number, findings)))
     wanted = [require_known(given, known, what="claim", where="parameter 'claims_shown'") for given in numbers] or known
@@ -36,27 +40,32 @@ def choose(findings: Sequence[Finding], numbers: Sequence[str]) -> list[Finding]
 
 
 def reach(points: float, *, margin: float) -> float:
-    """Points that an axis shows at most on each side, as a share; less than the margin would hide what decides."""
+    """Return the largest difference that an axis shows on each side, as a share.
+
+    Raises:
+        InputError: if the axis would not reach beyond the margin, or would exceed 100 points.
+    """
     if not 100 * margin < points <= 100:
-        raise InputError(f"reach {points:g} was given in parameter 'reach'; allowed: above {100 * margin:g} and up to 100 points")
+        raise InputError(f"{points:g} was given in parameter 'reach'; allowed: above {100 * margin:g} and up to 100 points")
     return points / 100
 
 
 def explain(findings: Sequence[Finding], *numbers: str, asides: bool) -> str:
-    """The findings on some claims as a Markdown list; says so if none of them is among those given.
+    """Describe the findings on some claims as a Markdown list, or say that none of them is shown.
 
     Args:
-        findings: those that are shown.
-        numbers: of the claims.
-        asides: whether what else was measured is said too.
+        findings: the findings that are shown.
+        numbers: the numbers of the claims.
+        asides: whether to add what else was measured.
     """
     said = [f"* {_explain(finding, asides=asides)}" for finding in findings if number(finding) in numbers]
-    return "\n".join(said) or f"Not shown: {', '.join(numbers)}. Either they were left out, or the study has no runs for them."
+    were, them = ("It was", "it") if len(numbers) == 1 else ("They were", "them")
+    return "\n".join(said) or f"Not shown: {', '.join(numbers)}. {were} left out, or the study has no runs for {them}."
 
 
 def _explain(finding: Finding, *, asides: bool) -> str:
     said = [f"**{finding.claim}** {finding.says}: **{finding.verdict}**."]
-    said += [_say(name, judged) for name, judged in finding.judged] or [f"*By structure alone:* {finding.effect}."]
+    said += [_say(name, judged) for name, judged in finding.judged] or [f"*Decided by architecture alone:* {finding.effect}."]
     said += [finding.aside] if asides and finding.aside else []
     return " ".join(said)
 
@@ -69,12 +78,12 @@ def _say(name: str, judged: Judged) -> str:
 
 
 def level(judged: Judged) -> str:
-    """`99 %`."""
+    """Format the confidence level of a comparison, as `99 %`."""
     return f"{100 * judged.interval.level:.3g} %"
 
 
 def declared(findings: Sequence[Finding]) -> pd.DataFrame:
-    """How strictly the claims are decided: one row a group of `claims.CLAIMS`, with `comparisons`, `level`, `runs`, `images`."""
+    """Tabulate `comparisons`, `level`, `runs` and `images` of each group of claims that are corrected together."""
     rows = {}
     for finding in findings:
         for _, judged in finding.judged[:1]:
@@ -85,19 +94,19 @@ def declared(findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def group_of(finding: Finding) -> str:
-    """The claims that are decided together with this one: `A3–A5` for `A4`."""
+    """Return the group of claims that are decided together with the claim of a finding, such as `A3–A5` for `A4`."""
     (found,) = [group for group in CLAIMS if int(number(finding)[1:]) in _numbers(group)]
     return found
 
 
 def _numbers(group: str) -> range:
-    """3, 4 and 5 for `A3–A5`."""
+    """Return the numbers of the claims of a group, such as 3, 4 and 5 for `A3–A5`."""
     ends = [int(end[1:]) for end in group.split("–")]
     return range(ends[0], ends[-1] + 1)
 
 
 def undecided(findings: Sequence[Finding]) -> pd.DataFrame:
-    """One row a comparison that keeps its claim undecided: what was seen, and what would decide it."""
+    """Tabulate the undecided comparisons of undecided claims, with their intervals and what would decide them."""
     rows = [
         {"claim": finding.claim, "comparison": name, "points": _folded(judged), "would decide it": _needed(judged)}
         for finding in findings
@@ -116,7 +125,7 @@ def _needed(judged: Judged) -> str:
 
 
 def count(findings: Sequence[Finding]) -> str:
-    """How many findings there are of each verdict, and on which claims, as a sentence and a Markdown list."""
+    """Count the findings of each verdict and list their claims, as a sentence and a Markdown list."""
     by_verdict = {verdict: [f.claim for f in findings if f.verdict == verdict] for verdict in ORDER}
     lines = [f"* **{verdict}**: {len(who)} ({'; '.join(who)})" for verdict, who in by_verdict.items() if who]
     findings_ = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"

@@ -1,4 +1,4 @@
-"""Records → effects, verdicts, tidy tables, and the sentences that state them; every comparison is paired."""
+"""Compare recorded runs: paired differences, verdicts, tables, and the sentences that state them."""
 
 from imagestudy.analysis.comparisons.decisions import choose_by_validation, judge, near_best
 from imagestudy.analysis.comparisons.effects import (

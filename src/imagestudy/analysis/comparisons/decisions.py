@@ -1,4 +1,4 @@
-"""Effects → verdicts, by the rule that was fixed beforehand and the number of comparisons declared together."""
+"""Decide effects by the verdict rule, corrected for multiple comparisons, and choose the best cells."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,13 @@ from imagestudy.stats import Judged
 
 
 def judge(effect: Effect | Redrawn, *, margin: float, comparisons: int) -> Judged:
-    """Apply the verdict rule to an effect that is one of so many declared together."""
+    """Apply the verdict rule to an effect.
+
+    Args:
+        effect: a difference, in shares.
+        margin: the equivalence margin, as a share.
+        comparisons: the number of comparisons declared together. The interval is corrected for this number.
+    """
     level = stats.corrected_level(comparisons)
     interval = effect.interval(level=level, limits=(-1.0, 1.0))
     verdict = stats.decide(interval, margin=margin)
@@ -21,9 +27,10 @@ def judge(effect: Effect | Redrawn, *, margin: float, comparisons: int) -> Judge
 
 
 def near_best(records: Records, *, score: str = HEADLINE) -> list[bool]:
-    """For each cell, in the order of `summarize`: whether it cannot be told from the cell with the highest score.
+    """Say for each cell whether it is statistically indistinguishable from the cell with the best score.
 
-    The best is compared with each other cell at the level of that many comparisons; the best is near itself.
+    The cells are in the order of `summarize`. The best cell is compared with each other cell, corrected for multiple comparisons.
+    The value of the best cell itself is True.
     """
     cells = list(records.cells().values())
     means = [float(level_of(cell, score=score).by_run.mean()) for cell in cells]
@@ -33,7 +40,10 @@ def near_best(records: Records, *, score: str = HEADLINE) -> list[bool]:
 
 
 def choose_by_validation(cells: Sequence[Records], *, score: str = HEADLINE) -> Records:
-    """In every run anew, the record of that cell which is best on validation: a choice that no test image has helped to make."""
+    """For each run, return the record of the cell with the best validation score in this run.
+
+    Test images never influence the choice. Only seeds that all cells share are used.
+    """
     by_seed = [{record.spec.seed: record for record in cell} for cell in cells]
     shared = sorted(set.intersection(*(set(seeds) for seeds in by_seed)))
     chosen = tuple(max((seeds[seed] for seeds in by_seed), key=lambda record: record.validation[score]) for seed in shared)

@@ -1,6 +1,7 @@
-"""Records → effects: scores of cells and their paired differences, with what their intervals need.
+"""The scores of cells and their paired differences, with the data from which their intervals are computed.
 
-Every comparison is paired: run i of one cell is set against run i of another, on the same test images.
+A cell is the set of runs that differ only in their seed and split. Every comparison is paired: run i of one cell is compared with
+run i of another cell, on the same test images.
 """
 
 from collections.abc import Sequence
@@ -18,13 +19,13 @@ HEADLINE = "balanced_accuracy"
 
 @dataclass(frozen=True)
 class Effect:
-    """A statistic that is linear in the values of images: mean over runs of Σ w_i v_ri, with what is needed to judge it.
+    """A statistic that is linear in the values of the images: the mean over runs of Σ w_i v_ri.
 
     Args:
-        values: of each image in each run, such as a difference of correctness.
-        weights: of each image.
-        strata: which images can stand for one another.
-        unit: how far one model's error on one image moves its value.
+        values: v_ri, the value of each image in each run, such as a difference in correctness.
+        weights: w_i, the weight of each image.
+        strata: the stratum of each image. Images of one stratum are exchangeable.
+        unit: how far one error of one model on one image moves its value.
     """
 
     values: Float[np.ndarray, "run image"]
@@ -34,17 +35,17 @@ class Effect:
 
     @property
     def by_run(self) -> Float[np.ndarray, " run"]:
-        """The statistic of each run."""
+        """Return the statistic of each run."""
         return self.values @ self.weights
 
     def interval(self, *, level: float = 0.95, limits: tuple[float, float] = (-np.inf, np.inf)) -> stats.Interval:
-        """See `stats.crossed_interval`."""
+        """Return the interval of the statistic. See `stats.crossed_interval`."""
         return stats.crossed_interval(
             self.values, weights=self.weights, strata=self.strata, level=level, unit=self.unit, limits=limits
         )
 
     def needed(self, *, margin: float, level: float) -> stats.Needed:
-        """See `stats.what_would_decide`."""
+        """Return how many more runs or test images would decide the effect. See `stats.what_would_decide`."""
         return stats.what_would_decide(
             self.values, weights=self.weights, strata=self.strata, margin=margin, level=level, unit=self.unit
         )
@@ -52,14 +53,14 @@ class Effect:
 
 @dataclass(frozen=True)
 class Redrawn:
-    """A statistic of runs that each have a test set of their own.
+    """A statistic of runs that each have their own test set.
 
     Args:
         by_run: the statistic of each run.
-        test_share: test images for each training image.
-        images: test images of one run, on average.
-        jump: how far one image, typically, moves the mean over runs.
-        depth: different images, about, that were tested on over all runs, in the class whose images move it most.
+        test_share: the number of test images per training image.
+        images: the average number of test images of a run.
+        jump: how far one image typically moves the mean over runs.
+        depth: the approximate number of different test images over all runs, in the class with the most influential images.
     """
 
     by_run: Float[np.ndarray, " run"]
@@ -69,7 +70,7 @@ class Redrawn:
     depth: float
 
     def interval(self, *, level: float = 0.95, limits: tuple[float, float] = (-np.inf, np.inf)) -> stats.Interval:
-        """See `stats.redrawn_interval`."""
+        """Return the interval of the statistic. See `stats.redrawn_interval`."""
         return stats.redrawn_interval(
             self.by_run,
             test_share=self.test_share,
@@ -81,12 +82,15 @@ class Redrawn:
         )
 
     def minus(self, other: "Redrawn") -> "Redrawn":
-        """The difference of two statistics of the same runs, whatever images they were tested on; what neither shows adds up."""
+        """Return the difference from another statistic of the same runs. The test images may differ.
+
+        The typical influence of one image (`jump`) adds up.
+        """
         by_run, jump = self.by_run - other.by_run, self.jump + other.jump
         return Redrawn(by_run, self.test_share, self.images, jump, min(self.depth, other.depth))
 
     def needed(self, *, margin: float, level: float) -> stats.Needed:
-        """See `stats.what_would_decide_redrawn`."""
+        """Return how many more splits or test images would decide the effect. See `stats.what_would_decide_redrawn`."""
         return stats.what_would_decide_redrawn(
             self.by_run,
             test_share=self.test_share,
@@ -99,12 +103,12 @@ class Redrawn:
 
 
 def weights_of(labels: Int64[np.ndarray, " image"], *, score: str = HEADLINE) -> Float[np.ndarray, " image"]:
-    """Weights with which accuracy or balanced accuracy is a weighted sum of correctness."""
+    """Return the weights with which accuracy or balanced accuracy is the weighted sum of correctness."""
     return classification.linear_weights(labels, classes=int(labels.max()) + 1, score=score)  # type: ignore[arg-type]
 
 
 def level_of(cell: Records, *, score: str = HEADLINE) -> Effect | Redrawn:
-    """The score of one cell as an effect of its own."""
+    """Return the score of one cell as an effect."""
     if cell.is_redrawn:
         correct = [_correct(record, cell.labels_of(record)["test"]) for record in cell]
         return _redrawn(cell, np.array([record.scores[score] for record in cell]), correct, score=score)
@@ -112,7 +116,7 @@ def level_of(cell: Records, *, score: str = HEADLINE) -> Effect | Redrawn:
 
 
 def shared_level(cell: Records, *, score: str = HEADLINE) -> Effect:
-    """The same where all runs share their test images, as whoever asks for the part of single images needs it."""
+    """Return the score of a cell in which all runs share their test images. The effect has a value for each image."""
     labels = cell.test_labels()
     return Effect(cell.correct(), weights_of(labels, score=score), labels)
 
@@ -120,9 +124,10 @@ def shared_level(cell: Records, *, score: str = HEADLINE) -> Effect:
 def _redrawn(
     cell: Records, by_run: Float[np.ndarray, " run"], values: Sequence[Float[np.ndarray, " image"]], *, score: str
 ) -> Redrawn:
-    """From the statistic of each run, and the values of its own test images.
+    """Build a `Redrawn` from the statistic of each run and the values of its own test images.
 
-    A test image of one run may be one of another: of n images with the share q of them tested on, J runs see n (1 − (1 − q)^J).
+    The test sets of two runs may overlap. If every run tests on the share q of n images, J runs test on n (1 − (1 − q)^J) different
+    images on average.
     """
     labels = [cell.labels_of(record) for record in cell]
     tests, held = (np.mean([len(part[name]) for part in labels]) for name in ("test", "validation"))
@@ -142,22 +147,22 @@ def _correct(record: Record, labels: Int64[np.ndarray, " image"]) -> Float[np.nd
 
 
 def paired(a: Records, b: Records) -> tuple[Records, Records]:
-    """The records of two cells that share a seed, in the order of their seeds.
+    """Return the records of two cells with the seeds that both have, in the order of the seeds.
 
     Raises:
-        ValueError: a cell has two records of one seed, or the cells share none.
+        ValueError: if a cell has two records with the same seed, or the cells have no common seed.
     """
     seeds_a, seeds_b = ({record.spec.seed: record for record in cell} for cell in (a, b))
     if len(seeds_a) < len(a) or len(seeds_b) < len(b):
-        raise ValueError("a cell holds one record a seed; choose by model, profile and remedy first")
+        raise ValueError("a cell has several records with the same seed; select one model, profile and remedy first")
     shared = sorted(seeds_a.keys() & seeds_b.keys())
     if not shared:
-        raise ValueError("the cells share no run")
+        raise ValueError("the two cells have no seed in common")
     return tuple(Records(tuple(side[seed] for seed in shared), cell.labels) for side, cell in ((seeds_a, a), (seeds_b, b)))  # type: ignore[return-value]
 
 
 def difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effect | Redrawn:
-    """The score of cell a minus that of cell b, paired over runs and test images."""
+    """Return the score of cell a minus the score of cell b, paired over runs and test images."""
     a, b = paired(a, b)
     if a.is_redrawn:
         return _redrawn_difference(a, b, score=score)
@@ -165,7 +170,7 @@ def difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effect | Red
 
 
 def _redrawn_difference(a: Records, b: Records, *, score: str) -> Redrawn:
-    """Image by image where both cells of a run were tested on the same images, else as of two levels."""
+    """Return the difference image by image if the paired runs share their test images, else the difference of the two scores."""
     pairs = list(zip(a, b, strict=True))
     if any(
         labels_key(one.spec.dataset, one.spec.split) != labels_key(other.spec.dataset, other.spec.split) for one, other in pairs
@@ -180,7 +185,7 @@ def _redrawn_difference(a: Records, b: Records, *, score: str) -> Redrawn:
 
 
 def shared_difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effect:
-    """The same where all runs share their test images."""
+    """Return the score difference of two cells in which all runs share their test images."""
     a, b = paired(a, b)
     labels = a.test_labels()
     return Effect(a.correct() - b.correct(), weights_of(labels, score=score), labels)
@@ -189,13 +194,15 @@ def shared_difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effec
 def log_odds_interval(
     parts: Sequence[tuple[float, Records]], *, level: float = 0.95, draws: int = 1_000, rng: np.random.Generator
 ) -> stats.Interval:
-    """Interval of Σ sign · log-odds of a cell's mean balanced accuracy, for effects that should not depend on the level.
+    """Return the interval of Σ weight · log-odds of the mean balanced accuracy of a cell.
+
+    On the log-odds scale, an effect does not depend on the level of the scores.
 
     Args:
-        parts: sign or weight, and the cell; all cells share runs and test images.
-        level: nominal coverage.
-        draws: of the crossed bootstrap.
-        rng: of the draws.
+        parts: weight (or sign) and cell of each term. All cells share their runs and test images.
+        level: the nominal coverage.
+        draws: the number of draws of the crossed bootstrap.
+        rng: the random generator of the draws.
     """
     labels = parts[0][1].test_labels()
     weights = weights_of(labels)

@@ -1,4 +1,4 @@
-"""Verdicts, intervals and what would decide, in words."""
+"""Describe verdicts, intervals, and the runs or images that would decide a comparison, in words."""
 
 from math import isinf
 
@@ -9,12 +9,12 @@ VERBS = {
     "higher": "is higher than",
     "lower": "is lower than",
     "equivalent": "is equivalent to",
-    "undecided": "is undecided against",
+    "undecided": "is statistically indistinguishable from",
 }
 
 
 def say(judged: Judged, a: str, b: str, *, of: str = "balanced accuracy") -> str:
-    """A judged difference in one sentence whose verb comes from the interval."""
+    """Describe a judged difference in one sentence. Its verb follows from the verdict."""
     interval = judged.interval
     sentence = f"{a} {VERBS[judged.verdict]} {b} in {of}: {say_points(interval)}, {say_n(interval)}"
     if judged.verdict == "undecided" and (needed := say_needed(judged.needed)):
@@ -23,26 +23,27 @@ def say(judged: Judged, a: str, b: str, *, of: str = "balanced accuracy") -> str
 
 
 def say_points(interval: stats.Interval) -> str:
-    """`+1.2 points [0.4, 2.0]`."""
+    """Format an interval of a difference, as `+1.2 points [0.4, 2.0]`."""
     return f"{_signed(interval.estimate)} points [{_points(interval.low)}, {_points(interval.high)}]"
 
 
 def say_share(interval: stats.Interval) -> str:
-    """`0.812 [0.798, 0.825]`."""
+    """Format an interval of a score, as `0.812 [0.798, 0.825]`."""
     return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def say_n(interval: stats.Interval) -> str:
-    """`n = 10 runs × 500 test images`, or `n = 5 redrawn splits of 336 test images`."""
+    """State the sample size, as `n = 10 runs × 500 test images` or `n = 5 redrawn splits of 336 test images`."""
+    images = f"{interval.images:,} test {_plural('image', interval.images)}"
     if interval.redrawn:
-        return f"n = {interval.runs} redrawn {_plural('split', interval.runs)} of {interval.images:,} test images"
-    return f"n = {interval.runs} {_plural('run', interval.runs)} × {interval.images:,} test images"
+        return f"n = {interval.runs} redrawn {_plural('split', interval.runs)} of {images}"
+    return f"n = {interval.runs} {_plural('run', interval.runs)} × {images}"
 
 
 def say_needed(needed: stats.Needed) -> str:
-    """`about 12 more runs and 300 more test images`; empty if it cannot be told."""
+    """Say what would decide a comparison, as `about 12 more runs and 300 more test images`; empty if nothing is known."""
     runs = f"{needed.more_runs:,} more {_plural('run', needed.more_runs)}" if needed.more_runs else ""
-    images = f"{_round_up(needed.more_images)} more test images" if needed.more_images else ""
+    images = f"{_round_up(needed.more_images)} more test {_plural('image', needed.more_images)}" if needed.more_images else ""
     both = " and ".join(part for part in (runs, images) if part)
     return f"about {both}" if both else ""
 

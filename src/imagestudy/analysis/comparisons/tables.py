@@ -1,4 +1,4 @@
-"""Records → tidy tables: a row a run, a row a cell, a row a comparison."""
+"""Tabulate records: one row per run, per cell or per comparison."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from imagestudy.stats import Judged
 
 
 def tidy(records: Records) -> pd.DataFrame:
-    """One row a run: what was run, all scores, seconds."""
+    """Tabulate one row per run: its spec, all scores and the training time in seconds."""
     return pd.DataFrame([_described(record.spec) | record.scores | {"seconds": record.cost["seconds"]} for record in records])
 
 
@@ -51,10 +51,11 @@ OTHER_SCORES = (
 
 
 def summarize(records: Records, *, score: str = HEADLINE) -> pd.DataFrame:
-    """One row a cell: the score with its 95 % interval, the means of all other scores, n, and the mean seconds of a run.
+    """Tabulate one row per cell: a score with its 95 % interval, the means of the other scores, and the mean training time.
 
     Returns:
-        Columns as in `tidy` but for the seed, then `estimate`, `low`, `high`, `runs`, `images`, the other scores, `seconds`.
+        The columns of `tidy` that describe a run, without `seed`, then `estimate`, `low`, `high`, `runs`, `images`, the other
+        scores and `seconds`.
     """
     rows = []
     for cell in records.cells().values():
@@ -70,13 +71,13 @@ def summarize(records: Records, *, score: str = HEADLINE) -> pd.DataFrame:
 def against(
     records: Records, baseline: Records, *, margin: float, comparisons: int | None = None, score: str = HEADLINE
 ) -> pd.DataFrame:
-    """Each cell against one baseline cell: the difference with its interval and verdict.
+    """Compare each cell with one baseline cell: the difference in a score with its interval and verdict, one row per cell.
 
     Args:
-        records: the cells, without the baseline.
-        baseline: one cell.
-        margin: of equivalence.
-        comparisons: how many are declared together; as many as there are cells by default.
+        records: the runs of all cells, without the baseline.
+        baseline: the runs of the baseline cell.
+        margin: the equivalence margin, as a share.
+        comparisons: the number of comparisons declared together. None is the number of cells.
         score: `balanced_accuracy` or `accuracy`.
     """
     cells = list(records.cells().values())
@@ -90,7 +91,7 @@ def against(
 
 
 def as_row(judged: Judged) -> dict[str, object]:
-    """A judged effect as columns of a table."""
+    """Return a judged effect as the columns of a table row."""
     interval = judged.interval
     return {
         "difference": interval.estimate,

@@ -1,11 +1,11 @@
-"""What a notebook shows of one model: its view, layers and curves, what it gets wrong, and what its parts are worth.
+"""The contents of a family notebook: how a model sees an image, its layers, training curves, mistakes and ablations.
 
-Tables and sentences come from records; a sentence's verb comes from its verdict.
+All tables and sentences are computed from the recorded runs. The verb of a sentence follows from its verdict.
 """
 
 from collections.abc import Sequence
 
-from imagestudy.analysis.families.choices import NO_PROBE, cells, check, class_names, example, grid, probe_examples
+from imagestudy.analysis.families.choices import NO_PROBE, cells, check, class_names, example, needs, probe_examples
 from imagestudy.analysis.families.comparisons import (
     ablation,
     against_others,
@@ -24,5 +24,5 @@ from imagestudy.analysis.families.structure import VIEWS, layers, say_sharing, s
 
 
 def bullets(sentences: Sequence[str]) -> str:
-    """Sentences as a Markdown list; empty ones are left out."""
+    """Return the sentences as a Markdown list, without the empty ones."""
     return "\n".join(f"* {sentence}" for sentence in sentences if sentence)

@@ -1,4 +1,4 @@
-"""What a family's notebook is asked to show, checked before anything trains, and the runs that it needs."""
+"""Check the parameters of a family notebook before anything trains, and list the runs that it needs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,19 +20,22 @@ NO_PROBE = "This study has no probe."
 
 
 def check(plan: Plan, family: str, *, model: Any, curves: Any, example: Any, errors_shown: Any) -> None:
-    """Raise `InputError` unless a family notebook's parameters are allowed, of whatever type they are, before anything trains.
+    """Check the parameters of a family notebook before anything trains. They may have any type.
 
     Args:
         plan: the study at its effort.
-        family: of the notebook.
-        model: the one inspected; a network of the family.
-        curves: networks, at least one, of which training curves are drawn.
-        example: number of a training image.
-        errors_shown: number of images, at least 1.
+        family: the family of the notebook.
+        model: the network to inspect, a member of the family.
+        curves: the networks whose training curves are drawn, at least one.
+        example: the index of a training image.
+        errors_shown: the maximum number of misclassified images shown, at least 1.
+
+    Raises:
+        InputError: if a parameter is not allowed.
     """
     require_known(model, _networks(family), what=f"model of family {family!r}", where="parameter 'model'")
     if not isinstance(curves, list | tuple) or not curves:
-        raise InputError(f"parameter 'curves' is {curves!r}; allowed: a list of at least one network")
+        raise InputError(f"parameter 'curves' is {curves!r}; allowed: a list with at least one network")
     for name in curves:
         require_known(name, models.names(kind="neural"), what="network", where="parameter 'curves'")
     _require_number(example, 0, len(_training_part(plan).labels) - 1, parameter="example")
@@ -40,7 +43,7 @@ def check(plan: Plan, family: str, *, model: Any, curves: Any, example: Any, err
 
 
 def _networks(family: str) -> tuple[str, ...]:
-    """Those that learn from a study's images alone, as the article means it."""
+    """Return the networks of a family that are trained from scratch, on the images of the study alone."""
     return models.names(kind="neural", family=family, pretrained=None)
 
 
@@ -49,8 +52,19 @@ def _require_number(given: Any, low: int, high: int, *, parameter: str) -> None:
         raise InputError(f"parameter {parameter!r} is {given!r}; allowed: whole numbers from {low} to {high}")
 
 
-def grid(plan: Plan, family: str, *, model: str, curves: Sequence[str]) -> list[RunSpec]:
-    """The runs that a family's notebook needs; the article's claims about families are declared together and need all pairs."""
+def needs(plan: Plan, family: str, *, model: str = "", curves: Sequence[str] = ()) -> list[RunSpec]:
+    """List the runs that a family notebook needs.
+
+    The article's claims about the families are corrected together for multiple comparisons. The modern and traditional members of
+    all families are therefore included.
+
+    Args:
+        plan: the study at its effort.
+        family: ann, cnn, rnn or transformer.
+        model: the network to inspect. The default is the family's deciding member.
+        curves: additional networks whose training curves are drawn.
+    """
+    model = model or DECIDING[family]
     others = [*DECIDING.values(), *(TRADITIONAL.values() if family in TRADITIONAL else ())]
     names = dict.fromkeys([*_networks(family), *curves, *others])
     return [
@@ -62,7 +76,7 @@ def grid(plan: Plan, family: str, *, model: str, curves: Sequence[str]) -> list[
 
 
 def cells(plan: Plan, records: Records, names: Sequence[str]) -> dict[str, Records]:
-    """Name of a model → its runs on balanced training data; models without a finished run are left out."""
+    """Return the runs of each model on balanced training data, by model name. Models without a finished run are left out."""
     found = {name: records.of(grids.cell(plan, name)) for name in names}
     return {name: cell for name, cell in found.items() if len(cell)}
 
@@ -72,20 +86,20 @@ def _training_part(plan: Plan) -> data.Part:
 
 
 def example(plan: Plan, number: int) -> UInt8[np.ndarray, "height width channel"]:
-    """A training image of the study's first run."""
+    """Return a training image of the first run of the study."""
     return _training_part(plan).images[number]
 
 
 def class_names(plan: Plan) -> tuple[str, ...]:
-    """The names of the study's classes, in label order."""
+    """Return the names of the classes, in label order."""
     return datasets.load(plan.study.dataset).classes
 
 
 def probe_examples(plan: Plan, *, count: int) -> dict[str, Any]:
-    """The first training images of the long-range probe at each of the effort's distances, as arguments of `figures.show_steps`.
+    """Return the first images of the long-range probe at each distance of the effort, as arguments of `figures.show_steps`.
 
-    An image's marks and columns are the same at every distance.
+    The marks of an image and their columns are the same at every distance.
     """
-    apart = {f"{d} rows": datasets.load(grids.probe_dataset(d)).images[:count] for d in plan.effort.distances}
+    apart = {f"{d} rows": datasets.load(grids.probe_dataset(d)).images[:count] for d in plan.effort.families.distances}
     first = next(iter(apart))
     return {"images": apart.pop(first), "steps": apart, "first": first}

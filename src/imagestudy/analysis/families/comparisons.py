@@ -1,4 +1,4 @@
-"""What a family's parts are worth, and how its deciding member stands against the traditional one and the other families."""
+"""Compare a family's deciding member with its ablations, with the traditional member and with the other families."""
 
 from typing import Any
 
@@ -19,23 +19,24 @@ PARTS = {
     "dropout=0.0": "no dropout",
     "shortcut=False": "no shortcuts",
     "bidirectional=False": "one direction",
-    "pool=last": "the last state alone",
+    "pool=last": "only the last state",
     "positions=False": "no positions",
     "depth=1": "one layer",
 }
-"""What an option leaves of a model, in words that follow "with"."""
+"""Option of an ablation → the words that describe the remaining model after "with"."""
 
 CLAIMS = {"cnn": "A3", "rnn": "A4", "ann": "A5"}
-"""Family → the claim that its modern member is more accurate than the traditional one."""
+"""Family → number of the claim that its modern member is more accurate than the traditional one."""
 
 
 def ablation(plan: Plan, records: Records, family: str) -> pd.DataFrame:
-    """The family's deciding member with one part at a time taken away, against the whole: `compare.against` in accuracy.
+    """Compare ablations of the family's deciding member with the whole network, by accuracy.
 
-    The width is set anew each time, so that all have about the same number of parameters. Cells whose runs all failed are left out.
+    Each ablation removes one part. Its width is adjusted so that the number of parameters stays about the same. An ablation without
+    a finished run is left out.
 
     Returns:
-        Columns as in `compare.against`, `model` being the sentence's subject, and `part` and `parameters`.
+        The columns of `comparisons.against`, where `model` is the subject of a sentence, plus `part` and `parameters`.
     """
     name = DECIDING[family]
     specs = [grids.model_spec(plan, name, **options) for options in ABLATIONS[name]]
@@ -53,16 +54,16 @@ def _say_part(options: dict[str, Any]) -> str:
 
 
 def say_parts(frame: pd.DataFrame, model: str) -> str:
-    """The verdicts of `ablation` in one sentence: what a model with a part less is, against the whole."""
+    """Summarize the verdicts of `ablation` in one sentence."""
     said = [
-        f"with {part} it {comparisons.VERBS[verdict]} the whole"
+        f"with {part}, it {comparisons.VERBS[verdict]} the whole network"
         for part, verdict in zip(frame["part"], frame["verdict"], strict=True)
     ]
-    return f"The parts of {model}, in {SCORE}: {'; '.join(said)}."
+    return f"Ablations of {model}, in {SCORE}: {'; '.join(said)}."
 
 
 def against_others(plan: Plan, records: Records, family: str) -> pd.DataFrame:
-    """The deciding members of the other families against this family's: `compare.against` in accuracy."""
+    """Compare the deciding members of the other families with that of this family, by accuracy; see `comparisons.against`."""
     others = [name for name in DECIDING.values() if name != DECIDING[family]]
     theirs = records.of(spec for name in others for spec in grids.cell(plan, name))
     ours = records.of(grids.cell(plan, DECIDING[family]))
@@ -70,7 +71,7 @@ def against_others(plan: Plan, records: Records, family: str) -> pd.DataFrame:
 
 
 def say_differences(frame: pd.DataFrame, baseline: str) -> list[str]:
-    """One sentence a row of `compare.against`, its verb from the verdict."""
+    """Describe each row of `comparisons.against` in one sentence. Its verb follows from the verdict."""
     return [_say_difference(row, baseline) for row in frame.to_dict("records")]
 
 
@@ -83,7 +84,7 @@ def _say_difference(row: dict, baseline: str) -> str:
 
 
 def say_rank(frame: pd.DataFrame, baseline: str) -> str:
-    """All verdicts of `compare.against` in one sentence."""
+    """Summarize all verdicts of `comparisons.against` in one sentence."""
     said = [
         f"{name} {comparisons.VERBS[verdict]} {baseline}" for name, verdict in zip(frame["model"], frame["verdict"], strict=True)
     ]
@@ -91,34 +92,36 @@ def say_rank(frame: pd.DataFrame, baseline: str) -> str:
 
 
 def say_level(cell: Records, model: str) -> str:
-    """A model's accuracy with its interval."""
+    """State the accuracy of a model with its interval in one sentence."""
     interval = comparisons.level_of(cell, score=SCORE).interval(limits=(0.0, 1.0))
     return f"{model} has an {SCORE} of {comparisons.say_share(interval)}, {comparisons.say_n(interval)}."
 
 
 def modern_finding(plan: Plan, records: Records, family: str) -> Finding:
-    """The finding on the claim that the family's modern member is more accurate than its traditional one."""
+    """Return the finding on the claim that the modern member of a family is more accurate than the traditional one."""
     return next(finding for finding in claims.modern_is_more_accurate(plan, records) if finding.claim == CLAIMS[family])
 
 
 def say_finding(finding: Finding) -> str:
-    """Claim, verdict, what was measured, and what would decide it."""
+    """State the claim, its verdict, what would decide it if it is undecided, and what was measured."""
     said = [f"{name}: {comparisons.say_points(j.interval)}" for name, j in finding.judged] or [finding.effect]
-    rests_on = comparisons.say_n(finding.judged[0][1].interval) if finding.judged else "structure alone"
-    return f"{say_short(finding)} Measured, {rests_on}: {'; '.join(said)}."
+    basis = (
+        f"Measured with {comparisons.say_n(finding.judged[0][1].interval)}" if finding.judged else "Decided by architecture alone"
+    )
+    return f"{say_short(finding)} {basis}: {'; '.join(said)}."
 
 
 def say_short(finding: Finding) -> str:
-    """Claim and verdict, and what would decide it."""
+    """State the claim, its verdict, and what would decide it if it is undecided."""
     needed = [comparisons.say_needed(j.needed) for _, j in finding.judged if finding.verdict == j.verdict == "undecided"]
     enough = f"; {' and '.join(dict.fromkeys(filter(None, needed)))} would decide it" if any(needed) else ""
-    return f"{finding.claim}, “{finding.says}”, is {finding.verdict}{enough}."
+    return f"{finding.claim} (“{finding.says}”) is {finding.verdict}{enough}."
 
 
 def by_distance(plan: Plan, records: Records) -> pd.DataFrame:
-    """`compare.summarize` of the long-range probe in accuracy, with a column `distance`; empty if the study has no probe."""
+    """Summarize accuracy on the long-range probe, with the column `distance`. The table is empty if the study has no probe."""
     if plan.study.probe is None:
         return pd.DataFrame()
-    runs = [(d, records.of(grids.probe_cell(plan, name, d))) for d in plan.effort.distances for name in DECIDING.values()]
+    runs = [(d, records.of(grids.probe_cell(plan, name, d))) for d in plan.effort.families.distances for name in DECIDING.values()]
     frames = [comparisons.summarize(cell, score=SCORE).assign(distance=d) for d, cell in runs if len(cell)]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

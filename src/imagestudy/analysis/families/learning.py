@@ -1,4 +1,4 @@
-"""How a model learned: by heart, and in its training curves."""
+"""Check that a model can memorize one batch, and summarize training curves."""
 
 import numpy as np
 import pandas as pd
@@ -9,24 +9,27 @@ from imagestudy.experiments.records import Records
 
 
 def say_overfit(cell: Records, model: str) -> str:
-    """Whether a model learned a handful of images by heart, from the record of that run."""
+    """Say whether a model can memorize one batch of images, from the record of the run that tried it."""
     if not len(cell):
-        return f"The run in which {model} should learn one batch by heart failed: the model is broken."
+        return f"The run in which {model} should memorize one batch failed, so the model is broken."
     record = cell.records[0]
     images = sum(record.facts["counts"])
     right = round(record.facts["train_accuracy"] * images)
-    by_heart = f"{model} names {right} of its {images} training images rightly after {record.cost['images_seen']:,} images seen"
-    verdict = "it can overfit one batch" if right == images else "it cannot overfit one batch, and nothing below is to be trusted"
-    elsewhere = f"On validation, the same network has a balanced accuracy of {record.validation['balanced_accuracy']:.3f}"
-    return f"{by_heart}: {verdict}. {elsewhere}."
+    memorized = (
+        f"{model} classifies {right} of its {images} training images correctly after {record.cost['images_seen']:,} images seen"
+    )
+    verdict = "it can overfit one batch" if right == images else "it cannot overfit one batch. Do not trust the results below"
+    elsewhere = f"On the validation set, the same network has a balanced accuracy of {record.validation['balanced_accuracy']:.3f}"
+    return f"{memorized}: {verdict}. {elsewhere}."
 
 
 def learned(plan: Plan, members: dict[str, Records]) -> pd.DataFrame:
-    """One row a model, means over its runs at the end of training.
+    """Tabulate the end of training of each model, as means over its runs.
 
     Returns:
-        Columns `model`, `loss` in nats, `training` (accuracy on the last batches), `validation` (balanced accuracy), `gap` between
-        the two, and `settled`: images seen from which on validation stays within the study's margin of its last value.
+        One row per model with the columns `model`, `loss` in nats, `training` (accuracy on the last batches), `validation`
+        (balanced accuracy), `gap` (training minus validation), and `settled`: the number of images seen after which the validation
+        score stays within the study's margin of its last value.
     """
     rows = []
     for name, cell in members.items():
@@ -39,14 +42,14 @@ def learned(plan: Plan, members: dict[str, Records]) -> pd.DataFrame:
 
 
 def say_learned(frame: pd.DataFrame) -> str:
-    """Which models settle first and last, and which has the widest gap between training and validation."""
+    """Say which models settle first and last, and which has the largest gap between training and validation."""
     first, last = int(frame["settled"].min()), int(frame["settled"].max())
     early, late = (frame.loc[frame["settled"] == seen, "model"] for seen in (first, last))
     speed = (
         f"{' and '.join(early)} settle{'s' if len(early) == 1 else ''} {'first, ' if first < last else ''}after {first:,} images"
     )
     if first < last:
-        speed += f", {' and '.join(late)} last, after {last:,}"
+        speed += f"; {' and '.join(late)} settle{'s' if len(late) == 1 else ''} last, after {last:,}"
     widest = find_extreme(frame, "gap")
-    gap, whose = f"{100 * widest['gap']:+.1f}".replace("-", "−"), f" is largest for {widest['model']}" if len(frame) > 1 else ""
-    return f"{speed}. Training − validation at the end{whose}: {gap} points."
+    gap, leader = f"{100 * widest['gap']:+.1f}".replace("-", "−"), f"largest for {widest['model']}: " if len(frame) > 1 else ""
+    return f"{speed}. The final gap, training − validation, is {leader}{gap} points."

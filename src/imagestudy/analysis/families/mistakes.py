@@ -1,6 +1,6 @@
-"""What a model gets right and wrong, class by class and image by image.
+"""The mistakes of a model, by class and by image.
 
-Test images are only scored: the images shown as errors are those of validation.
+Test images are only scored. All misclassified images that are shown come from the validation set.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from imagestudy.metrics import classification
 
 
 def confusion(cell: Records) -> Float[np.ndarray, "class class"]:
-    """Test images by true (row) and predicted class (column), mean over the runs."""
+    """Count test images by true class (row) and predicted class (column), as means over the runs."""
     labels = cell.test_labels()
     total = np.zeros((len(cell.records[0].facts["counts"]),) * 2)
     for record in cell:
@@ -30,12 +30,12 @@ def confusion(cell: Records) -> Float[np.ndarray, "class class"]:
 
 
 def per_class(plan: Plan, cell: Records) -> pd.DataFrame:
-    """One row a class: recall with its 95 % interval, and the verdict on it against the mean recall of all other classes.
+    """Tabulate the recall of each class with its 95 % interval, and the verdict on it against the mean recall of all other classes.
 
-    The verdicts are declared together, one a class.
+    The verdicts of all classes are corrected together for multiple comparisons.
 
     Returns:
-        Columns `class` (its name), `estimate`, `low`, `high`, `runs`, `images`, `verdict`.
+        One row per class with the columns `class` (the name), `estimate`, `low`, `high`, `runs`, `images` and `verdict`.
     """
     labels, values, names = cell.test_labels(), cell.correct(), class_names(plan)
     every = np.arange(len(names))
@@ -53,39 +53,46 @@ def _recall_weights(labels: Int64[np.ndarray, " n"], members: Int64[np.ndarray, 
 
 
 def say_per_class(frame: pd.DataFrame) -> str:
-    """The class of lowest recall, and what the verdict rule says of all classes."""
+    """Name the class with the lowest recall, and count the verdicts of all classes."""
     worst = find_extreme(frame, "estimate", least=True)
     interval = f"{worst['estimate']:.3f} [{worst['low']:.3f}, {worst['high']:.3f}]"
     counted = [f"{n} {verdict}" for verdict, n in frame["verdict"].value_counts(sort=False).items()]
+    runs, images = (
+        f"{worst[name]} {_plural(word, int(worst[name]))}" for name, word in (("runs", "run"), ("images", "test image"))
+    )
     return (
-        f"Class {worst['class']} has the lowest recall: {interval}, n = {worst['runs']} runs × {worst['images']} test images. "
-        f"Of the {len(frame)} classes, each against the mean of all others: {', '.join(counted)}."
+        f"Class {worst['class']} has the lowest recall: {interval}, n = {runs} × {images}. "
+        f"Verdicts for the {len(frame)} classes, each compared with the mean of all others: {', '.join(counted)}."
     )
 
 
+def _plural(word: str, number: int) -> str:
+    return word if number == 1 else f"{word}s"
+
+
 def say_confusion(matrix: Float[np.ndarray, "class class"], classes: Sequence[str]) -> str:
-    """The mistake that is made most often."""
+    """Describe the most frequent mistake in one sentence."""
     wrong = matrix * (1 - np.eye(len(matrix)))
     if not wrong.any():
-        return "No test image is named wrongly in any run."
+        return "No run misclassifies any test image."
     true, said = divmod(int(wrong.argmax()), len(wrong))
     often, images = wrong[true, said], matrix[true].sum()
     return (
-        f"The most frequent mistake is {classes[true]} named {classes[said]}: {often:.1f} of {images:.0f} test images a run, "
-        f"{100 * often / wrong.sum():.0f} % of all mistakes."
+        f"The most frequent mistake is {classes[true]} classified as {classes[said]}: {often:.1f} of {images:.0f} "
+        f"test {_plural('image', round(images))} per run, {100 * often / wrong.sum():.0f} % of all mistakes."
     )
 
 
 @dataclass(frozen=True)
 class Errors:
-    """The validation images, and what the runs of one cell say of them.
+    """The validation images, and the predictions of the runs of one cell for them.
 
     Args:
         images, labels: all validation images and their true classes.
-        predicted: the true class where every run is right; elsewhere the wrong class that the runs give most probability.
-        probabilities: mean over the runs.
-        misses: number of runs that name an image wrongly.
-        runs: how many there are.
+        predicted: the true class if every run is right, else the wrong class with the highest mean probability.
+        probabilities: the mean class probabilities over the runs.
+        misses: for each image, the number of runs that misclassify it.
+        runs: the number of runs.
     """
 
     images: UInt8[np.ndarray, "n height width channel"]
@@ -97,7 +104,7 @@ class Errors:
 
 
 def errors(cell: Records) -> Errors:
-    """What the runs of one cell get wrong on validation; each run's seeds leave the validation part as it is."""
+    """Collect the validation errors of the runs of one cell. All runs share the same validation images, whatever their seeds."""
     part = data.prepare(cell.records[0].spec).validation
     stored = [record.arrays["validation"] for record in cell]
     probabilities = np.mean([np.exp(classification.normalize(logs)) for logs in stored], axis=0)
@@ -109,6 +116,10 @@ def errors(cell: Records) -> Errors:
 
 
 def say_errors(found: Errors) -> str:
-    """How many images are hard, and how many are hard for every run."""
+    """Say how many validation images some run misclassifies, and how many every run misclassifies."""
     images, some, every = len(found.labels), int((found.misses > 0).sum()), int((found.misses == found.runs).sum())
-    return f"Of {images} validation images, {some} are named wrongly in at least one of {found.runs} runs, {every} in every run."
+    verb, runs = "is" if some == 1 else "are", f"{found.runs} {_plural('run', found.runs)}"
+    return (
+        f"Of {images} validation {_plural('image', images)}, {some} {verb} misclassified in at least one of {runs}, "
+        f"{every} in every run."
+    )

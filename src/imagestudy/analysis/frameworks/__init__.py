@@ -1,9 +1,9 @@
-"""The same CNN in PyTorch and in Keras on TensorFlow: its code, its numbers, what training makes of it, and what it costs.
+"""Compare the same CNN in PyTorch and in Keras on TensorFlow: code, numbers, scores after training, time and memory.
 
-Where TensorFlow is not installed, what is recorded is shown and nothing new is trained.
+The two versions of a network are called twins. If TensorFlow is not installed, recorded runs are shown and nothing is trained.
 """
 
-from imagestudy.analysis.frameworks.choices import check, obtain, say_installed
+from imagestudy.analysis.frameworks.choices import check, needs, say_installed
 from imagestudy.analysis.frameworks.costs import draw_ratios, measured, ratios, say_ratios, say_speed
 from imagestudy.analysis.frameworks.imbalance import compare_gains, draw_gains, gains, say_gains, say_levels
 from imagestudy.analysis.frameworks.listing import pair_weights, say_weights, show_listing

@@ -1,4 +1,4 @@
-"""What the twins cost, as ratios Keras / PyTorch of measurements that were taken in turn."""
+"""Compare the time and memory of the twins, as ratios Keras / PyTorch of measurements taken in alternation."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,28 +13,32 @@ from imagestudy.experiments.grids import Plan
 from imagestudy.experiments.records import Record, Records
 from imagestudy.figures import Picture
 
-MORE, LESS = "more is better", "less is better"
+MORE, LESS = "higher is better", "lower is better"
 EITHER = "the framework"
-"""Whose an import is: no model's."""
-TRAINING, PREDICTION, LATENCY = "training, images a second", "prediction, images a second", "one image, ms"
+"""The entry in the column `model` for the import of a framework, which belongs to no model."""
+TRAINING, PREDICTION, LATENCY = "training, images per second", "prediction, images per second", "one image, ms"
 FIRST_STEP, IMPORT = "build and first step, s", "import, s"
 IMPORT_MEMORY, MEMORY = "import, MiB", "training, MiB above the start"
 HOW_MEASURED = (
-    "Medians; Keras / PyTorch as the median of the rounds with the lowest and the highest. In a round the twins were measured one "
-    "right after the other, each in a fresh process; who came first changed from round to round."
+    "PyTorch and Keras: medians over the rounds. Keras / PyTorch: median, lowest and highest ratio over the rounds. In each round, "
+    "the two versions of a network were measured one right after the other, each in a fresh process. Their order alternated from "
+    "round to round."
 )
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One model in one round: a whole training, and the start of one."""
+    """The measurements of one model in one round: a whole training, and a training that ends after its first step."""
 
     whole: Record
     start: Record
 
 
 def _rate(one: Measurement) -> float:
-    """Images a second after the first step, which compiles; nothing where noise has eaten what is left."""
+    """Return the training speed after the first step, in images per second. The first step compiles, so it is left out.
+
+    The speed is NaN if the training that ends after its first step took longer than the whole training.
+    """
     seen = one.whole.spec.training.images_seen - one.start.spec.training.images_seen
     seconds = one.whole.cost["seconds"] - one.start.cost["seconds"]
     return seen / seconds if seconds > 0 else float("nan")
@@ -49,14 +53,15 @@ QUANTITIES: dict[str, tuple[str, Callable[[Measurement], float]]] = {
     IMPORT_MEMORY: (LESS, lambda one: one.start.cost["import_mb"]),
     MEMORY: (LESS, lambda one: one.whole.cost["memory_mb"]),
 }
-"""What is compared → which way is better, and its number in a round."""
+"""Compared quantity → whether higher or lower is better, and the function that computes it for one round."""
 
 
 def measured(plan: Plan, records: Records) -> pd.DataFrame:
-    """One row a quantity, model and round in which both twins were measured.
+    """Tabulate one row per quantity, model and round. Rounds in which only one twin was measured are left out.
 
     Returns:
-        Columns `what`, `group` (which way is better), `model` (in PyTorch), `round`, `torch`, `keras`, `ratio` (Keras / PyTorch).
+        The columns `what` (the quantity), `group` (whether higher or lower is better), `model` (the name in PyTorch), `round`,
+        `torch`, `keras` and `ratio` (Keras / PyTorch).
     """
     rows = [
         {"what": what, "group": way, "model": EITHER if what in (IMPORT, IMPORT_MEMORY) else name, "round": number}
@@ -71,7 +76,7 @@ def measured(plan: Plan, records: Records) -> pd.DataFrame:
 
 
 def _rounds(plan: Plan, records: Records) -> Iterator[tuple[str, int, Measurement, Measurement]]:
-    """Name in PyTorch, number of the round, and the measurements of PyTorch and Keras, of every round that is whole."""
+    """Yield the name in PyTorch, the number of the round, and the measurements in PyTorch and Keras, for each complete round."""
     found = {f"{r.spec.model.name} {r.spec.kind} {r.spec.seed}": r for r in records.of(grids.twin_costs(plan))}
     for number in sorted({record.spec.seed for record in found.values()}):
         for name, twin in grids.TWINS.items():
@@ -82,7 +87,7 @@ def _rounds(plan: Plan, records: Records) -> Iterator[tuple[str, int, Measuremen
 
 
 def ratios(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a quantity and model: the medians, the median of the ratios and the lowest and highest, and how many rounds."""
+    """Tabulate one row per quantity and model: the medians, the median, lowest and highest ratio, and the number of rounds."""
     rows = []
     for (what, model), part in frame.groupby(["what", "model"], sort=False):
         middle, low, high = part["ratio"].median(), part["ratio"].min(), part["ratio"].max()
@@ -93,45 +98,46 @@ def ratios(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _times(ratio: float) -> str:
-    """`0.87`, `1.2`, `34`: two digits that mean something."""
+    """Format a ratio with two significant digits, as `0.87`, `1.2` or `34`."""
     return f"{float(f'{ratio:.2g}'):,.10g}"
 
 
 def draw_ratios(frame: pd.DataFrame) -> Picture:
-    """The ratios of all rounds, one line a quantity."""
-    return figures.draw_ratios(frame, axis="Keras / PyTorch (log scale)\nsmall: each round, large: their median")
+    """Draw the ratios of all rounds, one line per quantity."""
+    return figures.draw_ratios(frame, axis="Keras / PyTorch (log scale)\nsmall markers: rounds, large markers: medians")
 
 
 def say_ratios(plan: Plan, records: Records) -> str:
-    """What stands behind the table of `ratios`."""
+    """Describe how the numbers in the table of `ratios` were measured."""
     return f"{HOW_MEASURED} {_say_memory(plan, records)}"
 
 
 def say_speed(frame: pd.DataFrame) -> list[str]:
-    """Training and prediction of each model, a sentence each, and the start."""
+    """Describe the speed of training and prediction of each model, and the start, in one sentence each."""
     if frame.empty:
-        return ["What the two frameworks cost was not measured at this effort."]
+        return ["Time and memory of the two frameworks were not measured at this effort."]
     rows = {(row["what"], row["model"]): row for row in frame.to_dict("records")}
     said = [
-        f"{'In training' if what == TRAINING else 'In prediction'}, Keras does {row['times']} times the images a second of PyTorch "
-        f"on {model}: {_consistently(row)}."
+        f"{'In training' if what == TRAINING else 'In prediction'}, Keras processes {row['times']} times as many images per "
+        f"second as PyTorch on {model}: it is {_consistently(row)}."
         for (what, model), row in rows.items()
         if what in (TRAINING, PREDICTION)
     ]
     first = [f"{row['times']} times as long on {model}" for (what, model), row in rows.items() if what == FIRST_STEP]
     imported = [row["times"] for (what, _), row in rows.items() if what == IMPORT]
-    started = f"To start, its import takes {imported[0]} times as long, building and the first step {' and '.join(first)}."
-    return [*said, started]
+    started = f"At the start, importing Keras takes {imported[0]} times as long as importing PyTorch."
+    built = f"Building the model and the first step take {' and '.join(first)}."
+    return [*said, f"{started} {built}"]
 
 
 def _consistently(row: dict) -> str:
     if row["low"] > 1:
         return "faster in every round"
-    return "slower in every round" if row["high"] < 1 else "faster in some rounds, slower in others"
+    return "slower in every round" if row["high"] < 1 else "faster in some rounds and slower in others"
 
 
 def _say_memory(plan: Plan, records: Records) -> str:
-    """How much of a training's memory is there after its first step already, in both frameworks."""
+    """Say which share of the memory of training the first step already takes, in both frameworks."""
     found = list(_rounds(plan, records))
     if not found:
         return ""
@@ -140,4 +146,4 @@ def _say_memory(plan: Plan, records: Records) -> str:
         f"{100 * np.median([one.start.cost['memory_mb'] / one.whole.cost['memory_mb'] for one in taken]):.0f} % in {side}"
         for side, taken in sides.items()
     ]
-    return f"Of the memory above the start, {' and '.join(said)} are taken by the first step already."
+    return f"Of the memory above the start, the first step already takes {' and '.join(said)}."

@@ -1,4 +1,4 @@
-"""What the remedies gain in each framework under class imbalance, and whether they gain the same."""
+"""Compare the gains of remedies for class imbalance between the two frameworks."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ import pandas as pd
 from imagestudy import figures, stats
 from imagestudy.analysis import comparisons
 from imagestudy.analysis.comparisons import Effect, Redrawn
+from imagestudy.analysis.frameworks.scores import say_paired
 from imagestudy.experiments import grids
 from imagestudy.experiments.grids import DECIDING, TWINS, Plan
 from imagestudy.experiments.records import Records
@@ -20,7 +21,7 @@ SIDES = {"PyTorch": DECIDING["cnn"], "Keras": TWINS[DECIDING["cnn"]]}
 
 
 def _cells(plan: Plan, records: Records, remedy: str) -> dict[str, Records]:
-    """Framework → the deciding CNN's runs with a remedy under the first imbalanced profile."""
+    """Return the runs of the deciding CNN with a remedy under the first imbalanced profile, by framework."""
     profiles = grids.imbalanced_profiles(plan)[:1]
     given = {"remedy": grids.remedy_of(plan, remedy)}
     return {
@@ -30,9 +31,10 @@ def _cells(plan: Plan, records: Records, remedy: str) -> dict[str, Records]:
 
 
 def gains(plan: Plan, records: Records, *, remedies: Sequence[str]) -> pd.DataFrame:
-    """Each remedy against `none` in each framework: columns of `compare.against` and `framework`.
+    """Compare each remedy with plain training in each framework.
 
-    The remedies of a framework are declared together. Empty where nothing is recorded.
+    The comparisons in one framework are corrected together. The columns are those of `comparisons.against` and `framework`. The
+    table is empty if no runs are recorded.
     """
     plain, frames = _cells(plan, records, "none"), []
     for remedy in remedies:
@@ -44,15 +46,16 @@ def gains(plan: Plan, records: Records, *, remedies: Sequence[str]) -> pd.DataFr
 
 
 def draw_gains(frame: pd.DataFrame) -> Picture:
-    """The gains as a shaded table, the frameworks side by side."""
+    """Draw the gains as a shaded table with the frameworks side by side."""
     return figures.draw_gains(frame, columns="framework") if len(frame) else draw_sentence(NOT_RECORDED)
 
 
 def compare_gains(plan: Plan, records: Records, *, remedies: Sequence[str]) -> pd.DataFrame:
-    """What a remedy gains in Keras minus what it gains in PyTorch, one row a remedy, declared together.
+    """Compare the gain of each remedy in Keras with its gain in PyTorch, one row per remedy, corrected together.
 
     Returns:
-        Columns of `compare.as_row`, `remedy`, both gains in points as text, and the mean recall of the rare classes in both.
+        The columns of `comparisons.as_row`, `remedy`, both gains in points as text, and the mean recall of the rare classes in both
+        frameworks.
     """
     plain, rows = _cells(plan, records, "none"), []
     for remedy in remedies:
@@ -72,13 +75,13 @@ def _tail(cell: Records) -> float:
 
 
 def _same_seeds(cells: Sequence[Records]) -> list[Records]:
-    """Every cell with the seeds that all of them have."""
+    """Restrict all cells to their common seeds."""
     shared = set.intersection(*({record.spec.seed for record in cell} for cell in cells))
     return [Records(tuple(record for record in cell if record.spec.seed in shared), cell.labels) for cell in cells]
 
 
 def _minus(a: Effect | Redrawn, b: Effect | Redrawn) -> Effect | Redrawn:
-    """The difference of two effects on the same runs and images."""
+    """Return the difference between two effects on the same runs and images."""
     if isinstance(a, Effect) and isinstance(b, Effect):
         return Effect(a.values - b.values, a.weights, a.strata)
     assert isinstance(a, Redrawn)
@@ -87,20 +90,21 @@ def _minus(a: Effect | Redrawn, b: Effect | Redrawn) -> Effect | Redrawn:
 
 
 def say_levels(frame: pd.DataFrame) -> str:
-    """The levels of the intervals in the table of `compare_gains`, and what is redrawn."""
+    """Describe the intervals in the table of `compare_gains`: their levels and the sample size."""
     if frame.empty:
         return ""
     level = 100 * stats.corrected_level(int(frame["comparisons"].max()))
-    n = f"n = {int(frame['runs'].max()):,} paired runs × {int(frame['images'].max()):,} test images"
-    return f"Gains with their 95 % interval, their difference at {level:.3g} %; {n}. Rare classes: the rarest third."
+    n = say_paired(frame)
+    return f"Intervals: 95 % for each gain, {level:.3g} % for their difference; {n}. Rare classes: the rarest third of all classes."
 
 
 def say_gains(frame: pd.DataFrame) -> str:
-    """Whether the remedies gain the same in both frameworks, by the verdicts."""
+    """Say by the verdicts whether the remedies gain the same in both frameworks."""
     if frame.empty:
-        return "Whether remedies gain the same in both frameworks is not known: such runs are not recorded."
+        return "It is unknown whether remedies gain the same in both frameworks: the runs are not recorded."
     counted = frame["verdict"].value_counts(sort=False)
     apart = [str(row["remedy"]) for row in frame.to_dict("records") if row["verdict"] in ("higher", "lower")]
     said = ", ".join(f"{number} {verdict}" for verdict, number in counted.items())
-    tail = f" Not the same: {', '.join(apart)}." if apart else " For none of them is a difference between the frameworks shown."
-    return f"What each of {len(frame)} remedies gains in Keras, against what it gains in PyTorch: {said}.{tail}"
+    tail = f"Different gains: {', '.join(apart)}." if apart else "No remedy shows a difference between the frameworks."
+    remedies = "1 remedy" if len(frame) == 1 else f"{len(frame)} remedies"
+    return f"Verdicts on the gains of {remedies} in Keras compared with PyTorch: {said}. {tail}"

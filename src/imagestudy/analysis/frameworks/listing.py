@@ -1,4 +1,4 @@
-"""The code of a model in both frameworks side by side, as it runs, and which of its weights are which."""
+"""Show the code of a model in both frameworks side by side, and match its weights."""
 
 import html
 import inspect
@@ -18,14 +18,14 @@ COLUMNS = "display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100
 LINE = "display: block; white-space: pre-wrap; overflow-wrap: anywhere; min-height: 1.4em"
 FONT = "font-family: monospace; font-size: 0.72rem; line-height: 1.4; text-align: left"
 HANGING = 2
-"""Characters by which the rest of a line that does not fit stands further in."""
+"""The extra indent of a wrapped line, in characters."""
 
 
 def show_listing(model: str) -> HTML:
-    """The code of a Keras model and of its PyTorch twin, in two columns where there is room for two, read from the modules.
+    """Show the code of a Keras model and of its PyTorch twin, in two columns if there is room. The code is read from the modules.
 
-    With each builder come the functions and classes of its own module that it names; what the Keras models take from PyTorch's
-    module, such as sizes, is left out.
+    Each builder is shown with the functions and classes of its module that it uses. Code that both frameworks share, such as the
+    choice of strides, is left out.
     """
     ours = {name: _parts(models.entry(name).function, without=set()) for name in grids.TWINS.values()}
     shared = {name for parts in ours.values() for part in parts for name in _names(part)}
@@ -36,12 +36,12 @@ def show_listing(model: str) -> HTML:
 
 
 def _names(part: Any) -> tuple[str, ...]:
-    """What the code of a function names; of a class nothing is asked."""
+    """Return the names that the code of a function uses; empty for a class."""
     return inspect.unwrap(part).__code__.co_names if inspect.isfunction(part) else ()
 
 
 def _parts(builder: Any, *, without: set[str]) -> list[Any]:
-    """The builder, then the functions and classes of its module that it names, and those that these name."""
+    """Return the builder and the functions and classes of its module that it uses, directly or indirectly."""
     found, known = [builder], {builder.__name__, *without}
     for part in found:
         space = inspect.unwrap(part).__globals__ if inspect.isfunction(part) else {}
@@ -59,16 +59,16 @@ def _column(title: str, parts: list[Any]) -> str:
 
 
 def _line(text: str) -> str:
-    """One line of code; what does not fit goes on a little further in, and not at the edge."""
+    """Return the HTML of one line of code. A wrapped line continues with a larger indent."""
     inside = len(text) - len(text.lstrip())
     style = f"{LINE}; padding-left: {inside + HANGING}ch; text-indent: -{HANGING}ch"
     return f'<span style="{style}">{html.escape(text.strip())}</span>'
 
 
 def pair_weights(plan: Plan, model: str) -> pd.DataFrame:
-    """One row a weight: its name in Keras, its shape in both, how many numbers it holds, whether it is trained.
+    """Tabulate one row per weight: its name in Keras, its shape in both frameworks, its size, and whether it is trained.
 
-    Empty without TensorFlow.
+    The table is empty if TensorFlow is not installed.
     """
     columns = ["weight", "PyTorch", "Keras", "numbers", "trained"]
     if not is_installed():
@@ -86,12 +86,13 @@ def _say_shape(weight: Any) -> str:
 
 
 def say_weights(frame: pd.DataFrame, model: str) -> str:
-    """How many parameters the two have, and how many of their weights lie in another order."""
+    """Say how many parameters the twins have, and how many of their weights have their axes in a different order."""
     if frame.empty:
         return ""
     trained = int(frame.loc[frame["trained"], "numbers"].sum())
     turned = int((frame["PyTorch"] != frame["Keras"]).sum())
+    verb = "has its" if turned == 1 else "have their"
     return (
-        f"{model} and its PyTorch twin have {trained:,} trained parameters each, in {len(frame)} weights and running statistics; "
-        f"{turned} of these have their axes in another order."
+        f"{model} and its PyTorch version have {trained:,} trained parameters each, in {len(frame)} weights and running "
+        f"statistics. Of these, {turned} {verb} axes in a different order."
     )

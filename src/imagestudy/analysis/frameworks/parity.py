@@ -1,4 +1,4 @@
-"""How far the twins are apart when they have the same weights, and the defaults that would set them apart."""
+"""Compare the numbers that the twins compute with equal weights, and list the defaults that differ between the frameworks."""
 
 import numpy as np
 import pandas as pd
@@ -24,14 +24,14 @@ NUMBERS = ["model", "batch", "what", "part", "difference", "typical", "size", "h
 
 
 def compare_numbers(plan: Plan, *, batch: int) -> pd.DataFrame:
-    """`parity.measure` of every Keras model on random images and on training images of the study; empty without TensorFlow.
+    """Compare each Keras model with its PyTorch twin with equal weights, on random images and on training images of the study.
 
     Args:
         plan: the study at its effort.
-        batch: images in each batch.
+        batch: the number of images in each batch.
 
     Returns:
-        Columns of `parity.measure`, and `model` and `batch`, the kind of its images.
+        The columns of `parity.measure`, and `model` and `batch` (the kind of images). Empty if TensorFlow is not installed.
     """
     if not is_installed():
         return pd.DataFrame(columns=NUMBERS)
@@ -47,7 +47,7 @@ def compare_numbers(plan: Plan, *, batch: int) -> pd.DataFrame:
 
 
 def _own_batch(plan: Plan, batch: int) -> tuple[parity.Images, parity.Labels]:
-    """Images from all over the first run's training set, normalised as a learner does it."""
+    """Return evenly spaced images of the training set of the first run, normalized as in training, and their labels."""
     train = data.prepare(grids.cell(plan, grids.DECIDING["cnn"])[0]).train
     chosen = np.linspace(0, len(train.labels) - 1, min(batch, len(train.labels))).astype(np.int64)
     mean, deviation = measure_channels(train.images)
@@ -56,7 +56,7 @@ def _own_batch(plan: Plan, batch: int) -> tuple[parity.Images, parity.Labels]:
 
 
 def summarize_numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a model and kind of number: on both batches the largest difference that is held to what is allowed, as text."""
+    """Tabulate the largest difference of each model and kind of number on both batches, with its tolerance, as text."""
     columns = ["model", "what", RANDOM, OWN, "allowed", "within"]
     if frame.empty:
         return pd.DataFrame(columns=columns)
@@ -70,23 +70,29 @@ def summarize_numbers(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def say_numbers(frame: pd.DataFrame) -> str:
-    """Whether all numbers are within what is allowed; where some are not, which."""
+    """Say whether all differences are within tolerance, and which ones are not."""
     if frame.empty:
         return "Whether equal weights give equal logits was not measured: TensorFlow is not installed."
     apart = frame[~frame["within"]]
-    counted = f"{len(frame)} differences (layer by layer, {frame['model'].nunique()} models, {frame['batch'].nunique()} batches)"
+    models, batches = (
+        f"{frame[name].nunique()} {word}{'' if frame[name].nunique() == 1 else ending}"
+        for name, word, ending in (("model", "model", "s"), ("batch", "batch", "es"))
+    )
+    counted = f"{len(frame)} differences (layer by layer, {models}, {batches})"
     if apart.empty:
-        return f"With equal weights, all {counted} are within what is allowed: the two frameworks compute the same model."
+        return f"With equal weights, all {counted} are within tolerance: the two frameworks compute the same model."
     worst = ", ".join(dict.fromkeys(f"{row['model']} {row['what']}" for row in apart.to_dict("records")))
-    return f"With equal weights, {len(apart)} of {counted} are beyond what is allowed: {worst}."
+    exceed = "exceeds" if len(apart) == 1 else "exceed"
+    return f"With equal weights, {len(apart)} of {counted} {exceed} the tolerance: {worst}."
 
 
 def list_defaults() -> pd.DataFrame:
-    """`parity.defaults`; empty without TensorFlow."""
+    """Tabulate the defaults that differ (see `training.keras.defaults`); empty if TensorFlow is not installed."""
     columns = ["what", "PyTorch", "Keras", "here"]
     return defaults().astype(str) if is_installed() else pd.DataFrame(columns=columns)
 
 
 def say_defaults(frame: pd.DataFrame) -> str:
-    """How many defaults differ."""
-    return f"{len(frame)} defaults differ; “here” is what the Keras models and their training have." if len(frame) else ""
+    """Say how many defaults differ, as the caption of the table of `list_defaults`."""
+    differ = "default differs" if len(frame) == 1 else "defaults differ"
+    return f"{len(frame)} {differ}. “here” is the value that the Keras models and their training use." if len(frame) else ""

@@ -1,4 +1,4 @@
-"""The twins after training: paired differences of their scores, and the verdict on the claim that they serve equally."""
+"""Compare the scores of the twins after training, and decide the claim that both frameworks serve equally."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,19 +14,19 @@ from imagestudy.experiments import grids
 from imagestudy.experiments.grids import Plan
 from imagestudy.experiments.records import Records
 from imagestudy.figures import Picture
-from imagestudy.figures.style import draw_sentence
+from imagestudy.figures.style import PLAIN_TRAINING, draw_sentence
 from imagestudy.figures.tables import NOT_RECORDED
 from imagestudy.remedies import remedies as registered
 
 BALANCED = "accuracy"
-"""The score on balanced training data, by which the claim is decided; elsewhere it is balanced accuracy."""
+"""The score on balanced training data, which decides the claim. On imbalanced data, the score is balanced accuracy."""
 CLAIM, SAYS = "A14", "The same CNN in PyTorch and TensorFlow serves equally"
 COLUMNS = ["model", "training", "remedy", "label", "group", "score", "torch", "keras", "torch_tail", "keras_tail"]
 JUDGED = ["difference", "low", "high", "verdict", "runs", "images", "comparisons", "p", "P(A > B)", "needed"]
 
 
 def pairs(plan: Plan, records: Records, **fields: ProfileSpec | Choice) -> Iterator[tuple[str, Records, Records]]:
-    """Name in PyTorch, its runs and those of its Keras twin, of every pair that is recorded in a cell."""
+    """Yield the name in PyTorch, its runs, and the runs of its Keras twin, for each pair with recorded runs."""
     for name, twin in grids.TWINS.items():
         cells = [records.of(grids.twin_cell(plan, one, **fields)) for one in (name, twin)]
         if all(map(len, cells)):
@@ -34,13 +34,15 @@ def pairs(plan: Plan, records: Records, **fields: ProfileSpec | Choice) -> Itera
 
 
 def compare_twins(plan: Plan, records: Records, *, remedies: Sequence[str]) -> pd.DataFrame:
-    """Keras minus PyTorch, one row a pair and cell: on balanced data, then under the first imbalanced profile.
+    """Compare the scores of each pair of twins, Keras − PyTorch.
 
-    The balanced rows are declared together, and the others are.
+    The first rows are on balanced data, one per pair. They are followed by one row per pair and remedy under the first imbalanced
+    profile. The two groups are corrected separately for multiple comparisons.
 
     Returns:
-        Columns of `compare.as_row`; `model`, `training`, `remedy`; the means of both (`torch`, `keras`) and of their recall of the
-        rare classes; `label` and `group` for a figure. Empty where nothing is recorded.
+        The columns of `comparisons.as_row`; `model`, `training` and `remedy`; the mean scores (`torch`, `keras`) and the mean
+        recall of the rare classes (`torch_tail`, `keras_tail`); `label`, `group` and `score` for a figure. Empty if no runs are
+        recorded.
     """
     groups = [[(ProfileSpec(), "none")]]
     groups += [[(profile, name) for name in ("none", *remedies)] for profile in grids.imbalanced_profiles(plan)[:1]]
@@ -63,7 +65,8 @@ def _row(
     title = registered.entry(remedy).facts["title"]
     means = {side: _mean(cell, score) for side, cell in (("torch", torch), ("keras", keras))}
     tails = {f"{side}_tail": _mean(cell, "tail") for side, cell in (("torch", torch), ("keras", keras))}
-    said = {"model": name, "training": profile.label, "remedy": title, "label": f"{name}, {title}" if score != BALANCED else name}
+    label = f"{name}, {PLAIN_TRAINING.get(title, title)}" if score != BALANCED else name
+    said = {"model": name, "training": profile.label, "remedy": title, "label": label}
     group = {"group": f"{profile.label}, {score.replace('_', ' ')}", "score": score}
     return said | group | means | tails | compare.as_row(judged)
 
@@ -73,7 +76,7 @@ def _mean(cell: Records, score: str) -> float:
 
 
 def draw_twins(plan: Plan, frame: pd.DataFrame) -> Picture:
-    """The differences with their intervals and verdicts, balanced above imbalanced."""
+    """Draw the differences with their intervals and verdicts, balanced data above imbalanced data."""
     if frame.empty:
         return draw_sentence(NOT_RECORDED)
     return figures.draw_differences(
@@ -82,27 +85,34 @@ def draw_twins(plan: Plan, frame: pd.DataFrame) -> Picture:
 
 
 def say_twins(frame: pd.DataFrame) -> str:
-    """How the verdicts fall, at which level, and what is redrawn."""
+    """Count the verdicts, with the levels of the intervals and the sample size."""
     if frame.empty:
         return ""
     said = []
     for group, part in frame.groupby("group", sort=False):
         counted = ", ".join(f"{n} {verdict}" for verdict, n in part["verdict"].value_counts(sort=False).items())
         level = 100 * stats.corrected_level(int(part["comparisons"].iloc[0]))
-        said.append(f"{group}: {counted} (intervals at {level:.3g} %)")
-    runs, images = (f"{int(frame[name].max()):,}" for name in ("runs", "images"))
-    return f"Keras − PyTorch, n = {runs} paired runs × {images} test images. {'; '.join(said)}."
+        said.append(f"{group}: {counted} ({level:.3g} % intervals)")
+    return f"Keras − PyTorch, {say_paired(frame)}. Verdicts by training data and score: {'; '.join(said)}."
+
+
+def say_paired(frame: pd.DataFrame) -> str:
+    """State the sample size of a table of paired comparisons, as `n = 10 paired runs × 500 test images`."""
+    runs, images = (int(frame[name].max()) for name in ("runs", "images"))
+    return f"n = {runs:,} paired {'run' if runs == 1 else 'runs'} × {images:,} test {'image' if images == 1 else 'images'}"
 
 
 def find_equality(plan: Plan, records: Records, numbers: pd.DataFrame) -> list[Finding]:
-    """A14: supported if equal weights give equal numbers and every pair is equivalent; contradicted if any is not.
+    """Decide A14: do both frameworks serve equally?
 
-    "Equivalent" is what the claim says, and no verdict of its own here.
+    The claim is supported if equal weights give equal numbers and every pair is equivalent. It is contradicted if the numbers
+    differ, or if a pair is higher or lower. Otherwise it is undecided. "Equivalent" supports the claim, so it is not a verdict of
+    its own here.
 
     Args:
         plan: the study at its effort.
-        records: of the twins.
-        numbers: of `compare_numbers`; where it is empty the runs alone decide.
+        records: the runs of the twins.
+        numbers: the table of `compare_numbers`. If it is empty, the runs alone decide.
     """
     found = list(pairs(plan, records))
     judged = [
@@ -125,6 +135,6 @@ def _all_equal(decisions: Sequence[stats.Verdict], *, alike: bool) -> claims.Ver
 
 
 def say_equality(findings: Sequence[Finding], *, short: bool = False) -> str:
-    """The finding in words; says so if there is none."""
+    """Describe the finding in words, or say that the claim is not decided."""
     say = families.say_short if short else families.say_finding
     return " ".join(say(finding) for finding in findings) or f"{CLAIM}, “{SAYS}”, is not decided: its runs are not recorded."

@@ -1,7 +1,8 @@
-"""What imbalance costs and what its remedies give back: records → the tables and sentences about class imbalance.
+"""Analyze class imbalance: what plain training loses to it, what each remedy gains, and which remedy to choose.
 
-Every gain is paired with plain training (the remedy `none`) of the same model under the same profile; the remedies tried under one
-profile are declared together. What is chosen is chosen on validation.
+Plain training is the remedy `none`. Every gain is a paired comparison with plain training of the same model under the same
+profile. The remedies tried under one profile are corrected together for multiple comparisons. All choices are made on validation
+images.
 """
 
 from imagestudy.analysis.imbalance.best_remedy import Best, best, say_best
@@ -25,7 +26,7 @@ from imagestudy.analysis.imbalance.prior_shift_results import (
     closest_remedy,
     deploy,
     deployed_gains,
-    grid_of_model,
+    deployment_needs,
     left_over,
     mean_costs,
     repriored_plain,
@@ -37,4 +38,4 @@ from imagestudy.analysis.imbalance.prior_shift_results import (
     winners,
 )
 from imagestudy.analysis.imbalance.ranking import curves, mark_best, one_for_all, rank, say_near, say_one_for_all
-from imagestudy.analysis.imbalance.selection import Shown, check_remedy, counts, grid, model_of, profiles_of, remedy_of
+from imagestudy.analysis.imbalance.selection import Shown, check_remedy, counts, model_of, needs, profiles_of, remedy_of

@@ -1,4 +1,4 @@
-"""What follows for each family: the remedy that validation chooses, what it gains, what cannot be told from it, what it costs."""
+"""Choose the best remedy for each model on validation, and report its gain, its cost and the remedies that match it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from imagestudy.analysis import comparisons as compare
 from imagestudy.analysis.imbalance.costs import trainings
 from imagestudy.analysis.imbalance.gains import declared_remedies
-from imagestudy.analysis.imbalance.selection import PLAIN, Shown, on_validation, title_of
+from imagestudy.analysis.imbalance.selection import PLAIN, Shown, on_validation, say_remedy
 from imagestudy.experiments.records import Records
 from imagestudy.figures.style import FAMILY_TITLES
 from imagestudy.models import models
@@ -15,15 +15,15 @@ from imagestudy.stats import Judged
 
 @dataclass(frozen=True)
 class Best:
-    """What to do about imbalance with one model.
+    """The best remedy for one model.
 
     Args:
-        model: its name.
-        remedy: best on validation, mean over runs; it may be `none`.
-        judged: its gain over `none` on the test images; None if it is `none`.
-        alike: other remedies, `none` left aside, that cannot be told from it on the test images.
-        higher: those that are higher than it there.
-        trainings: what it costs.
+        model: name of the model.
+        remedy: the remedy with the highest mean score on validation; it may be plain training (`none`).
+        judged: its gain over plain training on the test images; None for plain training.
+        alike: the other remedies that are equivalent or undecided against it on the test images, without plain training.
+        higher: the other remedies that are higher than it on the test images, without plain training.
+        trainings: number of trainings that one run with the remedy takes.
     """
 
     model: str
@@ -35,7 +35,7 @@ class Best:
 
 
 def best(shown: Shown) -> list[Best]:
-    """One entry a model, under the first profile; the gain is judged as in `gains`, whose comparison it is."""
+    """Return one entry for each model, under the first profile. The gain is the same comparison as in `gains`."""
     found = {model: shown.cells(model) for model in shown.plan.study.crossed}
     return [_best(shown, model, cells) for model, cells in found.items() if PLAIN in cells]
 
@@ -60,21 +60,23 @@ def _best(shown: Shown, model: str, cells: dict[str, Records]) -> Best:
 
 
 def say_best(found: Sequence[Best]) -> str:
-    """One paragraph a model: the remedy, its cost, its gain with interval and verdict, and what cannot be told from it."""
+    """Return one paragraph per model: the best remedy, its cost, its gain and verdict, and the remedies that match it."""
     return "\n\n".join(_say(one) for one in found)
 
 
 def _say(one: Best) -> str:
     family = FAMILY_TITLES[models.entry(one.model).facts["family"]]
     times = "one training" if one.trainings == 1 else f"{one.trainings} trainings"
-    title = title_of(one.remedy)
-    said = [f"**{family[:1].upper()}{family[1:]} (`{one.model}`).** Validation chooses {title}, at {times}."]
+    said = [f"**{family[:1].upper()}{family[1:]} (`{one.model}`).** Validation chooses {say_remedy(one.remedy)} ({times})."]
     if one.judged is not None:
-        said.append(f"It{compare.say(one.judged, '', PLAIN)}")
-    said.append(f"Not to be told from it on the test images: {_titles(one.alike)}.")
-    said += [f"Higher than it there: {_titles(one.higher)}."] if one.higher else []
+        said.append(compare.say(one.judged, "It", say_remedy(PLAIN)))
+    if one.alike:
+        said.append(f"Statistically indistinguishable from it on the test images: {_list(one.alike)}.")
+    else:
+        said.append("No other remedy matches it on the test images.")
+    said += [f"Higher than it on the test images: {_list(one.higher)}."] if one.higher else []
     return " ".join(said)
 
 
-def _titles(names: Sequence[str]) -> str:
-    return "; ".join(map(title_of, names)) or "no other"
+def _list(names: Sequence[str]) -> str:
+    return "; ".join(map(say_remedy, names))

@@ -1,6 +1,7 @@
-"""Whether the probabilities can be believed: as they come, with the prior put right, and after one temperature on top.
+"""Measure how well the predicted probabilities are calibrated, at three stages of correction.
 
-What is fitted is fitted on validation: first the prior, then the temperature.
+The stages are: predictions as they come, with the prior corrected, and with one temperature in addition. The strength of the prior
+correction and the temperature are fitted on validation images.
 """
 
 from collections.abc import Sequence
@@ -14,16 +15,16 @@ from jaxtyping import Bool, Float, Int64
 from imagestudy import stats
 from imagestudy.analysis.imbalance.gains import declared_remedies
 from imagestudy.analysis.imbalance.prior_shift import TAUS, reprior
-from imagestudy.analysis.imbalance.selection import PLAIN, Shown, title_of
+from imagestudy.analysis.imbalance.selection import PLAIN, Shown, say_remedy, say_title, title_of
 from imagestudy.core import text
 from imagestudy.experiments.records import Record, labels_key
 from imagestudy.metrics import classification
 
-RAW, CORRECTED, TEMPERED = STAGES = ("as it comes", "prior put right", "and tempered")
+RAW, CORRECTED, TEMPERED = STAGES = ("as they come", "prior corrected", "prior and temperature corrected")
 SCORES = {"ece": "ECE", "brier": "Brier score", "nll": "NLL"}
 ALL = "all"
 BRIER_UNIT = 2.0
-"""The most that one image can move its Brier score."""
+"""The largest possible change of the Brier score of one image."""
 
 Labels = dict[str, Int64[np.ndarray, " image"]]
 Logs = Float[np.ndarray, "image class"]
@@ -32,13 +33,13 @@ Members = dict[str, Bool[np.ndarray, " image"]]
 
 @dataclass(frozen=True)
 class Believed:
-    """What the probabilities of one run say of each test image, and what is true.
+    """Confidence, correctness, Brier score and negative log-likelihood (NLL) of one run on each test image.
 
     Args:
         confidence: the largest probability.
-        right: 1 where the likeliest class is the true one, else 0.
+        right: 1 if the most likely class is the true class, otherwise 0.
         brier: Σ_c (p_c − [y = c])².
-        nll: −log p_y, nats.
+        nll: −log p_y, in nats.
     """
 
     confidence: Float[np.ndarray, " image"]
@@ -47,7 +48,7 @@ class Believed:
     nll: Float[np.ndarray, " image"]
 
     def scores(self, inside: Bool[np.ndarray, " image"]) -> dict[str, float]:
-        """ECE, Brier score, NLL, accuracy and mean confidence of some of the images."""
+        """Return the ECE, Brier score, NLL, accuracy and mean confidence of the images where `inside` is true."""
         gaps = gaps_by_bin(self.confidence[inside], self.right[inside])
         means = {name: float(getattr(self, name)[inside].mean()) for name in ("brier", "nll", "right", "confidence")}
         return {"ece": float(np.abs(gaps.sum(axis=0)).sum() / inside.sum())} | means
@@ -55,14 +56,14 @@ class Believed:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Every remedy of one model under the first profile.
+    """All runs of one model under the first profile, at every stage of correction.
 
     Args:
-        runs: remedy → seed → stage → the run.
-        fitted: remedy → seed → `tau` and `temperature`.
-        groups: seed → "all", "head", "middle", "tail" → which test images are in it, by the run's own counts.
-        labels: of the test images.
-        comparisons: how many remedies are declared together.
+        runs: the run, by remedy, seed and stage.
+        fitted: `tau` and `temperature`, by remedy and seed.
+        groups: for each seed, which test images belong to "all", "head", "middle" and "tail", by the class counts of the run.
+        labels: labels of the test images.
+        comparisons: number of remedies that are corrected together for multiple comparisons.
     """
 
     runs: dict[str, dict[int, dict[str, Believed]]]
@@ -73,7 +74,7 @@ class Calibrated:
 
 
 def calibrate(shown: Shown, model: str) -> Calibrated:
-    """Correct all runs of one model under the first profile, see `correct`."""
+    """Correct all runs of one model under the first profile; see `correct`."""
     cells, labels = shown.cells(model), shown.records.labels
     made = {
         name: {record.spec.seed: correct(record, labels[labels_key(record.spec.dataset)]) for record in cell}
@@ -91,14 +92,14 @@ def _members(record: Record, labels: Int64[np.ndarray, " image"]) -> Members:
 
 
 def correct(record: Record, labels: Labels) -> tuple[dict[str, Believed], dict[str, float]]:
-    """One run at each stage, and what validation chose for it.
+    """Return one run at each stage of correction, and the constants `tau` and `temperature` fitted on validation.
 
-    The prior is put right for the class shares of the validation images, by the τ of the lowest NLL there; then one temperature
-    is fitted to what results (Guo et al. 2017).
+    First, the prior is corrected for the class shares of the validation images, by the τ with the lowest NLL on them. Then one
+    temperature is fitted to the corrected predictions (Guo et al. 2017).
 
     Args:
-        record: with the log-probabilities of validation and test images.
-        labels: of the `validation` and the `test` images.
+        record: a run with the log-probabilities of validation and test images.
+        labels: labels of the `validation` and the `test` images.
     """
     counts = np.array(record.facts["counts"], dtype=np.int64)
     raw = {part: classification.normalize(record.arrays[part]) for part in ("validation", "test")}
@@ -117,13 +118,13 @@ def pick_tau_by_nll(
     counts: Int64[np.ndarray, " class"],
     prior: Float[np.ndarray, " class"],
 ) -> float:
-    """The τ with the lowest NLL on validation; NLL is convex in τ, so that there is one minimum."""
+    """Return the τ with the lowest NLL on validation. The NLL is convex in τ, so it has one minimum."""
     losses = [classification.nll(reprior(log_probabilities, counts, prior, tau=tau), labels) for tau in TAUS]
     return float(TAUS[int(np.argmin(losses))])
 
 
 def believe(log_probabilities: Logs, labels: Int64[np.ndarray, " image"]) -> Believed:
-    """See `Believed`."""
+    """Return the confidence, correctness, Brier score and NLL of each image; see `Believed`."""
     probabilities, rows = np.exp(log_probabilities), np.arange(len(labels))
     return Believed(
         confidence=probabilities.max(axis=1),
@@ -134,24 +135,24 @@ def believe(log_probabilities: Logs, labels: Int64[np.ndarray, " image"]) -> Bel
 
 
 def bins_of(confidence: Float[np.ndarray, " image"]) -> Int64[np.ndarray, " image"]:
-    """The bin of each confidence, of fifteen equal ones closed on the right, as in `metrics.ece`."""
+    """Return the bin of each confidence, as in `classification.ece`: fifteen bins of equal width, closed on the right."""
     return np.clip(np.ceil(confidence * classification.ECE_BINS).astype(np.int64) - 1, 0, classification.ECE_BINS - 1)
 
 
 def gaps_by_bin(confidence: Float[np.ndarray, " image"], right: Float[np.ndarray, " image"]) -> Float[np.ndarray, "image bin"]:
-    """Right minus confidence of each image in the column of its bin, so that ECE = Σ_b |Σ_i gap_ib| / n."""
+    """Return correctness minus confidence of each image, in the column of its bin, so that ECE = Σ_b |Σ_i gap_ib| / n."""
     return np.eye(classification.ECE_BINS)[bins_of(confidence)] * (right - confidence)[:, None]
 
 
 def calibration(calibrated: Calibrated) -> pd.DataFrame:
-    """One row a remedy, stage and group of test images: means over runs.
+    """Return the calibration scores of each remedy, stage and group of test images, averaged over the runs.
 
-    Groups are of true classes. Within one of them even right probabilities show a gap, since they do not know the true class; there
-    `right` and `confidence` say which way it goes.
+    The groups are formed by true class. Within a group, even correct probabilities show a gap, because they do not know the true
+    class. The columns `right` and `confidence` show the direction of the gap.
 
     Returns:
-        `remedy`, `stage`, `group`, `ece`, `brier`, `nll`, `right` (accuracy), `confidence` (its mean), and `tau` and `temperature`,
-        medians over runs of what validation chose.
+        `remedy`, `stage`, `group`, `ece`, `brier`, `nll`, `right` (accuracy), `confidence` (mean confidence), and `tau` and
+        `temperature`, the medians over the runs of the fitted constants.
     """
     rows = []
     for name, runs in calibrated.runs.items():
@@ -167,13 +168,13 @@ def calibration(calibrated: Calibrated) -> pd.DataFrame:
 
 
 def calibration_costs(calibrated: Calibrated, stage: str) -> pd.DataFrame:
-    """What each remedy costs in calibration at one stage: its scores minus those of `none` at the same stage, over all test images.
+    """Return the calibration scores of each remedy minus those of plain training, at one stage, over all test images.
 
-    Every interval is at the level of all remedies declared together. No margin was fixed beforehand for calibration, so that a
-    score is higher (worse), lower (better) or undecided.
+    Every interval is corrected for all remedies together. No margin was fixed beforehand for calibration, so a score is higher
+    (worse), lower (better) or undecided, and never equivalent.
 
     Returns:
-        One row a remedy and score: `remedy`, `score`, `difference`, `low`, `high`, `verdict`.
+        One row per remedy and score: `remedy`, `score`, `difference`, `low`, `high`, `verdict`.
     """
     level = stats.corrected_level(calibrated.comparisons)
     plain = calibrated.runs[PLAIN]
@@ -192,16 +193,17 @@ def calibration_costs(calibrated: Calibrated, stage: str) -> pd.DataFrame:
 def score_difference(
     ours: Sequence[Believed], theirs: Sequence[Believed], labels: Int64[np.ndarray, " image"], *, score: str, level: float
 ) -> stats.Interval:
-    """ECE, Brier score or NLL of some runs minus that of runs paired with them, for another training and another test set.
+    """Return the difference in ECE, Brier score or NLL between paired runs, with its interval.
 
-    Brier score and NLL are means over images and take `stats.crossed_interval`; the ECE takes `stats.bootstrap_interval`.
+    The interval covers retraining and new test images. The Brier score and the NLL are means over images and use
+    `stats.crossed_interval`; the ECE uses `stats.bootstrap_interval`.
 
     Args:
         ours: the runs of one side.
-        theirs: those of the other.
-        labels: of the test images.
+        theirs: the runs of the other side, in the same order.
+        labels: labels of the test images.
         score: `ece`, `brier` or `nll`.
-        level: nominal coverage.
+        level: the confidence level of the interval, in (0, 1).
     """
     if score == "ece":
         return _ece_difference(ours, theirs, labels, level=level)
@@ -228,7 +230,7 @@ def _ece_difference(
 
 
 def spread_scores(frame: pd.DataFrame) -> pd.DataFrame:
-    """The costs in calibration with a column a score: hundredths, interval and verdict; see `calibration_costs`."""
+    """Return the table of `calibration_costs` with one column per score: difference in hundredths, interval and verdict."""
     said = {(row["remedy"], row["score"]): f"{text.fold_points(row)} {row['verdict']}" for _, row in frame.iterrows()}
     return pd.DataFrame(
         [{"remedy": title} | {score: said[title, score] for score in SCORES} for title in dict.fromkeys(frame["remedy"])]
@@ -236,10 +238,10 @@ def spread_scores(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def say_costs(frames: dict[str, pd.DataFrame]) -> str:
-    """One bullet a stage: how many remedies are worse and better calibrated than `none`, by score.
+    """Return one bullet per stage: how many remedies are calibrated worse and better than plain training, by score.
 
     Args:
-        frames: stage → `calibration_costs`.
+        frames: the table of `calibration_costs` for each stage.
     """
     return "\n".join(f"* *{stage}*: {'; '.join(_count(frame, score) for score in SCORES)}." for stage, frame in frames.items())
 
@@ -247,15 +249,16 @@ def say_costs(frames: dict[str, pd.DataFrame]) -> str:
 def _count(frame: pd.DataFrame, score: str) -> str:
     verdicts = list(frame.loc[frame["score"] == score, "verdict"])
     worse, better = verdicts.count("higher"), verdicts.count("lower")
-    return f"in {SCORES[score]} {worse} of {len(verdicts)} are worse than {PLAIN}, {better} better"
+    are = ["is" if number == 1 else "are" for number in (worse, better)]
+    return f"in {SCORES[score]}, {worse} of {len(verdicts)} {are[0]} worse than {say_remedy(PLAIN)}, and {better} {are[1]} better"
 
 
 def by_group(frame: pd.DataFrame, remedies: Sequence[str]) -> pd.DataFrame:
-    """One row a remedy and group: each score at the three stages, as text with arrows between them.
+    """Return one row per remedy and group, with each score at the three stages as text, such as `0.12 → 0.05 → 0.04`.
 
     Args:
-        frame: of `calibration`.
-        remedies: names of those that are shown.
+        frame: the table of `calibration`.
+        remedies: names of the remedies to show.
     """
     rows = []
     for title in map(title_of, remedies):
@@ -266,11 +269,11 @@ def by_group(frame: pd.DataFrame, remedies: Sequence[str]) -> pd.DataFrame:
 
 
 def reliability(calibrated: Calibrated, remedies: Sequence[str]) -> pd.DataFrame:
-    """How often a run is right where it is so sure: one row a remedy, stage, bin of confidence, and seed or all runs pooled.
+    """Return the accuracy in each bin of confidence, per remedy and stage, for each run and for all runs pooled.
 
     Returns:
-        `remedy`, `stage`, `seed` (−1 where runs are pooled), `bin`, `confidence` and `right` (means in the bin), and `share` of the
-        images.
+        `remedy`, `stage`, `seed` (−1 for all runs pooled), `bin`, `confidence` and `right` (means in the bin), and `share`, the
+        share of the images in the bin.
     """
     rows: list[dict[str, Any]] = []
     for name in remedies:
@@ -285,7 +288,7 @@ def reliability(calibrated: Calibrated, remedies: Sequence[str]) -> pd.DataFrame
 
 
 def _rows_of_bins(confidence: Float[np.ndarray, " image"], right: Float[np.ndarray, " image"]) -> list[dict[str, Any]]:
-    """Bins without images have no row."""
+    """Return one row per bin: its number, mean confidence, accuracy and share of the images. Empty bins have no row."""
     inside = bins_of(confidence)
     return [
         {
@@ -299,16 +302,16 @@ def _rows_of_bins(confidence: Float[np.ndarray, " image"], right: Float[np.ndarr
 
 
 def say_reliability(frame: pd.DataFrame) -> str:
-    """For each remedy, by how much the stated confidence exceeds the accuracy at each stage, runs pooled.
+    """Return one sentence per remedy: mean confidence minus accuracy at each stage, over all runs pooled.
 
     Args:
-        frame: of `reliability`.
+        frame: the table of `reliability`.
     """
     pooled = frame[frame["seed"] == -1]
     said = []
     for title, own in pooled.groupby("remedy", sort=False):
-        parts = [f"{_excess(rows)} {stage}" for stage, rows in own.groupby("stage", sort=False)]
-        said.append(f"With {title}, confidence minus accuracy, in points: {', '.join(parts)}.")
+        parts = [f"{_excess(rows)} ({stage})" for stage, rows in own.groupby("stage", sort=False)]
+        said.append(f"Confidence minus accuracy for {say_title(str(title))}, in points: {', '.join(parts)}.")
     return " ".join(said)
 
 

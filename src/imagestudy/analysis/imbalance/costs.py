@@ -1,11 +1,11 @@
-"""What the remedies cost, and what tuning and post-hoc adjustment chose on validation."""
+"""Measure what the remedies cost in training time, and show what tuning and post-hoc adjustment chose on validation."""
 
 import numpy as np
 import pandas as pd
 
 from imagestudy.analysis import comparisons as compare
 from imagestudy.analysis.imbalance.gains import declared_remedies, joined
-from imagestudy.analysis.imbalance.selection import BEST_TAU, FIXED_TAU, PLAIN, TUNED, Shown
+from imagestudy.analysis.imbalance.selection import BEST_TAU, FIXED_TAU, PLAIN, TUNED, Shown, say_title
 from imagestudy.experiments import grids
 from imagestudy.experiments.dependencies import is_derived, parents
 from imagestudy.experiments.grids import Plan
@@ -13,30 +13,37 @@ from imagestudy.experiments.records import Record, Records
 from imagestudy.experiments.versions import stamp
 from imagestudy.remedies import remedies
 
-ACTS = {"nowhere": "nothing", "data": "sees", "loss": "pays", "head": "head", "posthoc": "says", "tuning": "recipe"}
-"""What of the learner a remedy changes, by the facts of its entry."""
+ACTS = {
+    "nowhere": "nothing",
+    "data": "data",
+    "loss": "loss",
+    "head": "head",
+    "posthoc": "predictions",
+    "tuning": "hyperparameters",
+}
+"""The part of the learner that a remedy changes, by the fact `acts` of its entry."""
 SAME_PRICE = 0.05
-"""Prices that differ by less are called the same."""
+"""Two costs, in units of one plain training, count as equal if they differ by less than this."""
 
 
 def trainings(plan: Plan, remedy: str, model: str) -> int:
-    """How often a model is trained for one finished run: once, once for every member of an ensemble, once more for every trial."""
+    """Return the number of trainings that one run takes: one, plus one per tuning trial, or one per member of an ensemble."""
     spec = stamp(grids.cell(plan, model, remedy=grids.remedy_of(plan, remedy))[0])
     return len(parents(spec)) if is_derived(spec) else 1 + len(parents(spec))
 
 
 def changes(remedy: str) -> str:
-    """What of the learner a remedy changes: `sees`, `head and pays`."""
+    """Return the parts of the learner that a remedy changes, as `data` or `head and loss`."""
     return " and ".join(ACTS[where] for where in remedies.entry(remedy).facts["acts"].split(" and "))
 
 
 def costs(shown: Shown, model: str) -> pd.DataFrame:
-    """What the remedies of one model cost and gain under the first profile: one row a remedy.
+    """Return the cost and the score of every remedy of one model under the first profile, one row per remedy.
 
     Returns:
-        Columns of `compare.summarize`; `changes`, see the function; `trainings`; `seconds` of one training, measured alone where
-        the effort does that, else the mean of the runs; `times`: all of it in units of one plain training; `near`: not
-        distinguishable from the highest.
+        The columns of `comparisons.summarize`, and: `changes`, see `changes`; `trainings`, the number of trainings; `seconds` of
+        one training, measured alone if the effort does so, otherwise the mean over the runs; `times`, the time of all trainings in
+        units of one plain training; `near`, whether the remedy is statistically indistinguishable from the highest.
     """
     cells = shown.cells(model)
     seconds = {name: _seconds(shown, cell) for name, cell in cells.items()}
@@ -50,47 +57,56 @@ def costs(shown: Shown, model: str) -> pd.DataFrame:
 
 
 def _seconds(shown: Shown, cell: Records) -> float:
-    """Of one training in this cell: measured alone, or the mean of its runs."""
+    """Return the seconds of one training: measured alone if there is such a run, otherwise the mean over the runs of the cell."""
     alone = shown.records.of([cell.records[0].spec.with_(seed=0, kind="cost")])
     return float(np.mean([record.cost["seconds"] for record in (alone if len(alone) else cell)]))
 
 
 def axis_start(frame: pd.DataFrame) -> float:
-    """Where an axis of scores begins so that the remedies fill it: a little below plain training, at a multiple of 0.05."""
+    """Return the start of a score axis that the remedies fill: a little below plain training, at a multiple of 0.05."""
     plain = float(frame.loc[frame["remedy"] == remedies.entry(PLAIN).facts["title"], "estimate"].iloc[0])
     return float(np.clip(np.floor((plain - 0.03) * 20) / 20, 0.0, 0.95))
 
 
 def say_cheapest(frame: pd.DataFrame) -> str:
-    """How many remedies are as good as the highest, and which of them is the cheapest."""
+    """Return a sentence: how many remedies are statistically indistinguishable from the highest, and which of them is cheapest."""
     near = frame[frame["near"]].sort_values(["times", "estimate"], ascending=[True, False])
     cheapest, dearest = near.iloc[0], near.iloc[-1]
-    said = f"{len(near)} of {len(frame)} cannot be told from the highest. "
+    names = [say_title(title) for title in near["remedy"]]
+    verb = "is" if len(near) == 1 else "are"
+    said = f"{len(near)} of {len(frame)} {verb} among the best (statistically indistinguishable from the highest). "
     if dearest["times"] - cheapest["times"] < SAME_PRICE:
-        return f"{said}Named by price, they are {', '.join(near['remedy'])}: all at {_price(dearest)}."
-    return (
-        f"{said}The cheapest of them is {cheapest['remedy']}, at {_price(cheapest)}; the dearest is {dearest['remedy']}, "
-        f"at {_price(dearest)}."
+        listed = f"It is {names[0]}," if len(near) == 1 else f"In order of cost, they are {'; '.join(names)}, all"
+        return f"{said}{listed} at {_say_cost(dearest)}."
+    ends = (
+        f"The cheapest of them is {names[0]}, at {_say_cost(cheapest)}. The most expensive is {names[-1]}, at {_say_cost(dearest)}."
     )
+    return f"{said}{ends}"
 
 
-def _price(row: pd.Series) -> str:
+def _say_cost(row: pd.Series) -> str:
     return (
-        "the price of plain training" if abs(row["times"] - 1) < SAME_PRICE else f"{row['times']:.2g} times that of plain training"
+        "the cost of plain training"
+        if abs(row["times"] - 1) < SAME_PRICE
+        else f"{row['times']:.2g} times the cost of plain training"
     )
 
 
 def tuned(shown: Shown) -> pd.DataFrame:
-    """Just tune the plain baseline: one row a model with the gain over `none`, as in `gains`, the trainings and what was chosen."""
+    """Return the gain of tuned over untuned plain training, one row per model.
+
+    Returns:
+        The columns of `gains`, and `trainings`, their number, and `chosen`, the hyperparameters that were chosen.
+    """
     frame = _one_against_another(shown, TUNED, PLAIN, comparisons=declared_remedies(shown, rank=0))
     chosen = [_settings(shown.cell(model, TUNED).records[0]) for model in frame["model"]]
     return frame.assign(trainings=[trainings(shown.plan, TUNED, model) for model in frame["model"]], chosen=chosen)
 
 
 def taus(shown: Shown) -> pd.DataFrame:
-    """One row a model: the strengths that validation chose, run by run, and what they gain over the fixed strength of 1.
+    """Return the strengths τ that validation chose in each run, and their gain over the fixed strength of 1, one row per model.
 
-    The models are declared together.
+    The models are corrected together for multiple comparisons.
     """
     frame = _one_against_another(shown, BEST_TAU, FIXED_TAU, comparisons=len(shown.plan.study.crossed))
     chosen = [[record.facts["tau"] for record in shown.cell(model, BEST_TAU)] for model in frame["model"]]
@@ -100,7 +116,7 @@ def taus(shown: Shown) -> pd.DataFrame:
 
 
 def _one_against_another(shown: Shown, remedy: str, baseline: str, *, comparisons: int) -> pd.DataFrame:
-    """Two remedies compared on every model that has both, under the first profile."""
+    """Compare two remedies under the first profile, on every model that has both."""
     both = [(shown.cell(model, remedy), shown.cell(model, baseline)) for model in shown.plan.study.crossed]
     margin = shown.plan.study.margin
     frame = joined([compare.against(a, b, margin=margin, comparisons=comparisons) for a, b in both if len(a) and len(b)])
@@ -108,7 +124,7 @@ def _one_against_another(shown: Shown, remedy: str, baseline: str, *, comparison
 
 
 def _settings(record: Record) -> str:
-    """What a tuned run was trained with, where it is not the recipe's own."""
+    """Return the hyperparameters that a tuned run chose instead of those of the recipe."""
     training = {name.replace("_", " "): record.facts[name] for name in ("learning_rate", "weight_decay") if name in record.facts}
     chosen = training | record.facts.get("options", {})
     return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in chosen.items())

@@ -1,4 +1,4 @@
-"""What plain training loses to imbalance, and what each remedy gains over it."""
+"""Measure what plain training loses to imbalance, and what each remedy gains over plain training."""
 
 import pandas as pd
 
@@ -8,10 +8,11 @@ from imagestudy.experiments import grids
 
 
 def losses(shown: Shown) -> pd.DataFrame:
-    """Plain training under each profile against a balanced set of as many images: one row a member and profile.
+    """Compare plain training under each profile with plain training on as many balanced images.
 
     Returns:
-        Columns of `compare.against`; the members under one profile are declared together.
+        One row for each member and profile, with the columns of `comparisons.against`. The members under one profile are corrected
+        together for multiple comparisons.
     """
     plan, frames = shown.plan, []
     for profile, balanced in pairs(plan, shown.profiles):
@@ -23,11 +24,12 @@ def losses(shown: Shown) -> pd.DataFrame:
 
 
 def gains(shown: Shown) -> pd.DataFrame:
-    """Every remedy that was run against `none`: one row a profile, model and remedy; what a model cannot follow has no row.
+    """Compare every remedy with plain training of the same model under the same profile.
 
     Returns:
-        Columns of `compare.against`; the remedies of a profile are declared together, as many for every model. Those that gain most
-        under the first profile, on the mean of the models, come first.
+        One row for each profile, model and remedy, with the columns of `comparisons.against`. A remedy that a model cannot use has
+        no row. The remedies of a profile are corrected together for multiple comparisons, with the same number for every model. The
+        remedies are sorted by their gain under the first profile, averaged over the models, the highest first.
     """
     frames = []
     for rank in range(len(shown.profiles)):
@@ -52,18 +54,23 @@ def _most_gain_first(frame: pd.DataFrame, profile: str) -> pd.DataFrame:
 
 
 def declared_remedies(shown: Shown, *, rank: int) -> int:
-    """How many remedies are set against `none` under the profile of this rank."""
+    """Return the number of remedies that are compared with plain training under the profile with this rank, at least 1."""
     tried = {name for model in shown.plan.study.crossed for name in remedies_of(shown.plan, model, rank=rank)}
     return max(1, len(tried - {PLAIN}))
 
 
 def joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The frames below one another; an empty one if there are none."""
+    """Return the tables below one another as one table; an empty table if there are none."""
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def say_verdicts(frame: pd.DataFrame, *, of: str) -> str:
-    """`Gains over none: 12 higher, 2 lower, 16 undecided.`; `of` is what they are."""
+    """Count the verdicts in one sentence.
+
+    Args:
+        frame: table with a column `verdict`.
+        of: what was compared; it begins the sentence, as in `Gains over plain training: 12 higher, 2 lower, 16 undecided.`
+    """
     number = frame["verdict"].value_counts().to_dict() if len(frame) else {}
     said = [f"{number[verdict]} {verdict}" for verdict in ("higher", "lower", "equivalent", "undecided") if verdict in number]
-    return f"{of}: {', '.join(said) or 'none'}."
+    return f"{of}: {', '.join(said) or 'nothing to compare'}."

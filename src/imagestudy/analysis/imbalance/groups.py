@@ -1,4 +1,4 @@
-"""Who pays and who gains: the frequent and the rare classes."""
+"""Measure how a remedy changes the recall of the frequent and of the rare classes."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 
 from imagestudy.analysis import comparisons
 from imagestudy.analysis.comparisons import Effect
-from imagestudy.analysis.imbalance.selection import PLAIN, title_of
+from imagestudy.analysis.imbalance.selection import PLAIN, say_remedy, say_title, title_of
 from imagestudy.experiments.records import Record, Records
 from imagestudy.metrics import classification
 from imagestudy.stats import Judged
@@ -17,7 +17,10 @@ ENDS = ("head", "tail")
 
 
 def group_effect(ours: Records, baseline: Records, group: str) -> Effect:
-    """Recall of a group ("head", "middle" or "tail") minus the baseline's; which classes are in the group changes with the run."""
+    """Return the difference in recall of a group of classes ("head", "middle" or "tail") between some runs and a baseline.
+
+    Each run has its own classes in the group.
+    """
     ours, baseline = comparisons.paired(ours, baseline)
     labels = baseline.test_labels()
     shares = np.stack([_share(record, labels, group) for record in baseline])
@@ -26,14 +29,17 @@ def group_effect(ours: Records, baseline: Records, group: str) -> Effect:
 
 
 def _share(record: Record, labels: Int64[np.ndarray, " image"], group: str) -> Float[np.ndarray, " image"]:
-    """K over the classes of the group for its images, 0 for others: with the weights of balanced accuracy, the group's recall."""
+    """Return the factor of each image that turns balanced accuracy into the recall of a group.
+
+    The factor is the number of classes divided by the number of classes in the group; it is 0 for images outside the group.
+    """
     counts = np.array(record.facts["counts"], dtype=np.int64)
     members = classification.groups(counts)[group]
     return np.isin(labels, members) * (len(counts) / len(members))
 
 
 def judge_groups(ours: Records, baseline: Records, *, margin: float, groups: Sequence[str] = ENDS) -> dict[str, Judged]:
-    """Group → the judged change of its recall; all are declared together. Empty where training is balanced."""
+    """Return the judged change in recall of each group, corrected together; empty if the training data is balanced."""
     present = [
         name for name in groups if name in classification.groups(np.array(baseline.records[0].facts["counts"], dtype=np.int64))
     ]
@@ -42,13 +48,13 @@ def judge_groups(ours: Records, baseline: Records, *, margin: float, groups: Seq
 
 
 def say_groups(judged: dict[str, Judged], *, remedy: str) -> str:
-    """What a remedy does to the recall of each group, one sentence a group."""
-    ours = f"The remedy *{title_of(remedy)}*"
-    return " ".join(comparisons.say(one, ours, PLAIN, of=f"recall of the {group} classes") for group, one in judged.items())
+    """Return one sentence per group: how a remedy changes its recall, with interval and verdict."""
+    ours, theirs = f"The remedy *{say_remedy(remedy)}*", say_remedy(PLAIN)
+    return " ".join(comparisons.say(one, ours, theirs, of=f"recall of the {group} classes") for group, one in judged.items())
 
 
 def recall_by_count(records: Records) -> pd.DataFrame:
-    """One row a run and class: remedy, seed, class, its training images (`count`) and its recall."""
+    """Return one row per run and class: remedy, seed, class, its number of training images (`count`) and its recall."""
     labels = records.test_labels()
     rows = []
     for record, correct in zip(records, records.correct(), strict=True):
@@ -59,9 +65,12 @@ def recall_by_count(records: Records) -> pd.DataFrame:
 
 
 def say_rarity(frame: pd.DataFrame) -> str:
-    """For each remedy the mean recall of the rarest and of the most frequent classes."""
+    """Return a sentence with the mean recall of the rarest and of the most frequent classes for each remedy."""
     ends = [int(frame["count"].min()), int(frame["count"].max())]
     mean = frame.groupby(["remedy", "count"])["recall"].mean()
-    said = [f"{' and '.join(f'{mean[title, end]:.2f}' for end in ends)} with {title}" for title in dict.fromkeys(frame["remedy"])]
+    said = [
+        f"{' and '.join(f'{mean[title, end]:.2f}' for end in ends)} for {say_title(title)}"
+        for title in dict.fromkeys(frame["remedy"])
+    ]
     images = "image" if ends[0] == 1 else "images"
-    return f"Mean recall of classes of {ends[0]} training {images}, and of {ends[1]}: {'; '.join(said)}."
+    return f"Mean recall of classes with {ends[0]} training {images} and with {ends[1]}: {'; '.join(said)}."

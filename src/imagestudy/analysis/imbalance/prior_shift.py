@@ -1,6 +1,7 @@
-"""Where a model is used: how often each class comes there, what mistakes cost, and decisions that take both into account.
+"""Describe places of use by class shares and misclassification costs, and adapt recorded predictions to them.
 
-Nothing is trained. Classes go by their rank in training, the most frequent first, since which class is rare changes with the run.
+Nothing is trained. Places refer to classes by their rank in training, the most frequent first, because different classes are rare
+in each run.
 """
 
 from collections.abc import Sequence
@@ -21,18 +22,19 @@ from imagestudy.remedies import posthoc
 from imagestudy.remedies.priors import relative_log_prior
 
 TAUS = tuple(step / 20 for step in range(-20, 61))
-"""The strengths that are tried on validation: −1 to 3 in steps of 0.05. Below 0 is for a remedy that has overshot."""
+"""The strengths τ that are tried on validation: −1 to 3 in steps of 0.05. Values below 0 are for remedies that overshoot."""
 UNIFORM = "uniform"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A place of use.
+    """A place of use: class shares and misclassification costs.
 
     Args:
-        name: in tables and figures.
-        prior: share of each class, by rank; they sum to 1.
-        cost: of deciding for a class (column) where another is true (row), by rank; at least 0, and 0 for a right decision.
+        name: name in tables and figures.
+        prior: share of each class, by rank; the shares sum to 1.
+        cost: misclassification cost of deciding for a class (column) when another class is true (row), by rank; at least 0, and 0
+            for a correct decision.
     """
 
     name: str
@@ -41,16 +43,22 @@ class Deployment:
 
     @property
     def saving(self) -> Float64[np.ndarray, "rank rank"]:
-        """What a decision saves against the dearest one for the true class; with costs of 0 and 1 the unit matrix."""
+        """The misclassification cost saved by each decision, relative to the most expensive decision for the true class.
+
+        With misclassification costs of 0 and 1, this is the identity matrix.
+        """
         return self.cost.max(axis=1, keepdims=True) - self.cost
 
     @property
     def dearest(self) -> float:
-        """Mean cost of an image if every decision were the dearest; 1 with costs of 0 and 1."""
+        """The mean misclassification cost per image if every decision is the most expensive one; 1 with costs of 0 and 1."""
         return float(self.prior @ self.cost.max(axis=1))
 
     def by_class(self, counts: Int64[np.ndarray, " class"]) -> "Deployment":
-        """The same for one run, in the order of its class indices instead of ranks; ties in rank go by class index."""
+        """Return the same place with classes in the order of their index instead of their rank, for a run with these counts.
+
+        Classes with equal counts are ranked by index.
+        """
         rank = np.argsort(np.argsort(-counts, kind="stable"))
         return replace(self, prior=self.prior[rank], cost=self.cost[np.ix_(rank, rank)])
 
@@ -58,61 +66,67 @@ class Deployment:
 def make_deployment(
     name: str, prior: Sequence[Any], *, cost: Sequence[Sequence[Any]] | None = None, classes: int, where: str = ""
 ) -> Deployment:
-    """A place of use, as somebody typed it in.
+    """Check user input and return the place of use that it describes.
 
     Args:
-        name: in tables and figures.
-        prior: share of each class by rank, at least 0; need not sum to 1.
-        cost: [true][decided] by rank; None makes every mistake cost 1.
-        classes: how many there are.
-        where: where it was given, for the error's sentence.
+        name: name in tables and figures.
+        prior: share of each class by rank, at least 0; the shares need not sum to 1.
+        cost: misclassification costs as [true][decided], by rank; None means 1 for every mistake.
+        classes: number of classes.
+        where: where the values were given, for the error message.
 
     Raises:
-        InputError: not one share a class, a share below 0, none above 0; a cost matrix that is not square, has a number below 0,
-            lets a right decision cost something, or makes every mistake free.
+        InputError: if there is not one share per class, a share is below 0, or no share is above 0; or if the matrix of
+            misclassification costs is not square, has a number below 0, has a cost above 0 for a correct decision, or has no cost
+            above 0 for a class that occurs.
     """
-    shares = _read(prior, classes, what="class shares", where=where)
+    shares = _read(prior, classes, one="class share", many="class shares", where=where)
     if not shares.sum():
-        raise InputError(f"all class shares{place(where)} are 0; needed: one above 0")
+        raise InputError(f"all class shares{place(where)} are 0; needed: at least one above 0")
     table = 1 - np.eye(classes) if cost is None else _read_costs(cost, classes, where=where)
     made = Deployment(name, shares / shares.sum(), table)
     if not made.dearest:
-        raise InputError(f"no mistake costs anything{place(where)}; needed: one that does, on a class that occurs")
+        raise InputError(f"all misclassification costs of the classes that occur are 0{place(where)}; needed: at least one above 0")
     return made
 
 
 def _read_costs(cost: Sequence[Sequence[Any]], classes: int, *, where: str) -> Float64[np.ndarray, "rank rank"]:
     if len(cost) != classes:
-        raise InputError(f"{len(cost)} rows of costs were given{place(where)}; needed: {classes}, one a true class")
-    table = np.stack([_read(row, classes, what="costs of a true class", where=where) for row in cost])
+        rows = "row of misclassification costs was" if len(cost) == 1 else "rows of misclassification costs were"
+        raise InputError(f"{len(cost)} {rows} given{place(where)}; needed: {classes}, one for each true class")
+    words = {"one": "misclassification cost of a true class", "many": "misclassification costs of a true class"}
+    table = np.stack([_read(row, classes, **words, where=where) for row in cost])
     if np.diag(table).any():
-        raise InputError(f"a right decision costs {np.diag(table).max():g}{place(where)}; allowed: 0")
+        raise InputError(f"a correct decision has misclassification cost {np.diag(table).max():g}{place(where)}; allowed: 0")
     return table
 
 
-def _read(given: Sequence[Any], classes: int, *, what: str, where: str) -> Float64[np.ndarray, " rank"]:
+def _read(given: Sequence[Any], classes: int, *, one: str, many: str, where: str) -> Float64[np.ndarray, " rank"]:
     if len(given) != classes:
+        words = f"{one} was" if len(given) == 1 else f"{many} were"
         raise InputError(
-            f"{len(given)} {what} were given{place(where)}; needed: {classes}, the most frequent class of training first"
+            f"{len(given)} {words} given{place(where)}; needed: {classes}, the most frequent class in the training set first"
         )
     for number in given:
-        require_number(number, what=what, where=where)
+        require_number(number, what=many, where=where)
     return np.array(given, dtype=np.float64)
 
 
 def require_number(given: Any, *, what: str, where: str) -> float:
-    """Return a finite number of at least 0; raise `InputError` for anything else."""
+    """Return a finite number of at least 0 as a float; raise `InputError` for anything else."""
     if isinstance(given, bool) or not isinstance(given, Real) or not isfinite(given) or given < 0:
         raise InputError(f"{given!r} was given for {what}{place(where)}; allowed: finite numbers of at least 0")
     return float(given)
 
 
 def price_tail(counts: Int64[np.ndarray, " rank"], factor: float) -> Float64[np.ndarray, "rank rank"]:
-    """Costs where missing a class of the tail is so many times as dear as missing another; 0 and 1 where there is no tail.
+    """Return misclassification costs of 1, multiplied by a factor if the true class is in the tail.
+
+    If the classes have no tail, the costs are 0 and 1.
 
     Args:
-        counts: training images of each class, the largest first.
-        factor: at least 0.
+        counts: number of training images of each class, the largest first.
+        factor: the misclassification cost of a tail class, at least 0.
     """
     cost = 1 - np.eye(len(counts))
     cost[classification.groups(counts).get("tail", [])] *= factor
@@ -120,19 +134,20 @@ def price_tail(counts: Int64[np.ndarray, " rank"], factor: float) -> Float64[np.
 
 
 def deployments_of(plan: Plan, *, prior: Sequence[Any], tail_cost: Any) -> list[Deployment]:
-    """The places of use that are compared under the study's first profile; everything typed in is checked before anything trains.
+    """Return the places of use that are compared under the study's first profile. All input is checked before anything trains.
 
     Args:
-        plan: study and effort.
-        prior: class shares by rank; empty gives one half to the most frequent class of training and lets the others share the rest.
-        tail_cost: how many times as dear it is to miss a class of the tail, classes coming equally often.
+        plan: the study at its effort.
+        prior: class shares by rank. An empty list gives one half to the most frequent class in training and shares the rest among
+            the others.
+        tail_cost: misclassification cost of a tail class, where that of any other class is 1 and all classes are equally frequent.
 
     Raises:
-        InputError: as `make_deployment` and `profiles_of`.
+        InputError: see `make_deployment` and `profiles_of`.
     """
     (ranked,) = counts(plan, profiles_of(plan, ratios=[])[:1]).values()
     classes = len(ranked)
-    factor = require_number(tail_cost, what="the factor", where="parameter 'tail_cost'")
+    factor = require_number(tail_cost, what="the misclassification cost", where="parameter 'tail_cost'")
     mostly = [classes - 1.0] + [1.0] * (classes - 1)
     even = [1.0] * classes
     shares = {UNIFORM: even, "as in training": ranked.tolist(), "reversed": ranked[::-1].tolist()}
@@ -149,15 +164,19 @@ def reprior(
     *,
     tau: float,
 ) -> Float64[np.ndarray, "image class"]:
-    """Predictions for a place where classes come in other shares than in training: log p_c − τ log π_c + log ρ_c, normalised again.
+    """Adapt predictions to a place with other class shares than in training: log p_c − τ log π_c + log ρ_c, normalized again.
 
-    τ = 1 is exact for plain training whose probabilities are right; τ = 0 where they are already those of a balanced world.
+    τ = 1 is exact for plain training with correct probabilities. τ = 0 is exact if the model already predicts as if all classes
+    were equally frequent.
 
     Args:
         log_probabilities: log p(c | image).
         counts: n_c of the training set, at least 1; π_c = n_c / N.
-        prior: ρ_c; a class of share 0 is never named.
-        tau: how much of the training prior is taken out.
+        prior: ρ_c; a class with share 0 is never predicted.
+        tau: τ, how much of the training prior is removed.
+
+    Returns:
+        The adapted log-probabilities.
 
     Reference: Saerens et al., Adjusting the Outputs of a Classifier to New a Priori Probabilities, Neural Computation 2002.
     """
@@ -166,27 +185,30 @@ def reprior(
 
 
 def _log(prior: Float[np.ndarray, " class"]) -> Float64[np.ndarray, " class"]:
-    """The log of ρ_c, minus infinity for a class that does not come."""
+    """Return the log of ρ_c; minus infinity for a class with share 0."""
     return np.log(prior, out=np.full(len(prior), -np.inf), where=prior > 0)
 
 
 def decide(
     log_probabilities: Float[np.ndarray, "image class"], saving: Float[np.ndarray, "class class"]
 ) -> Int64[np.ndarray, " image"]:
-    """The decision of each image with the least expected cost, that is, the highest expected saving (Elkan 2001).
+    """Decide for the class with the least expected misclassification cost, that is, with the highest expected saving (Elkan 2001).
 
-    Said in savings and not in costs, since with costs of 0 and 1 the sums are then exact: the decision is the likeliest class.
+    Savings are used instead of costs, because then the sums are exact for costs of 0 and 1: the decision is the most likely class.
 
     Args:
-        log_probabilities: up to a constant for each image.
-        saving: of a decision (column) where a class is true (row).
+        log_probabilities: log-probabilities, up to a constant for each image.
+        saving: misclassification cost saved by a decision (column) if a class is true (row).
     """
     relative = np.exp(log_probabilities - log_probabilities.max(axis=1, keepdims=True))
     return (relative @ saving).argmax(axis=1)
 
 
 def image_weights(labels: Int64[np.ndarray, " image"], prior: Float[np.ndarray, " class"]) -> Float[np.ndarray, " image"]:
-    """ρ_y / n_y: with these weights a set of images stands for the place of use; they sum to 1 if every class has an image."""
+    """Return ρ_y / n_y for each image: weights that give the classes their shares in the place of use.
+
+    The weights sum to 1 if every class has an image.
+    """
     return prior[labels] / np.bincount(labels, minlength=len(prior))[labels]
 
 
@@ -198,13 +220,15 @@ def pick_tau(
     *,
     grid: Sequence[float] = TAUS,
 ) -> tuple[float, float]:
-    """The τ with the least cost on validation, in the middle of the widest plateau of the best, and what it saves there.
+    """Return the τ with the least misclassification cost on validation, and the misclassification cost that it saves there.
+
+    If several values of τ are best, the middle of their widest plateau is taken.
 
     Args:
-        log_probabilities: of the validation images.
-        labels: of the validation images.
+        log_probabilities: log-probabilities of the validation images.
+        labels: labels of the validation images.
         counts: n_c of the training set, at least 1.
-        deployment: by class.
+        deployment: the place of use, by class index.
         grid: strengths to try, ascending.
     """
     saving, weights = deployment.saving, image_weights(labels, deployment.prior)

@@ -1,4 +1,4 @@
-"""What each remedy is worth in each place of use, with the predictions as they come and re-priored: tables and sentences."""
+"""Compare the remedies in each place of use, with predictions as they come and re-priored, in tables and sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from imagestudy.analysis import comparisons as compare
 from imagestudy.analysis.comparisons import Effect
 from imagestudy.analysis.imbalance.gains import declared_remedies
 from imagestudy.analysis.imbalance.prior_shift import Deployment, decide, image_weights, pick_tau, reprior
-from imagestudy.analysis.imbalance.selection import PLAIN, Shown, profiles_of, remedies_of, title_of
+from imagestudy.analysis.imbalance.selection import PLAIN, Shown, model_of, profiles_of, remedies_of, say_remedy, title_of
 from imagestudy.core import text
 from imagestudy.core.specs import RunSpec
 from imagestudy.experiments import grids, runner
@@ -21,11 +21,17 @@ from imagestudy.remedies import remedies
 from imagestudy.stats import Judged
 
 FEW = 4
-"""So many names are listed in a sentence; of more, only the number is said."""
+"""A sentence lists at most this many names; for more, it gives only their number."""
 
 
-def grid_of_model(plan: Plan, model: str) -> list[RunSpec]:
-    """The runs that are needed: every remedy on one model under the first profile, and what they are computed from."""
+def deployment_needs(plan: Plan, model: str = "") -> list[RunSpec]:
+    """Return the runs of every remedy on one crossed model under the first profile, and the runs from which they are computed.
+
+    Args:
+        plan: the study at its effort.
+        model: a crossed model; the first of the study by default.
+    """
+    model = model_of(plan, model)
     profile = profiles_of(plan, ratios=[])[0]
     cells = [
         grids.cell(plan, model, profile=profile, remedy=grids.remedy_of(plan, name)) for name in remedies_of(plan, model, rank=0)
@@ -37,11 +43,14 @@ def grid_of_model(plan: Plan, model: str) -> list[RunSpec]:
 class Used:
     """One run in one place of use.
 
+    Its score is the share of the highest possible misclassification cost that is saved. With misclassification costs of 0 and 1,
+    this is the accuracy.
+
     Args:
-        tau: the strength that validation chose; NaN where predictions are used as they come.
-        validation: share of the dearest cost that is saved on validation; with costs of 0 and 1 the accuracy.
-        values: of each test image, so that Σ value / (K n_y) is that share on the test images.
-        unit: how far one decision moves its value at most.
+        tau: the strength τ that was chosen on validation; NaN for predictions as they come.
+        validation: the score on validation.
+        values: the value of each test image, such that Σ value / (K n_y) is the score on the test images.
+        unit: the largest possible change of a value by one decision.
     """
 
     tau: float
@@ -51,13 +60,16 @@ class Used:
 
 
 def use(record: Record, labels: dict[str, Int64[np.ndarray, " image"]], deployment: Deployment, *, repriored: bool) -> Used:
-    """One run in one place of use: each image is the likeliest class, or, re-priored, the decision of least expected cost.
+    """Score one run in one place of use, with predictions as they come or re-priored.
+
+    As they come, each prediction is the most likely class. Re-priored, it is the decision with the least expected misclassification
+    cost.
 
     Args:
-        record: with the log-probabilities of validation and test images.
-        labels: of the `validation` and the `test` images.
-        deployment: by rank.
-        repriored: whether τ is chosen on validation and prior and costs are minded.
+        record: a run with the log-probabilities of validation and test images.
+        labels: labels of the `validation` and the `test` images.
+        deployment: the place of use, by rank.
+        repriored: whether to choose τ on validation and to use the prior and the misclassification costs of the place.
     """
     counts = np.array(record.facts["counts"], dtype=np.int64)
     place = deployment.by_class(counts)
@@ -76,14 +88,14 @@ def use(record: Record, labels: dict[str, Int64[np.ndarray, " image"]], deployme
 
 @dataclass(frozen=True)
 class Deployed:
-    """Every remedy of one model in every place of use.
+    """All remedies of one model in all places of use.
 
     Args:
         deployments: the places.
-        used: remedy → name of the place → seed → the run there.
-        labels: of the test images.
-        margin: of equivalence.
-        comparisons: how many remedies are declared together in one place.
+        used: the run in a place, by remedy, name of the place, and seed.
+        labels: labels of the test images.
+        margin: the equivalence margin.
+        comparisons: number of remedies that are corrected together in one place.
     """
 
     deployments: Sequence[Deployment]
@@ -93,11 +105,14 @@ class Deployed:
     comparisons: int
 
     def level(self, remedy: str, place: str) -> Effect:
-        """The score of one remedy: the share of the dearest cost that is saved, with costs of 0 and 1 the accuracy."""
+        """Return the score of one remedy in one place; see `Used`."""
         return self._effect([used.values for used in self.used[remedy][place].values()], remedy, place)
 
     def difference(self, ours: str, theirs: str, place: str, *, against: "Deployed | None" = None) -> Effect:
-        """The score of one remedy minus that of another, which may be used otherwise, paired over runs and test images."""
+        """Return the paired difference of the scores of two remedies in one place.
+
+        `against` takes the second remedy from another object, for instance with predictions as they come.
+        """
         own, other = self.used[ours][place], (against or self).used[theirs][place]
         return self._effect([own[seed].values - other[seed].values for seed in sorted(own.keys() & other.keys())], ours, place)
 
@@ -106,12 +121,12 @@ class Deployed:
         return Effect(np.stack(values), compare.weights_of(self.labels), self.labels, unit=unit)
 
     def on_validation(self, remedy: str, place: str) -> float:
-        """Mean over runs of the score on validation."""
+        """Return the score on validation, averaged over the runs."""
         return float(np.mean([used.validation for used in self.used[remedy][place].values()]))
 
 
 def deploy(shown: Shown, model: str, deployments: Sequence[Deployment], *, repriored: bool) -> Deployed:
-    """Use all runs of one model under the first profile in all places, see `use`."""
+    """Score all runs of one model under the first profile in all places; see `use`."""
     cells = shown.cells(model)
     labels = shown.records.labels
     used = {
@@ -126,10 +141,12 @@ def deploy(shown: Shown, model: str, deployments: Sequence[Deployment], *, repri
 
 
 def deployed_gains(deployed: Deployed) -> pd.DataFrame:
-    """One row a remedy and place: the gain over `none` used in the same way; the remedies in one place are declared together.
+    """Compare each remedy in each place with plain training, both as they come or both re-priored.
+
+    The remedies in one place are corrected together for multiple comparisons.
 
     Returns:
-        `remedy`, `place`, and the columns of `compare.as_row`.
+        One row per remedy and place: `remedy`, `place`, and the columns of `comparisons.as_row`.
     """
     return pd.DataFrame(
         [
@@ -147,7 +164,7 @@ def _judge(deployed: Deployed, ours: str, theirs: str, place: str, *, comparison
 
 
 def repriored_plain(before: Deployed, after: Deployed) -> pd.DataFrame:
-    """One row a place: what re-prioring alone gives plain training; the places are declared together."""
+    """Return the gain of plain training from re-prioring alone, one row per place; the places are corrected together."""
     rows = []
     for place in after.deployments:
         effect = after.difference(PLAIN, PLAIN, place.name, against=before)
@@ -158,13 +175,13 @@ def repriored_plain(before: Deployed, after: Deployed) -> pd.DataFrame:
 
 
 def say_repriored(frame: pd.DataFrame) -> str:
-    """What re-prioring alone gives plain training in each place, in one sentence; see `repriored_plain`."""
+    """Return a sentence with the gain of plain training from re-prioring in each place; see `repriored_plain`."""
     said = [f"{text.fold_points(row)} in *{row['place']}* ({row['verdict']})" for _, row in frame.iterrows()]
-    return f"Re-priored against as it comes, {PLAIN} gains, in points: {'; '.join(said)}."
+    return f"Gain of {say_remedy(PLAIN)} from re-prioring alone, in points: {'; '.join(said)}."
 
 
 def chosen_taus(deployed: Deployed, place: str) -> pd.DataFrame:
-    """One row a remedy: the smallest, median and largest strength that validation chose in one place, over runs."""
+    """Return the smallest, median and largest τ over the runs that validation chose in one place, one row per remedy."""
     rows = []
     for name, places in deployed.used.items():
         taus = [used.tau for used in places[place].values()]
@@ -174,20 +191,20 @@ def chosen_taus(deployed: Deployed, place: str) -> pd.DataFrame:
 
 
 def say_taus(frame: pd.DataFrame) -> str:
-    """Which of the two exact strengths, 1 and 0, the remedies are nearer to; see `chosen_taus`."""
+    """Return two sentences: the median τ of plain training, and the number of remedies with τ near 1 or below 0."""
     medians = frame.set_index("remedy")["median"]
     others = medians.drop(title_of(PLAIN))
     nearer, overshot = int((others > 0.5).sum()), int((others < 0).sum())
     return (
-        f"The median τ of {PLAIN} is {medians[title_of(PLAIN)]:.2f}. Nearer to 1 than to 0, or beyond 1: {nearer} of {len(others)} "
-        f"remedies; below 0: {overshot}."
+        f"The median τ of {say_remedy(PLAIN)} is {medians[title_of(PLAIN)]:.2f}. For the other remedies, it is closer to 1 than "
+        f"to 0, or above 1, in {nearer} of {len(others)} cases, and below 0 in {overshot}."
     )
 
 
 def closest_remedy(deployed: Deployed, given: str) -> str:
-    """The remedy that is looked at closely; an empty name is the one that does best on validation in the first place.
+    """Return the remedy to inspect; an empty name means the best remedy on validation in the first place of use.
 
-    `none` is left aside, and what is computed from it, too, as long as there is another.
+    Plain training does not count. Remedies that are computed from plain training count only if there is no other remedy.
     """
     others = [name for name in deployed.used if name != PLAIN]
     trained = [name for name in others if not remedies.entry(name).facts.get("derived_from")]
@@ -196,13 +213,13 @@ def closest_remedy(deployed: Deployed, given: str) -> str:
 
 @dataclass(frozen=True)
 class Winner:
-    """What to use in one place.
+    """The remedy to use in one place.
 
     Args:
-        place: its name.
-        remedy: best on validation, mean over runs; it may be `none`.
-        judged: its gain over `none` on the test images; None if it is `none`.
-        verdicts: every other remedy → its verdict against this one on the test images.
+        place: name of the place.
+        remedy: the remedy with the highest mean score on validation; it may be plain training (`none`).
+        judged: its gain over plain training on the test images; None for plain training.
+        verdicts: the verdict of every other remedy against this one on the test images.
     """
 
     place: str
@@ -212,7 +229,7 @@ class Winner:
 
 
 def winners(deployed: Deployed) -> list[Winner]:
-    """One entry a place; what is chosen is chosen on validation, and the test images judge it."""
+    """Return the remedy to use in each place. It is chosen on validation and judged on the test images."""
     return [_winner(deployed, place.name) for place in deployed.deployments]
 
 
@@ -224,7 +241,7 @@ def _winner(deployed: Deployed, place: str) -> Winner:
 
 
 def standings(found: Sequence[Winner]) -> pd.DataFrame:
-    """One row a remedy and place: `chosen`, or `higher`, `alike` or `lower` against what is chosen there."""
+    """Return the standing of each remedy in each place: `chosen`, or `higher`, `alike` or `lower` in comparison."""
     rows = []
     for one in found:
         for name in (one.remedy, *one.verdicts):
@@ -235,7 +252,7 @@ def standings(found: Sequence[Winner]) -> pd.DataFrame:
 
 
 def say_winners(found: Sequence[Winner]) -> str:
-    """One bullet a place: what validation chooses, its gain over `none`, and what cannot be told from it."""
+    """Return one bullet per place: the chosen remedy, its gain over plain training, and the remedies that match it."""
     return "\n".join(f"* *{one.place}*: {_say(one)}" for one in found)
 
 
@@ -244,8 +261,9 @@ def _say(one: Winner) -> str:
     higher = [name for name, verdict in one.verdicts.items() if verdict == "higher"]
     chosen = f"validation chooses **{_title(one.remedy)}**"
     if one.judged is not None:
-        chosen += f" ({compare.say_points(one.judged.interval)} against {PLAIN}, {one.judged.verdict})"
-    said = f"{chosen}; not to be told from it: {_names(alike)} of {len(one.verdicts)} others"
+        chosen += f" ({compare.say_points(one.judged.interval)} against {say_remedy(PLAIN)}, {one.judged.verdict})"
+    others = f"{len(one.verdicts)} {'other' if len(one.verdicts) == 1 else 'others'}"
+    said = f"{chosen}; statistically indistinguishable from it on the test images: {_names(alike)} of {others}"
     return f"{said}; higher on the test images: {_names(higher)}." if higher else f"{said}."
 
 
@@ -255,16 +273,16 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _title(remedy: str) -> str:
-    """A remedy's name for Markdown, where a star would be read as a mark."""
-    return title_of(remedy).replace("*", r"\*")
+    """Return the name of a remedy for Markdown, with stars escaped."""
+    return say_remedy(remedy).replace("*", r"\*")
 
 
 def left_over(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """One row a place: how many remedies are higher and lower than `none`, with predictions as they come and re-priored.
+    """Count in each place the remedies that are higher and lower than plain training, as they come and re-priored.
 
     Args:
-        before: of `deployed_gains`, with predictions as they come.
-        after: the same, re-priored.
+        before: the table of `deployed_gains`, with predictions as they come.
+        after: the same table, re-priored.
     """
     rows = []
     for place in dict.fromkeys(after["place"]):
@@ -278,20 +296,22 @@ def left_over(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 
 def say_left(frame: pd.DataFrame) -> str:
-    """How many differences from `none` re-prioring leaves, over all places."""
+    """Return a sentence: how many differences from plain training remain after re-prioring, over all places."""
     before, after = (int(frame[[f"higher_{when}", f"lower_{when}"]].to_numpy().sum()) for when in ("before", "after"))
     pairs = int(frame["remedies"].sum())
     return (
-        f"Of {pairs} pairs of a remedy and a place, {before} differ from {PLAIN} in the same place with predictions as they come, "
-        f"{after} once all are re-priored."
+        f"Of {pairs} {'pair' if pairs == 1 else 'pairs'} of a remedy and a place, {before} "
+        f"{'differs' if before == 1 else 'differ'} from {say_remedy(PLAIN)} in the same place with predictions as they come, "
+        f"and {after} once all are re-priored."
     )
 
 
 def mean_costs(before: Deployed, after: Deployed, place: Deployment) -> pd.DataFrame:
-    """One row a remedy: what 100 images cost in one place, with predictions as they come and re-priored, 95 % intervals.
+    """Return the misclassification cost of 100 images in one place, as they come and re-priored, with 95 % intervals.
 
     Returns:
-        `remedy`, `before`, `after` as text, and `mean`, the estimate after; the cheapest first.
+        One row per remedy, the lowest cost first: `remedy`, `before` and `after` as text, and `mean`, the estimate after
+        re-prioring.
     """
     rows = []
     for name in after.used:

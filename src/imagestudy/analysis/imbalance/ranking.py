@@ -1,4 +1,4 @@
-"""Which remedy, then: remedies ranked within a model, and whether one remedy would do for all models."""
+"""Rank the remedies of each model, and test whether one remedy serves all models."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,17 @@ import pandas as pd
 
 from imagestudy.analysis import comparisons
 from imagestudy.analysis.imbalance.gains import joined
-from imagestudy.analysis.imbalance.selection import PLAIN, Shown, on_validation, title_of
+from imagestudy.analysis.imbalance.selection import PLAIN, Shown, on_validation, say_title, title_of
 from imagestudy.experiments import grids
 from imagestudy.experiments.records import Records
 
 
 def rank(shown: Shown, model: str) -> pd.DataFrame:
-    """The remedies of one model under the first profile, the highest first.
+    """Rank the remedies of one model under the first profile, the highest first.
 
     Returns:
-        Columns of `compare.summarize`, and `near`: not distinguishable from the highest (`compare.near_best`).
+        The columns of `comparisons.summarize`, and `near`: whether the remedy is statistically indistinguishable from the highest
+        (`comparisons.near_best`).
     """
     own = shown.of_model(model)
     frame = comparisons.summarize(own).assign(near=comparisons.near_best(own))
@@ -24,7 +25,10 @@ def rank(shown: Shown, model: str) -> pd.DataFrame:
 
 
 def mark_best(gained: pd.DataFrame, shown: Shown) -> pd.DataFrame:
-    """The gains under the first profile with a column `near`: whether a remedy cannot be told from the highest of its model."""
+    """Add a column `near` to the gains under the first profile.
+
+    It says whether a remedy is statistically indistinguishable from the highest remedy of its model.
+    """
     near = {
         (model, row["remedy"]): bool(row["near"])
         for model in dict.fromkeys(gained["model"])
@@ -34,23 +38,27 @@ def mark_best(gained: pd.DataFrame, shown: Shown) -> pd.DataFrame:
 
 
 def say_near(marked: pd.DataFrame) -> str:
-    """For each model how many remedies cannot be told from its highest, and which remedies are among them for every model."""
+    """Return two sentences: how many remedies are among the best for each model, and which are so for every model."""
     models = list(dict.fromkeys(marked["model"]))
     number = [f"{int(marked.loc[marked['model'] == name, 'near'].sum())} for {name}" for name in models]
     by_remedy = marked.groupby("remedy", sort=False)["near"]
-    always = [str(name) for name, near in by_remedy if near.all() and len(near) == len(models)]
-    everywhere = f"In that list for every model: {', '.join(always)}." if always else "None is in that list for every model."
-    return f"Remedies that cannot be told from the highest of their column: {', '.join(number)}. {everywhere}"
+    always = [say_title(str(name)) for name, near in by_remedy if near.all() and len(near) == len(models)]
+    everywhere = (
+        f"Among the best for every model: {'; '.join(always)}." if always else "No remedy is among the best for every model."
+    )
+    best = "Number of remedies among the best of their column (statistically indistinguishable from the highest)"
+    return f"{best}: {', '.join(number)}. {everywhere}"
 
 
 def one_for_all(shown: Shown) -> pd.DataFrame:
-    """Does the best remedy depend on the model? For each, its own choice against the one that is best for all the others.
+    """Compare each model's own best remedy with the remedy that is best for all other models.
 
-    Both are chosen on validation: the own by the model's mean over runs, the other by the mean over all other models' gains there.
-    The difference is judged on the test images; the models are declared together.
+    Both are chosen on validation: the own remedy by the mean score of the model, the common remedy by the mean gain of all other
+    models. The difference is judged on the test images. The models are corrected together for multiple comparisons.
 
     Returns:
-        `model`, `own`, `common` (titles), and the columns of a judged difference; no row for a model whose two choices agree.
+        `model`, `own` and `common` (titles of remedies), and the columns of `comparisons.as_row`. A model has no row if both
+        choices agree.
     """
     cells = {model: shown.cells(model) for model in shown.plan.study.crossed}
     cells = {model: found for model, found in cells.items() if PLAIN in found}
@@ -67,7 +75,7 @@ def one_for_all(shown: Shown) -> pd.DataFrame:
 
 
 def _best_elsewhere(others: Sequence[dict[str, Records]], *, among: Sequence[str]) -> str:
-    """The remedy of the highest mean gain on validation over these models, among those that all of them can follow."""
+    """Return the remedy with the highest mean gain of these models on validation, among the remedies that all of them can use."""
     shared = [name for name in among if all(name in found for found in others)]
 
     def gain(name: str) -> float:
@@ -77,24 +85,29 @@ def _best_elsewhere(others: Sequence[dict[str, Records]], *, among: Sequence[str
 
 
 def say_one_for_all(frame: pd.DataFrame, shown: Shown) -> str:
-    """Whether a model's own choice is better than the common one, counted by verdict."""
+    """Return a sentence that counts the verdicts on each model's own choice against the choice of the other models."""
     models = len(shown.plan.study.crossed)
     same = models - len(frame)
     if frame.empty:
-        return f"All {models} models choose what the others would choose for them."
+        return f"{_say_models(models)} the same remedy as the other models would choose for {'it' if models == 1 else 'them'}."
     verdicts = frame["verdict"].value_counts().to_dict()
     said = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
-    agree = f"{same} of {models} models choose what the others would choose for them; " if same else ""
-    return f"{agree}own choice against the common one: {said}."
+    choose, them = ("chooses", "it") if same == 1 else ("choose", "them")
+    agree = f"{same} of {models} models {choose} the same remedy as the other models would choose for {them}. " if same else ""
+    return f"{agree}Own choice against the choice of the others: {said}."
+
+
+def _say_models(number: int) -> str:
+    return f"The {number} model chooses" if number == 1 else f"All {number} models choose"
 
 
 def curves(shown: Shown, model: str, *, remedies: Sequence[str] | None = None) -> pd.DataFrame:
-    """Balanced accuracy of a model at every ratio of the effort: columns of `compare.summarize`.
+    """Return the balanced accuracy of a model at every imbalance ratio of the effort, with the columns of `comparisons.summarize`.
 
     Args:
-        shown: with the runs of `grids.curves`.
-        model: a crossed one.
-        remedies: None takes `none` and all remedies of the curves.
+        shown: the records, including the runs of `grids.curves`.
+        model: a crossed model.
+        remedies: names of remedies; None takes plain training and all remedies that the effort names for these curves.
     """
     plan = shown.plan
     names = grids.curve_remedies(plan, model) if remedies is None else remedies

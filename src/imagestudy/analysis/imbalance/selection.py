@@ -1,4 +1,4 @@
-"""What is shown, as the parameters ask for it, and the runs behind it."""
+"""Select the profiles, models and remedies to show, and the runs that this needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from imagestudy.data import datasets, splits
 from imagestudy.experiments import grids, runner
 from imagestudy.experiments.grids import DECIDING, TRADITIONAL, Plan
 from imagestudy.experiments.records import Records
+from imagestudy.figures.style import PLAIN_TRAINING
 from imagestudy.remedies import remedies
 
 PLAIN, TUNED, FIXED_TAU, BEST_TAU = "none", "tuned", "logit_adjustment", "logit_adjustment_tuned"
@@ -23,12 +24,12 @@ MEMBERS = tuple(name for family in TRADITIONAL for name in (TRADITIONAL[family],
 
 @dataclass(frozen=True)
 class Shown:
-    """The records of a plan under the profiles that are shown.
+    """The records of a plan under the profiles to show.
 
     Args:
-        plan: study and effort.
-        profiles: the most important first.
-        records: of `grid`.
+        plan: the study at its effort.
+        profiles: the profiles, the most important first.
+        records: the records of `needs`.
     """
 
     plan: Plan
@@ -36,34 +37,35 @@ class Shown:
     records: Records
 
     def cell(self, model: str, remedy: str, *, rank: int = 0) -> Records:
-        """The runs of a model under a remedy and the profile of this rank, seed by seed; empty if there are none.
+        """Return the runs of a model with a remedy under the profile with this rank, in the order of their seeds.
 
-        The other members of an ensemble, whose seeds were moved in part, are no runs of plain training in their own right.
+        The result is empty if there are no such runs. The additional members of an ensemble have some seeds changed, so they do not
+        count as runs of plain training.
         """
         found = self.records.where(model=model, profile=self.profiles[rank], remedy=remedy, kind="run")
         return Records(tuple(record for record in found if not record.spec.is_moved), found.labels)
 
     def cells(self, model: str, *, rank: int = 0) -> dict[str, Records]:
-        """Remedy → its runs on one model, in the order of the study; a remedy without runs is left out."""
+        """Return the runs of one model by remedy, in the order of the study; a remedy without runs is left out."""
         found = {name: self.cell(model, name, rank=rank) for name in remedies_of(self.plan, model, rank=rank)}
         return {name: cell for name, cell in found.items() if len(cell)}
 
     def of_model(self, model: str, *, only: Sequence[str] = ()) -> Records:
-        """All runs of one model under the first profile, or those under the named remedies, as one collection."""
+        """Return all runs of one model under the first profile as one collection; `only` limits it to the named remedies."""
         cells = [cell for name, cell in self.cells(model).items() if not only or name in only]
         return Records(tuple(record for cell in cells for record in cell), self.records.labels)
 
 
 def remedies_of(plan: Plan, model: str, *, rank: int) -> list[str]:
-    """The remedies that the plan tries on a model under the profile of this rank."""
-    return grids.remedies_of(plan, model, whole=rank < plan.effort.whole)
+    """Return the remedies that the plan tries on a model under the profile with this rank."""
+    return grids.remedies_of(plan, model, whole=rank < plan.effort.imbalance.whole)
 
 
 def profiles_of(plan: Plan, *, ratios: Sequence[Any]) -> list[ProfileSpec]:
-    """The imbalanced profiles that are shown, the most important first; `ratios` replaces those of the study file.
+    """Return the imbalanced profiles to show, the most important first; `ratios` replaces the ratios of the study file.
 
     Raises:
-        InputError: as `grids.imbalanced_profiles`; or the study has nothing to show.
+        InputError: see `grids.imbalanced_profiles`; also if the study has nothing to show.
     """
     profiles = grids.imbalanced_profiles(plan, ratios=ratios)
     needed = {
@@ -72,41 +74,52 @@ def profiles_of(plan: Plan, *, ratios: Sequence[Any]) -> list[ProfileSpec]:
         "remedy that this effort tries": any(set(remedies_of(plan, name, rank=0)) - {PLAIN} for name in plan.study.crossed),
     }
     if lacking := [what for what, there in needed.items() if not there]:
-        raise InputError(f"study {plan.name!r} names no {lacking[0]}; needed: one or more, to compare remedies for class imbalance")
+        raise InputError(f"study {plan.name!r} has no {lacking[0]}; needed: at least one, to compare remedies for class imbalance")
     return profiles
 
 
 def model_of(plan: Plan, given: str) -> str:
-    """The model that is looked at closely; an empty name is the study's first crossed one."""
+    """Return the model to inspect; an empty name means the first crossed model of the study."""
     return require_known(given, plan.study.crossed, what="model", where="parameter 'model'") if given else plan.study.crossed[0]
 
 
 def check_remedy(plan: Plan, given: str, *, model: str) -> None:
-    """Raise `InputError` unless the name is empty or a remedy that the plan tries on the model under the first profile."""
+    """Raise `InputError` unless the name is empty or names a remedy that the plan tries on the model under the first profile."""
     allowed = [name for name in remedies_of(plan, model, rank=0) if name != PLAIN]
     if given:
         require_known(given, allowed, what="remedy", where=f"parameter 'remedy', model {model!r}")
 
 
 def remedy_of(shown: Shown, given: str, *, model: str) -> str:
-    """The remedy that is looked at closely; an empty name is the one that does best on validation, `none` left aside."""
+    """Return the remedy to inspect; an empty name means the best remedy on validation, without plain training."""
     check_remedy(shown.plan, given, model=model)
     cells = {name: cell for name, cell in shown.cells(model).items() if name != PLAIN}
     return given or max(cells, key=lambda name: on_validation(cells[name]))
 
 
 def on_validation(cell: Records) -> float:
-    """Mean over runs of the balanced accuracy on validation."""
+    """Return the balanced accuracy on validation images, averaged over the runs."""
     return float(np.mean([record.validation[comparisons.HEADLINE] for record in cell]))
 
 
 def title_of(remedy: str) -> str:
-    """A remedy's name in tables and sentences."""
+    """Return the name of a remedy in tables; plain training is `none` there."""
     return remedies.entry(remedy).facts["title"]
 
 
-def grid(plan: Plan, profiles: Sequence[ProfileSpec], *, ratios: Sequence[Any]) -> list[RunSpec]:
-    """All runs that are shown, the trials of tuning among them; under the first profile post-hoc adjustment in any case."""
+def say_title(title: str) -> str:
+    """Return the name that a sentence uses for a remedy with this title; `none` becomes "plain training"."""
+    return PLAIN_TRAINING.get(title, title)
+
+
+def say_remedy(remedy: str) -> str:
+    """Return the name of a remedy in sentences; the remedy `none` is "plain training"."""
+    return say_title(title_of(remedy))
+
+
+def needs(plan: Plan, *, ratios: Sequence[Any] = ()) -> list[RunSpec]:
+    """Return all runs to show, including the tuning trials; the first profile always includes post-hoc adjustment."""
+    profiles = profiles_of(plan, ratios=ratios)
     adjusted = [
         spec
         for model in plan.study.crossed
@@ -121,12 +134,15 @@ def grid(plan: Plan, profiles: Sequence[ProfileSpec], *, ratios: Sequence[Any]) 
 
 
 def pairs(plan: Plan, profiles: Sequence[ProfileSpec]) -> list[tuple[ProfileSpec, ProfileSpec]]:
-    """Each profile with the balanced one of as many images; left out is the natural one, which has more than any balanced one."""
+    """Return each profile with the balanced profile of the same number of images.
+
+    The natural profile is left out, because it has more images than any balanced one.
+    """
     return [(profile, grids.as_many_balanced(plan, profile)) for profile in profiles if profile.name != "natural"]
 
 
 def counts(plan: Plan, profiles: Sequence[ProfileSpec]) -> dict[str, Int64[np.ndarray, " rank"]]:
-    """Label of a profile → training images of each class, the largest first."""
+    """Return the number of training images of each class under each profile, by the label of the profile; largest class first."""
     dataset = datasets.load(plan.study.dataset)
     available = splits.count(dataset.labels[splits.split(dataset).train], len(dataset.classes))
     return {profile.label: splits.profile_counts(profile, available) for profile in profiles}

@@ -1,4 +1,4 @@
-"""The answer: what every run chose, what is recommended, and how it stands against plain training and the rest of the panel."""
+"""Compute the recommendation, and compare it with plain training and with the other candidates of the panel."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import pandas as pd
 
 from imagestudy import stats
 from imagestudy.analysis import comparisons
+from imagestudy.core.specs import RunSpec
 from imagestudy.data import datasets
 from imagestudy.experiments import grids, runner, search
 from imagestudy.experiments.grids import Plan
@@ -21,14 +22,14 @@ class Answer:
     """The recommendation.
 
     Args:
-        selection: what every run chose, and from what.
-        best: the candidate of the panel with the highest mean score on validation, of equals the one that most runs chose, then one
-            without a remedy, then the cheapest; what is recommended.
-        chosen: in every run the record of its own choice.
+        selection: the candidates, and what every run chose among them.
+        best: the recommended candidate: the one of the panel with the highest mean score on validation. Ties go to the candidate
+            that most runs chose, then to plain training, then to the cheapest.
+        chosen: the record of each run's own choice.
         plain: plain training of the same model in the same run.
-        level: the score of the choice, on test images.
-        gain: choice minus plain training, with its verdict.
-        panel: one row a candidate of the panel and a baseline, see `compare_panel`.
+        level: the score of the choices on test images.
+        gain: the score of the choices minus that of plain training, with its verdict.
+        panel: one row per candidate of the panel and per baseline, see `compare_panel`.
     """
 
     selection: Selection
@@ -45,15 +46,23 @@ class Answer:
         return self.selection.plan
 
     def cell(self, candidate: Candidate) -> Records:
-        """The runs of one candidate with the whole budget."""
+        """Return the runs of one candidate with the whole budget."""
         return _runs_of(self.selection, candidate)
 
 
+def needs(plan: Plan) -> list[RunSpec]:
+    """Return the runs of baselines, plain training with and without groups, and costs.
+
+    The candidates are not included, because they are trained stage by stage.
+    """
+    return [*grids.baselines(plan), *grids.plain(plan), *grids.ungrouped(plan), *grids.costs(plan)]
+
+
 def recommend(plan: Plan, *, workers: int | None = None) -> Answer:
-    """Choose, and judge the choice; what the store lacks is trained.
+    """Choose a candidate and judge the choice; missing runs are trained.
 
     Raises:
-        InputError: as `halving.select`.
+        InputError: see `search.select`.
     """
     selection = search.select(plan, workers=workers)
     labels = selection.records.labels
@@ -85,20 +94,21 @@ def _on_validation(selection: Selection, candidate: Candidate) -> float:
 
 
 def _merit(selection: Selection, chosen: Records, candidate: Candidate) -> tuple[float, int, bool, float]:
-    """By what the recommendation is made, the first that differs: score on validation, how often chosen, plainness, cost."""
+    """Return the sort key of the recommendation: validation score, times chosen, plain training first, seconds of training."""
     times = sum(Candidate(record.spec.model.name, record.spec.remedy.name) == candidate for record in chosen)
     seconds = sum(record.cost["seconds"] for record in _runs_of(selection, candidate))
     return _on_validation(selection, candidate), times, candidate.remedy == PLAIN, -seconds
 
 
 def compare_panel(selection: Selection, best: Candidate, baselines: Records) -> pd.DataFrame:
-    """Every candidate of the panel, plain training of its models, and the baselines: score, difference from the best, verdict.
+    """Compare the recommended candidate with the rest of the panel, plain training of its models, and the baselines.
 
-    The differences are declared together.
+    The differences are corrected together for multiple comparisons.
 
     Returns:
-        `compare.summarize` with `candidate` (its name), `recommended`, `plain`, and, against the recommended one, `difference`,
-        `difference_low`, `difference_high`, `verdict`, `needed`, `near` (not distinguishable, or equivalent); highest first.
+        One row per candidate, the highest first: the columns of `comparisons.summarize`, `candidate` (its name), `recommended` and
+        `plain`. The comparison with the recommended candidate adds `difference`, `difference_low`, `difference_high`, `verdict`,
+        `needed` and `near` (equivalent or undecided).
     """
     plan = selection.plan
     names = dict.fromkeys((*selection.panel, *(Candidate(one.model, PLAIN) for one in selection.panel)))
@@ -121,7 +131,7 @@ def _named(one: Candidate) -> dict[str, object]:
 
 
 def _judged(judged: Judged, *, same: bool) -> dict[str, object]:
-    if same:  # nothing is unsure about the difference of a candidate from itself
+    if same:  # the difference of a candidate from itself is exactly 0
         return dict.fromkeys(("difference", "difference_low", "difference_high"), 0.0) | {"verdict": "", "needed": ""}
     row = comparisons.as_row(judged)
     bounds = {"difference": row["difference"], "difference_low": row["low"], "difference_high": row["high"]}
@@ -129,16 +139,16 @@ def _judged(judged: Judged, *, same: bool) -> dict[str, object]:
 
 
 def name_of(candidate: Candidate) -> str:
-    """`resnet, balanced softmax`; plain training has the model's name alone."""
+    """Return the name of a candidate, as `resnet, balanced softmax`; for plain training, the name of the model alone."""
     return candidate.model if candidate.remedy == PLAIN else f"{candidate.model}, {remedies.entry(candidate.remedy).facts['title']}"
 
 
 def class_names(plan: Plan) -> tuple[str, ...]:
-    """Names of the classes, in label order."""
+    """Return the names of the classes, in label order."""
     return datasets.load(plan.study.dataset).classes
 
 
 def first_run(answer: Answer) -> Records:
-    """The first run of the recommended candidate; never the best one."""
+    """Return the first run of the recommended candidate, whatever its score."""
     cell = answer.cell(answer.best)
     return Records(cell.records[:1], cell.labels)

@@ -1,4 +1,4 @@
-"""Class by class: what the recommended candidate takes for what, and which classes the remedy moves."""
+"""Compare the classes: confusions of the recommended candidate, and the effect of its remedy on each recall."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,14 @@ from imagestudy.experiments.records import decided
 from imagestudy.experiments.search import PLAIN, Candidate
 
 LEAST = 0.005
-"""A difference of recall below that is none where whole points are given."""
+"""Smaller differences of recall count as none, because the sentences give whole points."""
 
 
 def confusion(answer: Answer) -> Float[np.ndarray, "class class"]:
-    """Test images by true (row) and predicted class (column) under the recommended candidate, mean over the runs."""
+    """Return the confusion matrix of the recommended candidate: test images by true (row) and predicted class (column).
+
+    The numbers are means over the runs.
+    """
     classes = len(class_names(answer.plan))
     cell = answer.cell(answer.best)
     total = np.zeros((classes, classes))
@@ -27,7 +30,11 @@ def confusion(answer: Answer) -> Float[np.ndarray, "class class"]:
 
 
 def recall(answer: Answer) -> pd.DataFrame:
-    """Recall of each class in each run, recommended and plain: `class` (its number), `candidate`, `recall`."""
+    """Return the recall of each class in each run, for the recommended candidate and for plain training of its model.
+
+    Returns:
+        `class` (its label), `candidate` (its name) and `recall`.
+    """
     rows = []
     for one in dict.fromkeys((answer.best, Candidate(answer.best.model, PLAIN))):
         cell = answer.cell(one)
@@ -42,7 +49,7 @@ def recall(answer: Answer) -> pd.DataFrame:
 
 
 def say_recall(answer: Answer, frame: pd.DataFrame) -> str:
-    """The classes of lowest and highest recall under the recommendation, and what the remedy gives and takes."""
+    """Return sentences: the classes with the lowest and the highest recall, and the largest effects of the remedy."""
     names = [escape(name) for name in class_names(answer.plan)]
     means = frame.pivot_table(index="class", columns="candidate", values="recall")
     own = means[name_of(answer.best)].to_numpy()
@@ -56,7 +63,12 @@ def _say_moved(moved: Float[np.ndarray, " class"], names: Sequence[str]) -> str:
     up, down = int(moved.argmax()), int(moved.argmin())
     said = []
     if moved[up] >= LEAST:
-        said.append(f"gives {100 * moved[up]:.0f} points to class {names[up]}, more than to any other")
+        said.append(f"adds {_points(moved[up])} to the recall of class {names[up]}, the largest gain")
     if moved[down] <= -LEAST:
-        said.append(f"takes {-100 * moved[down]:.0f} points from class {names[down]}, more than from any other")
-    return f"Against plain training the remedy {', and '.join(said) or 'moves no class'}."
+        said.append(f"takes {_points(-moved[down])} from the recall of class {names[down]}, the largest loss")
+    return f"Compared with plain training, the remedy {', and '.join(said) or 'changes no recall'}."
+
+
+def _points(share: float) -> str:
+    points = f"{100 * share:.0f}"
+    return f"{points} {'point' if points == '1' else 'points'}"

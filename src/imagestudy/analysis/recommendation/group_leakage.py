@@ -1,7 +1,7 @@
-"""What a split image by image would have said of images that come in groups: a score that leaks.
+"""Measure leakage: how much splits drawn image by image inflate the score if images come in groups.
 
-Pictures of one thing are alike. With some of them among the training images, the others are not new, and a test on them says
-little of a thing never seen (Kaufman et al. 2012, section 3).
+Pictures of the same thing look alike. If some of them are training images, the others are not new to the model, and a test on them
+says little about new things (Kaufman et al. 2012, section 3).
 """
 
 import numpy as np
@@ -24,16 +24,18 @@ SHOWN = {
 
 
 def leaks(plan: Plan, kept: Records, drawn: Records) -> pd.DataFrame:
-    """Plain training of each crossed model on both kinds of splits, the differences declared together.
+    """Compare splits drawn image by image with splits that keep groups together, for plain training of each crossed model.
+
+    The models are corrected together for multiple comparisons.
 
     Args:
         plan: the study at its effort.
-        kept: records of plain training with every group on one side.
-        drawn: records of `grids.ungrouped`, the same with the groups forgotten.
+        kept: records of plain training on splits with every group in one part.
+        drawn: records of `grids.ungrouped`, the same runs on splits that ignore the groups.
 
     Returns:
-        `model`, `kept` and `drawn` (balanced accuracy, 95 %), `flattery` (drawn minus kept, in points) and `verdict`; no row where
-        the images have no groups.
+        `model`, `kept` and `drawn` (balanced accuracy with its 95 % interval), `flattery` (drawn minus kept, in points) and
+        `verdict`; no row if the images have no groups.
     """
     honest = [spec.with_(dataset=plan.study.dataset) for spec in grids.ungrouped(plan)]
     cells = {cell.records[0].spec.model.name: cell for cell in kept.of(honest).cells().values()}
@@ -48,7 +50,7 @@ def leaks(plan: Plan, kept: Records, drawn: Records) -> pd.DataFrame:
 
 
 def share_seen(plan: Plan) -> float:
-    """Share of the test images of the first split image by image whose group has images among the training images, too."""
+    """Return the share of test images with images of the same group in the training set, in the first split that ignores groups."""
     groups = datasets.load(plan.study.dataset).groups
     if groups is None:
         return 0.0
@@ -57,16 +59,15 @@ def share_seen(plan: Plan) -> float:
 
 
 def say_leaks(plan: Plan, frame: pd.DataFrame) -> str:
-    """How many groups there are, and what forgetting them would have done; nothing where there are none."""
+    """Return sentences: the number of groups, and the effect of ignoring them; without groups, that nothing can leak."""
     groups = datasets.load(plan.study.dataset).groups
     if groups is None or frame.empty:
-        return "The images have no groups: each stands for itself, and no split can leak what two pictures of one thing share."
+        return "The images have no groups, so no split can leak information between pictures of the same thing."
     flattered = frame["model"][frame["verdict"] == "higher"].tolist()
-    told = "no model's score can be told from its honest one"
+    told = "no model would score significantly higher"
     if flattered:
-        told = f"the score of {', '.join(flattered)} would have been higher"
+        told = f"the {'score' if len(flattered) == 1 else 'scores'} of {', '.join(flattered)} would be higher"
     return (
-        f"The images come in {len(np.unique(groups)):,} groups, and none stands on two sides of a split. Drawn image by image, "
-        f"{100 * share_seen(plan):.0f} % of the test images would have had others of their group among the training images, "
-        f"and {told}."
+        f"The images form {len(np.unique(groups)):,} groups, and each group is in one part of a split only. In splits drawn image "
+        f"by image, {100 * share_seen(plan):.0f} % of the test images would share a group with training images, and {told}."
     )

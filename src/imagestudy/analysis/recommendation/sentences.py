@@ -1,4 +1,4 @@
-"""The answer in sentences and small tables: what the data is like, what was tried, what to use, at what cost."""
+"""Put the recommendation into sentences and small tables: the data, what was tried, what to use, and its cost."""
 
 import numpy as np
 import pandas as pd
@@ -19,40 +19,42 @@ from imagestudy.remedies import remedies
 
 
 def say_answer(answer: Answer) -> str:
-    """The recommendation with its interval, against plain training, as one paragraph of Markdown."""
+    """Return the recommendation and its comparison with plain training, with intervals, as one paragraph of Markdown."""
     best, level, plain = answer.best, answer.level, comparisons.level_of(answer.plain).interval(limits=(0.0, 1.0))
     chose = sum(Candidate(r.spec.model.name, r.spec.remedy.name) == best for r in answer.chosen)
     remedy = (
-        "without a remedy" if best.remedy == PLAIN else f"with the remedy **{escape(remedies.entry(best.remedy).facts['title'])}**"
+        "with plain training"
+        if best.remedy == PLAIN
+        else f"with the remedy **{escape(remedies.entry(best.remedy).facts['title'])}**"
     )
     return (
-        f"Use model **{best.model}** {remedy}. Chosen anew in every run, such a choice reaches a balanced accuracy of "
-        f"**{comparisons.say_share(level)}** on test images that had no part in it, against {comparisons.say_share(plain)} for "
-        f"plain training of the same model: {comparisons.say_points(answer.gain.interval)}, {answer.gain.verdict}; "
-        f"{comparisons.say_n(level)}. This very candidate was the choice of {chose} of {len(answer.chosen)} runs."
+        f"Use model **{best.model}** {remedy}. Repeating the whole selection in every run gives a balanced accuracy of "
+        f"**{comparisons.say_share(level)}** on test images that never influenced the choice, against "
+        f"{comparisons.say_share(plain)} for plain training of the same model: {comparisons.say_points(answer.gain.interval)}, "
+        f"{answer.gain.verdict}; {comparisons.say_n(level)}. {chose} of {_count(len(answer.chosen), 'run')} chose this candidate."
         f"{say_price(answer)}"
     )
 
 
 def say_price(answer: Answer) -> str:
-    """What the remedy does to the share of all images that are named rightly, where the frequent classes count most."""
+    """Return a sentence with the plain accuracy of the recommended candidate and of plain training; empty without a remedy."""
     accuracy = answer.panel.set_index("candidate")["accuracy"]
     if answer.best.remedy == PLAIN or answer.best.model not in accuracy:
         return ""
     with_it, without = accuracy[name_of(answer.best)], accuracy[answer.best.model]
-    return f" Of all images alike, it names {with_it:.1%} rightly, where plain training of the same model names {without:.1%}."
+    return f" Its plain accuracy is {with_it:.1%}, against {without:.1%} for plain training of the same model."
 
 
 def say_near(answer: Answer) -> str:
-    """Who of the panel is higher than the recommendation, who cannot be told from it, or that all others are lower."""
+    """Return sentences: which candidates are higher than the recommended one, and which are indistinguishable from it."""
     best, others = escape(name_of(answer.best)), answer.panel[~answer.panel["recommended"]]
     higher, near = others[others["verdict"] == "higher"], others[others["near"]]
     said = []
     if len(higher):
-        said.append(f"Higher than {best} on the test images, though not on validation, which chooses: {_names(higher)}.")
+        said.append(f"Higher than {best} on the test images, but not on validation, which decides: {_names(higher)}.")
     if len(near):
-        said.append(f"Not distinguishable from {best}: {_names(near)}.")
-    return " ".join(said) or f"Every other candidate that was trained with the whole budget is lower than {best}."
+        said.append(f"Statistically indistinguishable from {best}: {_names(near)}.")
+    return " ".join(said) or f"All other candidates that were trained with the whole budget are lower than {best}."
 
 
 def _names(rows: pd.DataFrame) -> str:
@@ -60,34 +62,45 @@ def _names(rows: pd.DataFrame) -> str:
 
 
 def say_cheapest(answer: Answer) -> str:
-    """Which of those that cannot be told apart trains fastest, by the seconds of its recorded runs; 5 % more is not told apart."""
+    """Return a sentence: which of the indistinguishable candidates trains fastest, by the seconds of its recorded runs.
+
+    Times that differ by less than 5 % count as equal.
+    """
     near = answer.panel[answer.panel["near"]].sort_values("seconds")
     first, own = near.iloc[0], near[near["recommended"]].iloc[0]
     ratio = own["seconds"] / max(first["seconds"], 1e-3)
     if ratio < 1.05:
-        return "Of those that cannot be told apart, none is cheaper to train than the recommended one."
+        return "None of the statistically indistinguishable candidates is cheaper to train than the recommended one."
     return (
-        f"Of those that cannot be told apart, {escape(first['candidate'])} is the cheapest to train; the recommended one takes "
-        f"{about(ratio)} times as long."
+        f"Of the statistically indistinguishable candidates, {escape(first['candidate'])} is the cheapest to train; the "
+        f"recommended one takes {about(ratio)} times as long."
     )
 
 
 def conclude(answer: Answer) -> str:
-    """The answer once more, in one breath: what to use, how sure, and what it is not told from."""
+    """Return the answer in short: what to use, its score with interval, and the number of candidates that match it."""
     others = answer.panel[~answer.panel["recommended"]]
     higher, near = int((others["verdict"] == "higher").sum()), int(others["near"].sum())
-    told = f"{near} of {len(others)} others cannot be told from it" if near else "no other comes near it"
+    number, alike = (
+        _count(len(others), "other candidate"),
+        f"{'is' if near == 1 else 'are'} statistically indistinguishable from it",
+    )
+    told = f"{near} of {number} {alike}" if near else "No other candidate matches it"
     if higher:
-        verb = "is" if higher == 1 else "are"
-        told = f"{higher} of {len(others)} others {verb} higher on the test images, and {near} cannot be told from it"
+        told = f"{higher} of {number} {'is' if higher == 1 else 'are'} higher on the test images, and {near} {alike}"
     return (
-        f"Use **{escape(name_of(answer.best))}**. Chosen so, the balanced accuracy is {comparisons.say_share(answer.level)}, "
-        f"{comparisons.say_points(answer.gain.interval)} against plain training ({answer.gain.verdict}); {told}."
+        f"Use **{escape(name_of(answer.best))}**. Choosing in this way gives a balanced accuracy of "
+        f"{comparisons.say_share(answer.level)}, {comparisons.say_points(answer.gain.interval)} against plain training "
+        f"({answer.gain.verdict}). {told}."
     )
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def choices(answer: Answer) -> pd.DataFrame:
-    """What each run chose on its own validation images: `run`, `candidate`, `validation`, and on its test images `test`."""
+    """Return the choice of each run: `run`, `candidate`, and its scores on the `validation` and the `test` images of the run."""
     rows = [
         {
             "run": record.spec.seed,
@@ -101,37 +114,39 @@ def choices(answer: Answer) -> pd.DataFrame:
 
 
 def say_data(plan: Plan) -> str:
-    """How many images of how many classes, how uneven, and how they are split, in two or three sentences."""
+    """Return sentences on the data: number of images and classes, how imbalanced they are, and how they are split."""
     dataset = datasets.load(plan.study.dataset)
     found = splits.describe(dataset.labels, dataset.classes)
     smallest = int(found.counts.min())
     said = (
-        f"{len(dataset.labels):,} images of {len(dataset.classes)} classes; the largest class has {found.counts.max():,}, the "
-        f"smallest, {escape(found.smallest)}, {smallest:,}: a ratio of {found.ratio:.1f}, a Gini coefficient of {found.gini:.2f}."
+        f"There are {len(dataset.labels):,} images of {len(dataset.classes)} classes. The largest class has "
+        f"{_count(int(found.counts.max()), 'image')}. The smallest, {escape(found.smallest)}, has {smallest:,}. The ratio is "
+        f"{found.ratio:.1f}, and the Gini coefficient is {found.gini:.2f}."
     )
     if (profile := plan.study.profiles[0]).name != "natural":
         size = data.profile_size(plan.study.dataset, profile)
-        said += f" The training set is drawn from them by the profile {profile.label}: {size:,} images."
+        said += f" The training set follows the profile {profile.label} and has {_count(size, 'image')}."
     if dataset.groups is not None:
-        said += f" They stand in {len(np.unique(dataset.groups)):,} groups, and no group is on two sides of a split."
+        said += f" The images form {len(np.unique(dataset.groups)):,} groups, and each group is in one part of a split only."
     unwritten = [(one, name) for one, name in zip(figures.drawable(dataset.classes), dataset.classes, strict=True) if one != name]
     if unwritten:
         listed = ", ".join(f"{one} is {escape(name)}" for one, name in unwritten)
-        said += f" No font here can draw some of the names, so in figures {listed}."
+        said += f" The installed fonts cannot draw some of the names. In figures, {listed}."
     if splits.is_redrawn(dataset):
-        share = f"{splits.TEST_SHARE:.0%} to test and {splits.VALIDATION_SHARE:.0%} to validate"
-        return f"{said} There is no official test set: each of {plan.effort.runs} runs draws another {share}, class by class."
-    return f"{said} All runs share one test set."
+        share = f"{splits.TEST_SHARE:.0%} of each class for testing and {splits.VALIDATION_SHARE:.0%} for validation"
+        runs = "The 1 run draws" if plan.effort.runs == 1 else f"Each of the {plan.effort.runs} runs draws its own"
+        return f"{said} There is no official test set. {runs} {share}."
+    return f"{said} All runs use the same test set."
 
 
 def counts(plan: Plan) -> dict[str, Int64[np.ndarray, " class"]]:
-    """All images of each class, in label order."""
+    """Return the number of images of each class, in label order."""
     dataset = datasets.load(plan.study.dataset)
     return {"all images": splits.count(dataset.labels, len(dataset.classes))}
 
 
 def tried(answer: Answer) -> pd.DataFrame:
-    """One row a rung: images seen, candidates of each run, and how many of each family those are, means over the runs."""
+    """Return one row per rung: images seen, and the number of candidates, in total and of each family, averaged over the runs."""
     frame = answer.selection.trials
     if frame.empty:
         return pd.DataFrame(columns=["rung", "images seen", "candidates"])
@@ -144,28 +159,29 @@ def tried(answer: Answer) -> pd.DataFrame:
 
 
 def caption(answer: Answer) -> str:
-    """What the intervals of the panel stand for."""
-    redrawn = "splits" if answer.level.redrawn else "training subset, class order, initialization and batch order, and test images"
-    corrected = "; they hold for another set of images (Nadeau & Bengio 2003)" if answer.level.redrawn else ""
+    """Return the caption of the panel: what its intervals cover, and what bold means."""
+    covered = "a new training subset, class order, initialization, batch order and test set"
+    if answer.level.redrawn:
+        covered = "new splits and a new set of images (Nadeau & Bengio 2003)"
     return (
-        f"95 % intervals, {comparisons.say_n(answer.level)}; redrawn: {redrawn}{corrected}. Bold: not distinguishable from the "
-        f"recommended one, as one of {max(1, len(answer.panel) - 1)} comparisons declared together."
+        f"95 % intervals, {comparisons.say_n(answer.level)}. They cover {covered}. Bold: statistically indistinguishable from the "
+        f"recommended candidate, corrected for {_count(max(1, len(answer.panel) - 1), 'comparison')}."
     )
 
 
 def say_cost(answer: Answer) -> str:
-    """What all the trainings behind the answer took, and what the model takes to use."""
+    """Return a sentence: how many trials and trainings the answer took, and for how long one core was busy with the trainings."""
     trained = [record for record in answer.selection.records if not is_derived(record.spec)]
     finals = sum(record.cost["seconds"] for record in trained)
     number = len(answer.selection.trials)
     return (
-        f"Behind the answer stand {number:,} trials and {len(trained)} trainings with the whole budget, which took "
-        f"{runner.say_duration(finals).removeprefix('about ')} of one core."
+        f"The answer took {_count(number, 'trial')} and {_count(len(trained), 'training')} with the whole budget. These trainings "
+        f"took {runner.say_duration(finals).removeprefix('about ')} on one core."
     )
 
 
 def pretrained_note(plan: Plan) -> str:
-    """Which pretrained networks were among the candidates, and why they or others that were thought of were not."""
+    """Return sentences: which pretrained networks are candidates, and why other models were not tried."""
     known = [name for name in models.names() if starting_weights(name)]
     sentences = [_say_pretrained(plan, name) for name in known]
     if not set(known) & set(plan.study.crossed):
@@ -176,6 +192,6 @@ def pretrained_note(plan: Plan) -> str:
 
 def _say_pretrained(plan: Plan, name: str) -> str:
     if name in plan.study.crossed:
-        return f"Among the candidates is {name}, pretrained on ImageNet (Deng et al. 2009; He et al. 2016) and fine-tuned."
-    reason = plan.study.left_out.get(name, "the study does not name it among its candidates")
-    return f"A pretrained network, {name}, was not tried: {escape(reason)}."
+        return f"The candidate {name} is pretrained on ImageNet (Deng et al. 2009; He et al. 2016) and fine-tuned."
+    reason = plan.study.left_out.get(name, "the study does not list it as a candidate")
+    return f"The pretrained network {name} was not tried: {escape(reason)}."

@@ -1,7 +1,8 @@
-"""What is left open between the recommendation and the rest of the panel, and what would settle it.
+"""Find the undecided comparisons between the recommendation and the panel, and what would decide them.
 
-The variance of a difference of two balanced accuracies has a part for each class, which more test images of that class make
-smaller, and one for training, which only more runs do. So it can be asked of every class how many images of it alone would decide.
+The variance of a difference between two balanced accuracies has one component per class, which shrinks with more test images of the
+class, and one component for training, which shrinks only with more runs. So we can compute for each class how many more of its
+images alone would decide.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,14 +25,14 @@ from imagestudy.stats import ImagesNeeded, Interval, Needed, SpreadByStratum
 HalfWidth = Callable[[Float[np.ndarray, " class"]], float]
 
 LEAST_SHOWN = 0.0005
-"""Half widths below that are no part of a sentence that gives tenths of points."""
+"""Smaller half widths are not mentioned, because the sentences give tenths of points."""
 
 
 def say_open(answer: Answer) -> str:
-    """What is undecided between the recommendation and others of the panel, and how many images of which class would settle it."""
+    """Return one bullet per undecided comparison with the recommended candidate: how many images of which class would decide it."""
     rows = answer.panel[(answer.panel["verdict"] == "undecided") & ~answer.panel["plain"]]
     if rows.empty:
-        return "Nothing is left open between the candidates of the panel."
+        return "No comparison between the candidates of the panel is undecided."
     known = {name_of(one): one for one in answer.selection.panel}
     return "\n".join(f"* {_say_between(answer, known[name])}" for name in rows["candidate"])
 
@@ -39,7 +40,7 @@ def say_open(answer: Answer) -> str:
 def _say_between(answer: Answer, other: Candidate) -> str:
     effect, head = _effect(answer, other), f"Undecided between {escape(name_of(answer.best))} and {escape(name_of(other))}"
     if len(effect.by_run) < 2:
-        return f"{head}: a single run does not show how far runs differ."
+        return f"{head}: a single run does not show how much runs vary."
     ending = say_deciding(
         images_that_decide(answer, other),
         _within_reach(effect.needed(margin=answer.plan.study.margin, level=_level(answer)), effect.interval()),
@@ -54,40 +55,45 @@ def _say_between(answer: Answer, other: Candidate) -> str:
 def say_deciding(
     images: ImagesNeeded, needed: Needed, *, names: Sequence[str], estimate: float, margin: float, redrawn: bool
 ) -> str:
-    """How the sentence goes on: until when it is undecided, what else would decide it, or that images will not.
+    """Return the end of a sentence that begins with "Undecided between A and B": what would decide it.
 
     Args:
         images: what more images can do.
-        needed: how many more runs would decide, alone or together with images, where that is within reach.
-        names: of the classes, in label order.
-        estimate: of the difference.
-        margin: inside which a difference does not matter.
-        redrawn: whether a share of all images is tested on in each run; else they are test images.
+        needed: how many more runs would decide, alone or together with images; empty if the numbers are unrealistic.
+        names: names of the classes, in label order.
+        estimate: the estimated difference.
+        margin: the equivalence margin.
+        redrawn: whether each run tests on a share of all images; otherwise there is a fixed test set.
     """
     name, runs = names[images.stratum], "" if needed.more_images else comparisons.say_needed(needed)
-    what, where = ("images", f", {splits.TEST_SHARE:.0%} of them to test on") if redrawn else ("test images", "")
+    where = f" ({splits.TEST_SHARE:.0%} of them for testing)" if redrawn else ""
     if images.more is not None:
         sooner = f"; {runs} would decide it, too" if runs else ""
-        return f" until about {round_up(images.more):,} more {what} of class {name} are there{where}{sooner}."
+        return f": {_say_more(images.more, redrawn=redrawn)} of class {name}{where} would decide it{sooner}."
     if runs:
-        return f"; {runs} would decide it. Images of one class would not; those of class {name} would help most."
+        return f": {runs} would decide it. More images of a single class would not; those of class {name} would help most."
     if images.of_all is not None:
-        more = f"about {round_up(images.of_all):,} more {what}, of all classes alike, are there{where}"
-        return f" until {more}; those of class {name} help most."
+        more = f"{_say_more(images.of_all, redrawn=redrawn)}, in the present class shares{where}, would decide it"
+        return f": {more}. Those of class {name} help most."
     alone = " alone" if needed.more_images else ""
-    return f", and more images{alone} will not decide it: {_say_out_of_reach(images, needed, estimate=estimate, margin=margin)}"
+    return f". More images{alone} will not decide it: {_say_out_of_reach(images, needed, estimate=estimate, margin=margin)}"
+
+
+def _say_more(number: int, *, redrawn: bool) -> str:
+    rounded = round_up(number)
+    return f"about {rounded:,} more {'image' if redrawn else 'test image'}{'' if rounded == 1 else 's'}"
 
 
 def _say_out_of_reach(images: ImagesNeeded, needed: Needed, *, estimate: float, margin: float) -> str:
-    """What many more images would leave, what of it no image takes away, and whether the difference matters."""
+    """Return the width that many more images would leave, the part that only runs reduce, and whether the difference matters."""
     said = [f"{stats.MOST_TIMES:.0f} times as many in every class would leave ± {_points(images.left)} points"]
     if images.floor >= LEAST_SHOWN:
-        said.append(f" (training alone gives ± {_points(images.floor)}, which only more runs make smaller)")
-    said.append(f", where less than ± {_points(images.enough)} decides")
-    said.append(f"; {comparisons.say_needed(needed)} would." if needed.more_images else ".")
+        said.append(f" (± {_points(images.floor)} comes from training and shrinks only with more runs)")
+    said.append(f", but less than ± {_points(images.enough)} is needed")
+    said.append(f"; {comparisons.say_needed(needed)} would decide it." if needed.more_images else ".")
     if abs(estimate) < margin:
-        said.append(f" The difference of {_points(abs(estimate))} points is inside the margin of {_points(margin)}: ")
-        said.append("probably too small to matter.")
+        said.append(f" The difference of {_points(abs(estimate))} points is inside the margin of {_points(margin)}, ")
+        said.append("so it is probably too small to matter.")
     return "".join(said)
 
 
@@ -96,7 +102,7 @@ def _points(share: float) -> str:
 
 
 def _within_reach(needed: Needed, interval: Interval) -> Needed:
-    """What more runs would do, unless they or the images beside them are many times those that there are."""
+    """Return the needed runs and images, or nothing if they exceed the present numbers by more than a realistic factor."""
     runs, images = ((stats.MOST_TIMES - 1) * number for number in (interval.runs, interval.images))
     reached = needed.more_runs is not None and needed.more_runs <= runs and (needed.more_images or 0) <= images
     return needed if reached else Needed(None, None)
@@ -111,13 +117,14 @@ def _level(answer: Answer) -> float:
 
 
 def images_that_decide(answer: Answer, other: Candidate) -> ImagesNeeded:
-    """What more images of each class can do for the difference between the recommendation and another candidate.
+    """Return how many more images, of one class or of all, would decide between the recommendation and another candidate.
 
-    With an official test set, test images of a class make its own part of the variance smaller (`stats.SpreadByStratum`). Where
-    splits are redrawn, class c gives v_c / (K² n_c) to the difference on one test set, with v_c the variance over its test images
-    of the difference of correctness. The variance over splits, which comes from the images that are trained on, too, is taken to
-    belong to the classes in that proportion, and to shrink with them; with f times all images it is an f-th, as in
-    `stats.what_would_decide_redrawn`.
+    With an official test set, more test images of a class reduce the variance component of this class (`stats.SpreadByStratum`).
+
+    With redrawn splits, class c contributes v_c / (K² n_c) to the variance of the difference on one test set, where v_c is the
+    variance of the difference of correctness over its test images. The variance over splits also comes from the training images.
+    It is divided among the classes in proportion to these contributions, and each part shrinks with the images of its class. With
+    f times as many images of all classes, the variance is divided by f, as in `stats.what_would_decide_redrawn`.
     """
     effect = _effect(answer, other)
     if isinstance(effect, Redrawn):
@@ -134,7 +141,7 @@ def _shared_half_width(apart: SpreadByStratum, times: Float[np.ndarray, " class"
 
 
 def _redrawn_half_width(answer: Answer, other: Candidate, effect: Redrawn) -> tuple[HalfWidth, Float[np.ndarray, " class"]]:
-    """Half the width by how many times as many images each class has, and the images that each has, tested on or not."""
+    """Return the half width as a function of the growth factors of the classes, and the present number of images of each class."""
     interval = effect.interval(level=_level(answer))
     parts, tested = _class_variances(
         *comparisons.paired(answer.cell(answer.best), answer.cell(other)), names=class_names(answer.plan)
@@ -150,7 +157,7 @@ def _redrawn_half_width(answer: Answer, other: Candidate, effect: Redrawn) -> tu
 def _class_variances(
     a: Records, b: Records, *, names: Sequence[str]
 ) -> tuple[Float[np.ndarray, " class"], Float[np.ndarray, " class"]]:
-    """v_c / (K² n_c), and n_c, both means over the runs."""
+    """Return v_c / (K² n_c) and n_c for each class, both averaged over the runs."""
     classes = len(names)
     parts, counts = np.zeros((2, len(a), classes))
     for run, (one, other) in enumerate(zip(a, b, strict=True)):
@@ -164,7 +171,7 @@ def _class_variances(
 
 
 def round_up(number: int) -> int:
-    """A number of at most two digits before the zeros, at least 1, not smaller."""
+    """Round a number up to two significant digits, to at least 1."""
     whole = max(1, number)
     step = 10 ** max(0, len(str(whole)) - 2)
     return -(-whole // step) * step

@@ -1,8 +1,8 @@
-"""Where the spread between runs comes from: the draw of the subset, the class order, initialization, batch order, the test set.
+"""Estimate the sources of variance between runs: subset draw, class order, initialization, batch order and test set.
 
-Each stream of seeds is moved alone. Half the mean squared change of a run's score is the *total effect* of the stream (Jansen
-1999; Saltelli et al. 2010), E Var(Y | all other streams): its interactions with the others count in full, so that the shares of
-the streams can add up to more than the whole.
+The seed of each stream is changed alone. Half of the mean squared change of a run's score is the *total effect* of the stream
+(Jansen 1999; Saltelli et al. 2010), E Var(Y | all other streams). Its interactions with the other streams count in full, so the
+shares of the streams can add up to more than the whole.
 """
 
 from math import sqrt
@@ -17,7 +17,9 @@ from imagestudy.analysis import comparisons
 from imagestudy.analysis.accuracy import ranking
 from imagestudy.analysis.comparisons import HEADLINE
 from imagestudy.core import text
+from imagestudy.core.specs import RunSpec
 from imagestudy.experiments import grids
+from imagestudy.experiments.grids import Plan
 from imagestudy.experiments.records import Records
 from imagestudy.models import models
 
@@ -29,26 +31,35 @@ MOVED: dict[str, tuple[str, ...]] = {
     "batch order": ("batches",),
     RESTART: grids.RESTARTED,
 }
-"""Source of spread → the streams that are moved."""
+"""The streams whose seeds are changed, for each source of variance."""
 SINGLE = tuple(source for source, streams in MOVED.items() if len(streams) == 1)
 COLUMNS = ("model", "family", "source", "runs", "freedom", "points", "low", "high", "endless", "share")
 LEVEL = 0.95
 NOTHING = (
-    "This effort moves no seed alone: its entry `spread` in the study file names no model, or the study has no imbalanced profile."
+    "This effort changes no seed alone. Its entry `variance: moved` in the study file names no model, or the study has no "
+    "imbalanced profile."
 )
 
 
+def needs(plan: Plan) -> list[RunSpec]:
+    """Return the runs of plain training under the first profile, unchanged and with the seed of each stream changed alone."""
+    return grids.spread(plan)
+
+
 def measure(records: Records) -> pd.DataFrame:
-    """The standard deviation of one run's balanced accuracy that each source gives, in points.
+    """Return the standard deviation of one run's balanced accuracy due to each source, in points.
 
     Args:
-        records: of `grids.spread`.
+        records: the records of `needs`.
 
     Returns:
-        One row a model and source; no row where there are no records. `points` on these test images, with `low` and `high` of a
-        95 % interval; `endless`: the same on an endless test set (clipped at 0), missing for the test set itself; `share` of the
-        variance between the runs as they are, in which all four streams differ; `freedom`: degrees of freedom of the interval;
-        `runs`: pairs, or runs.
+        One row per model and source; no row without records:
+
+        * `points`: the standard deviation on these test images, with the bounds `low` and `high` of a 95 % interval;
+        * `endless`: the same in the limit of infinitely many test images (at least 0); missing for the test set itself;
+        * `share`: the share of the variance between the original runs, in which all four streams differ;
+        * `freedom`: the degrees of freedom of the interval;
+        * `runs`: the number of pairs of runs, or of runs.
     """
     plain = Records(tuple(record for record in records if not record.spec.is_moved), records.labels)
     rows = [row for cell in plain.cells().values() for row in _measure_model(cell, records)]
@@ -71,7 +82,10 @@ def _measure_model(cell: Records, records: Records) -> list[dict[str, object]]:
 
 
 def _total_effect(cell: Records, moved: Records) -> dict[str, int | float]:
-    """Of streams: half the mean squared change of the score, and what is left of it without the finite test set's part."""
+    """Return the total effect of some streams: on these test images, and in the limit of infinitely many test images.
+
+    The total effect is half of the mean squared change of the score.
+    """
     change = comparisons.shared_difference(cell, moved)
     squares = change.by_run**2 / 2
     sampled = [
@@ -82,7 +96,7 @@ def _total_effect(cell: Records, moved: Records) -> dict[str, int | float]:
 
 
 def _together(cell: Records) -> dict[str, int | float]:
-    """Of all four streams: the variance between the runs as they are."""
+    """Return the effect of all four streams together: the variance between the original runs."""
     score = comparisons.level_of(cell).by_run
     (seen,) = ranking.measure_spread(cell, score=HEADLINE).to_dict("records")
     runs = len(score)
@@ -93,9 +107,10 @@ def _together(cell: Records) -> dict[str, int | float]:
 
 
 def _test_set(cell: Records) -> dict[str, int | float]:
-    """Of the test set: the variance of one trained model's score over test sets of this size, as in `overview.measure_spread`.
+    """Return the effect of the test set: the variance of one trained model's score between test sets of this size.
 
-    It is a sum over images, Σ w² (v − the class's mean)² n/(n − 1), and has the crossed interval of such.
+    It is estimated as in `ranking.measure_spread`. It is a sum over images, Σ w² (v − class mean)² n/(n − 1), so its interval is
+    `stats.crossed_interval`.
     """
     effect = comparisons.shared_level(cell)
     (seen,) = ranking.measure_spread(cell, score=HEADLINE).to_dict("records")
@@ -111,26 +126,29 @@ def _test_set(cell: Records) -> dict[str, int | float]:
 
 
 def _as_points(squares: Float[np.ndarray, " run"], *, freedom: int) -> dict[str, int | float]:
-    """The root of the mean square with its interval, in points; squares are those of changes of a share."""
+    """Return the root mean square with its interval, in points, from squared changes of a score between 0 and 1."""
     low, high, held = variance_interval(squares, freedom=freedom, level=LEVEL)
     return {"points": 100 * sqrt(squares.mean()), "low": 100 * sqrt(low), "high": 100 * sqrt(high), "freedom": held}
 
 
 def variance_interval(squares: Float[np.ndarray, " run"], *, freedom: int, level: float = LEVEL) -> tuple[float, float, float]:
-    """Interval of a variance that is estimated by a mean of squares: χ², with fewer degrees of freedom where tails are heavy.
+    """Return the χ² interval of a variance that is estimated by a mean of squares.
 
-    Degrees of freedom: 2 / (variance of the mean square / its square), at most `freedom` (Satterthwaite 1946; the kurtosis is that
-    of the sample). Simulated coverage of nominal 95 %, 5 and 10 runs: normal effects 95 %, flat ones 98 %; exponential ones 87 %,
-    a stream of which half is interaction 82 %: few runs do not show their own tails. Plain χ² gave 84–87 and 76–80 % in the last
-    two, the bootstrap over runs 76–82 % for normal effects and 60–73 % in the last two.
+    Heavy tails reduce the degrees of freedom. These are 2 / (variance of the mean square / its square), at most `freedom`
+    (Satterthwaite 1946), with the kurtosis of the sample.
+
+    The coverage of nominal 95 % intervals was simulated for 5 and 10 runs. It is 95 % for normal effects, 98 % for uniform effects,
+    87 % for exponential effects, and 82 % for a stream of which half is interaction, because few runs do not show their own tails.
+    In the last two cases, the χ² interval with `freedom` degrees of freedom has 84–87 % and 76–80 %. The bootstrap over runs has
+    76–82 % for normal effects and 60–73 % in the last two cases.
 
     Args:
-        squares: not negative; each the estimate of one run.
-        freedom: at most as many as there are squares.
-        level: nominal coverage, in (0, 1).
+        squares: the estimate of each run, at least 0.
+        freedom: the largest possible degrees of freedom, at most the number of squares.
+        level: the confidence level of the interval, in (0, 1).
 
     Returns:
-        Low, high and the degrees of freedom; 0, 0 and `freedom` where all squares are 0.
+        The lower bound, the upper bound and the degrees of freedom; 0, 0 and `freedom` if all squares are 0.
     """
     mean = float(squares.mean())
     if mean == 0:
@@ -142,20 +160,26 @@ def variance_interval(squares: Float[np.ndarray, " run"], *, freedom: int, level
 
 
 def spread_out(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a source and a column a model: standard deviation in points with its interval."""
+    """Return the standard deviations in points with their intervals as text, one row per source and one column per model."""
     said = [f"{row['points']:.1f} [{row['low']:.1f}, {row['high']:.1f}]" for row in frame.to_dict("records")]
     return _by_model(frame.assign(said=said))
 
 
 def shares(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a source but the test set, and a column a model: share of the variance between the runs, with its interval."""
+    """Return each source's share of the variance between runs with its interval as text, one row per source, one column per model.
+
+    The test set is not among the sources.
+    """
     whole = {row["model"]: row for row in frame[frame["source"] == TOGETHER].to_dict("records")}
     inside = frame[~frame["source"].isin((TOGETHER, TEST_SET))]
     return _by_model(inside.assign(said=[_say_share(row, whole[row["model"]]) for row in inside.to_dict("records")]))
 
 
 def _say_share(part: dict, whole: dict) -> str:
-    """`12 % [3, 47]`, with the interval of a ratio of variances; nothing is no share, and of nothing there is none."""
+    """Return a share of variance with the interval of a ratio of variances, as `12 % [3, 47]`.
+
+    The share is 0 if the part has no variance, and missing if the whole has none.
+    """
     if not part["points"] or not whole["points"] > 0:
         return "0 %" if whole["points"] > 0 else text.MISSING
     share, low, high = (100 * ratio**2 for ratio in ratio_interval(part, whole))
@@ -168,7 +192,7 @@ def _by_model(told: pd.DataFrame) -> pd.DataFrame:
 
 
 def say_largest(frame: pd.DataFrame) -> str:
-    """For each model the largest of the four sources, and how far above the next."""
+    """Return one bullet per model: the largest of the four sources, and its ratio to the next largest."""
     if frame.empty:
         return NOTHING
     said = [_say_largest(model, rows) for model, rows in frame[frame["source"].isin(SINGLE)].groupby("model", sort=False)]
@@ -177,18 +201,18 @@ def say_largest(frame: pd.DataFrame) -> str:
 
 def _say_largest(model: object, rows: pd.DataFrame) -> str:
     first, second, *_ = rows.sort_values("points", ascending=False, kind="stable").to_dict("records")
-    lead = f"* **{model}**: the largest is {first['source']}, {first['points']:.1f} points"
+    lead = f"* **{model}**: the largest source is {first['source']} with {first['points']:.1f} points"
     if not second["points"]:
-        return f"{lead}; the others move nothing."
+        return f"{lead}. The others have no effect."
     ratio, low, high = ratio_interval(first, second)
-    told = "" if low > 1 else ", so that they cannot be told apart"
-    return f"{lead}, {ratio:.1f} times [{low:.1f}, {high:.1f}] the next, {second['source']}{told}."
+    told = "" if low > 1 else " The two are statistically indistinguishable."
+    return f"{lead}, {ratio:.1f} times [{low:.1f}, {high:.1f}] as much as the next, {second['source']}.{told}"
 
 
 def ratio_interval(above: dict, below: dict, *, level: float = LEVEL) -> tuple[float, float, float]:
-    """How many times as large one standard deviation is as another, with its interval (F; both are rows of `measure`).
+    """Return the ratio of two standard deviations with its interval from the F distribution; both are rows of `measure`.
 
-    In an additive model the squares of two streams are independent although they share the runs as they are.
+    In an additive model, the squares of two streams are independent, although they share the original runs.
     """
     ratio = above["points"] / below["points"]
     low, high = (float(fdtri(above["freedom"], below["freedom"], p)) for p in ((1 - level) / 2, (1 + level) / 2))
@@ -196,11 +220,11 @@ def ratio_interval(above: dict, below: dict, *, level: float = LEVEL) -> tuple[f
 
 
 def say_redraw(frame: pd.DataFrame) -> str:
-    """How far another subset and another initialization move a run, on these test images and on an endless test set."""
+    """Return sentences on subset draw and initialization: their standard deviations, and the ratio of the two for each model."""
     if frame.empty:
         return NOTHING
     said = [
-        f"{source} {_range(rows['points'])} points ({_range(rows['endless'])} on an endless test set)"
+        f"{source} {_range(rows['points'])} points ({_range(rows['endless'])} in the limit of infinitely many test images)"
         for source, rows in frame[frame["source"].isin((REDRAWN, "initialization"))].groupby("source", sort=False)
     ]
     runs = frame.loc[frame["source"].isin(SINGLE), "runs"]
@@ -208,8 +232,8 @@ def say_redraw(frame: pd.DataFrame) -> str:
         _say_ratio(str(model), rows.set_index("source").to_dict("index")) for model, rows in frame.groupby("model", sort=False)
     ]
     return (
-        f"Over the models, by one standard deviation: {'; '.join(said)}. One over the other: {', '.join(ratios)}. "
-        f"Each estimate rests on {_count(runs)} pairs of runs, which is few."
+        f"Standard deviations across the models: {'; '.join(said)}. Ratio of {REDRAWN} to initialization: {', '.join(ratios)}. "
+        f"Each estimate rests on only {_count(runs)} {'pair' if runs.max() == 1 else 'pairs'} of runs."
     )
 
 
@@ -232,34 +256,35 @@ def _count(values: pd.Series) -> str:
 
 
 def say_restart(frame: pd.DataFrame) -> str:
-    """How much of the spread between runs is seen by whoever only restarts, and how much too short that makes an error bar."""
+    """Return a list: the share of the variance that restarts alone show, and how much too short their error bar is."""
     if frame.empty:
         return NOTHING
     by_model = {model: rows.set_index("source").to_dict("index") for model, rows in frame.groupby("model", sort=False)}
     told = [_say_restart(str(model), rows[RESTART], rows[TOGETHER]) for model, rows in by_model.items() if RESTART in rows]
-    return "\n".join(["Whoever only restarts, on one subset and one class order, sees", "", *told])
+    return "\n".join(["Restarts alone, on one subset and with one class order, show:", "", *told])
 
 
 def _say_restart(model: str, alone: dict, whole: dict) -> str:
-    """The share of the variance between runs, with the interval of a ratio of variances, and what follows for an error bar.
+    """Return the share of the variance that restarts show, with its interval, and the consequence for an error bar.
 
-    It is E Var(Y | draw, order) / Var(Y): what is left of the variance where the images are kept.
+    The share is E Var(Y | draw, order) / Var(Y): the part of the variance that remains if the images are kept.
     """
     if not (alone["points"] > 0 and whole["points"] > 0):
-        return f"* **{model}**: a share that these runs do not show."
+        return f"* **{model}**: a share that cannot be estimated from these runs."
     bar = whole["points"] / alone["points"]
     told = f"{bar:.1f} times too short" if bar > 1 else "not too short"
     return f"* **{model}**: {_say_share(alone, whole)} of the variance between runs; an error bar from restarts is {told}."
 
 
 def say_test_set(frame: pd.DataFrame) -> str:
-    """Another test set against all that another training moves."""
+    """Return two sentences that compare the effect of another test set with the effect of retraining."""
     if frame.empty:
         return NOTHING
     by_source = {source: rows.set_index("model")["points"] for source, rows in frame.groupby("source")}
     sampled, seen = by_source[TEST_SET], by_source[TOGETHER]
     larger = int((sampled > seen).sum())
     return (
-        f"Another test set of this size moves one trained model by {_range(sampled)} points; another training moves a run by "
-        f"{_range(seen)}. The test set is the larger of the two in {larger} of {len(sampled)} models."
+        f"Standard deviation of the score of one trained model between test sets of this size: {_range(sampled)} points; between "
+        f"trainings: {_range(seen)}. The test set has the larger effect in {larger} of {len(sampled)} "
+        f"{'model' if len(sampled) == 1 else 'models'}."
     )

@@ -1,4 +1,4 @@
-"""What is undecided among the gains of remedies, and how many more runs, or test images, would settle it."""
+"""Estimate how many more runs or test images would decide the undecided comparisons of remedies with plain training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ from imagestudy.experiments.records import Records
 from imagestudy.stats import Judged
 
 STEPS = (10, 20, 50)
-"""More runs that somebody may be ready to pay for."""
+"""Numbers of additional runs that the table and the sentences consider."""
 RUNS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 60, 80, 100)
 MOST_TIMES = 100
 ALL = "all"
-DECIDED, IMAGES, BOTH, BEYOND = "nothing: decided", "more test images", "more runs and test images", "out of reach"
-NOTHING = "This study compares no remedy with plain training under an imbalanced profile: there is nothing to settle."
+DECIDED, IMAGES, BOTH, BEYOND = "nothing (decided)", "more test images", "more runs and test images", "out of reach"
+NOTHING = "This study compares no remedy with plain training under an imbalanced profile, so there is nothing to decide."
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What a remedy gains over plain training, judged.
+    """The gain of a remedy over plain training, with its verdict.
 
     Args:
-        model, remedy: whose gain it is.
-        judged: the gain with its verdict.
-        spread: what its interval is made of.
+        model, remedy: names of the model and the remedy.
+        judged: the gain with its interval and verdict.
+        spread: the variance components behind the interval.
     """
 
     model: str
@@ -45,23 +45,23 @@ class Gain:
 
 
 def check(*, more_images: int) -> None:
-    """Raise `InputError` unless the number is one by which the test images can be multiplied."""
+    """Raise `InputError` if the factor for the number of test images is outside the limits."""
     if not 1 <= more_images <= MOST_TIMES:
         raise InputError(f"{more_images} was given in parameter 'more_images'; allowed: 1 to {MOST_TIMES} times the test images")
 
 
-def grid(plan: Plan) -> list[RunSpec]:
-    """All models and remedies under the first profile."""
+def needs(plan: Plan) -> list[RunSpec]:
+    """Return the runs of all crossed models and remedies under the first profile."""
     first = plan.study.profiles[:1]
     return [spec for spec in grids.imbalance(plan) if spec.profile in first]
 
 
 def judge_gains(plan: Plan, records: Records) -> list[Gain]:
-    """Every remedy against plain training under the first profile, judged as in `imbalance.gains`.
+    """Compare every remedy with plain training under the first profile, as in `imbalance.gains`.
 
     Args:
         plan: the study at its effort.
-        records: of `grid`.
+        records: the records of `needs`.
     """
     shown = Shown(plan, plan.study.profiles[:1], records)
     if not shown.profiles:
@@ -82,7 +82,11 @@ def _judge(model: str, remedy: str, effect: Effect, *, margin: float, declared: 
 
 
 def settle(gains: Sequence[Gain]) -> pd.DataFrame:
-    """How many comparisons need what: one row an amount, in `needed`, a column a model and one for `all`; each counts once."""
+    """Count the comparisons by what would decide them.
+
+    Returns:
+        One row per amount in the column `needed`, one column per model, and a column `all`. Each comparison counts once.
+    """
     needed = pd.Categorical([name_need(gain.judged) for gain in gains], categories=_needs(), ordered=True)
     frame = pd.DataFrame({"needed": needed, "model": [gain.model for gain in gains]})
     models = list(dict.fromkeys(frame["model"]))
@@ -97,7 +101,7 @@ def _needs() -> list[str]:
 
 
 def name_need(judged: Judged) -> str:
-    """The row of `settle` in which a comparison counts."""
+    """Return the row of `settle` in which a comparison counts."""
     runs, images = judged.needed.more_runs, judged.needed.more_images
     if judged.verdict != "undecided":
         return DECIDED
@@ -109,13 +113,13 @@ def name_need(judged: Judged) -> str:
 
 
 def project(gains: Sequence[Gain], *, margin: float, more_images: int) -> pd.DataFrame:
-    """The share of comparisons that so many runs would decide, on these test images and on `more_images` times as many.
+    """Return the share of comparisons that more runs would decide, on these test images and on `more_images` times as many.
 
-    The estimates and their variance components stay as they are, so that at the recorded number of runs it is the share that is
-    decided now. A comparison of single runs has no spread to project and is left out.
+    The projection keeps the estimates and their variance components. So at the recorded number of runs, the share is the present
+    one. Comparisons of single runs are left out, because they have no variance to project.
 
     Returns:
-        `runs`, `images` (number of test images), `share`; no row where nothing can be projected.
+        `runs`, `images` (number of test images) and `share`; no row if nothing can be projected.
     """
     known = [gain for gain in gains if gain.spread.runs > 1]
     rows = [
@@ -136,26 +140,28 @@ def _is_decided(gain: Gain, runs: int, times: int, margin: float) -> bool:
 
 
 def median_gain(gains: Sequence[Gain], *, models: Sequence[str]) -> float:
-    """The median gain over plain training of all remedies of these models, a share; missing where there are none."""
+    """Return the median gain over plain training of all remedies of these models, as a fraction of 1; missing without gains."""
     found = [gain.judged.interval.estimate for gain in gains if gain.model in models]
     return float(np.median(found)) if found else float("nan")
 
 
 def say(gains: Sequence[Gain]) -> str:
-    """How many comparisons are undecided, and how many of them more runs, or more test images, would settle."""
+    """Return sentences: how many comparisons are undecided, and how many of them more runs or test images would decide."""
     if not gains:
         return NOTHING
     table = settle(gains).set_index("needed")[ALL]
     open_ = int(table.sum() - table[DECIDED])
     if not open_:
-        return f"All {len(gains)} comparisons are decided."
+        return "The 1 comparison is decided." if len(gains) == 1 else f"All {len(gains)} comparisons are decided."
     reached = [int(table.iloc[1 : 2 + place].sum()) for place in range(len(STEPS))]
-    runs = ", ".join(f"{step} more runs {number}" for step, number in zip(STEPS, reached, strict=True))
+    runs = "; ".join(f"with {step} more runs, {number}" for step, number in zip(STEPS, reached, strict=True))
     images, both, beyond = (int(table[need]) for need in (IMAGES, BOTH, BEYOND))
+    recorded, noun = _count(gains), "comparison" if len(gains) == 1 else "comparisons"
     return (
-        f"{open_} of {len(gains)} comparisons are undecided after {_count(gains)} runs. How many of them would be settled, as far "
-        f"as their spread can be projected: with {runs}. {images} need more test images instead, {both} need both, {beyond} are "
-        "out of reach."
+        f"{open_} of {len(gains)} {noun} {'is' if open_ == 1 else 'are'} undecided after {recorded} "
+        f"{'run' if recorded == '1' else 'runs'}. The projection says how many of them would be decided: {runs}. "
+        f"{images} {'needs' if images == 1 else 'need'} more test images instead, {both} {'needs' if both == 1 else 'need'} both, "
+        f"and {beyond} {'is' if beyond == 1 else 'are'} out of reach."
     )
 
 

@@ -1,4 +1,4 @@
-"""A person's own images: a folder, an archive or a table is scanned, checked, and decoded once to a memory-mapped cache."""
+"""A user's own images. A folder, archive or CSV table is scanned, validated, and decoded once to a memory-mapped cache."""
 
 from imagestudy.data.folders.dataset import find, list_images, load_folder, scan, settle_folder
 from imagestudy.data.folders.decoded_cache import recall

@@ -1,6 +1,7 @@
-"""A zip or tar archive is unpacked once, beneath the data folder, without trusting the names in it.
+"""Unpack a zip or tar archive once, below the data folder, without trusting the names in it.
 
-Nothing is ever written outside: a member that is absolute, climbs with `..`, or is a link or a device is left out and said so.
+Nothing is ever written outside this folder. A member with an absolute path or with `..`, a link or a device is left out and
+reported.
 """
 
 import errno
@@ -26,9 +27,9 @@ from imagestudy.data.folders.scan_report import Quarantined, digest_of
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 SAMPLE = 1 << 20
-"""Bytes at an archive's beginning and end that tell it from another; a zip keeps the checksums of its members at its end."""
+"""The number of bytes at the start and the end that identify an archive. A zip stores the checksums of its members at the end."""
 SPARE_BYTES, MOST_GROWTH = 1 << 30, 20
-"""An archive may unpack to this much, plus this many times its size: images hardly shrink, and what does is made to fill a disk."""
+"""An archive can unpack to SPARE_BYTES plus MOST_GROWTH times its size. Images hardly compress; a larger archive is an attack."""
 BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -42,7 +43,7 @@ BROKEN = (
 
 
 class Member(NamedTuple):
-    """What an archive holds: name, size as promised, and a function that reads; None for a folder, a link or a device."""
+    """A member of an archive: its name, its stated size, and a function that reads it (None for a folder, a link or a device)."""
 
     name: str
     size: int
@@ -51,22 +52,22 @@ class Member(NamedTuple):
 
 
 def is_archive(file: Path) -> bool:
-    """Whether a file's name ends as those of archives that are read."""
+    """Return whether a file name has the suffix of a supported archive format."""
     return file.name.lower().endswith(SUFFIXES)
 
 
 def title_of(file: Path) -> str:
-    """The archive's name without its ending."""
+    """Return the name of an archive without its suffix."""
     return file.name[: -len(max((s for s in SUFFIXES if file.name.lower().endswith(s)), key=len))]
 
 
 def unpack(archive: Path) -> tuple[Path, tuple[Quarantined, ...]]:
-    """The folder that an archive was unpacked to, now or earlier, and the members that were left out.
+    """Unpack an archive unless this was done before; return the folder of its files, and the members that were left out.
 
     Raises:
-        InputError: no archive, a broken or encrypted one, or one that unpacks to far more than its size.
+        InputError: if the file is not an archive, is damaged or encrypted, or unpacks to far more than its size.
     """
-    with _saying_why(archive):
+    with _one_sentence_errors(archive):
         folder = cache_folder() / "unpacked" / _key(archive)
     with naming_the_folder():
         if not folder.exists():
@@ -90,7 +91,7 @@ def _unpack(archive: Path, target: Path) -> list[Quarantined]:
     target.mkdir()
     allowed = SPARE_BYTES + MOST_GROWTH * archive.stat().st_size
     refused, written = [], 0
-    with _saying_why(archive):
+    with _one_sentence_errors(archive):
         for member in _members(archive):
             inside = member.name.replace("\\", "/")
             unsafe = _fault(inside)
@@ -110,15 +111,15 @@ def _unpack(archive: Path, target: Path) -> list[Quarantined]:
 
 
 @contextmanager
-def _saying_why(archive: Path) -> Iterator[None]:
-    """One sentence of what went wrong; after a colon and a new line, `tarfile` tells of each compression that it tried."""
+def _one_sentence_errors(archive: Path) -> Iterator[None]:
+    """Convert an error to an `InputError` of one sentence, without the details of `tarfile` on each compression that it tried."""
     try:
         yield
     except InputError:
         raise
     except BROKEN as error:
         why = " ".join(str(error).partition(":\n")[0].split()) or type(error).__name__
-        raise InputError(f"{archive} cannot be unpacked: {why}; allowed is a whole zip or tar archive without a password") from None
+        raise InputError(f"{archive} cannot be unpacked: {why}; allowed: a whole zip or tar archive without a password") from None
 
 
 def _members(archive: Path) -> Iterator[Member]:
@@ -147,30 +148,30 @@ def _tar_members(archive: Path) -> Iterator[Member]:
 
 
 def _make_folder(folder: Path) -> None:
-    """A class stays known by its folder, also if that is empty or holds nothing but what is left out."""
+    """Create a folder, so that its class is known even if the folder is empty or all its files are left out."""
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 def _fault(inside: str) -> str:
-    """Why a member's name is not followed; empty if it is."""
+    """Return why the name of a member is rejected; empty if it is accepted."""
     if inside.startswith("/") or re.match(r"[A-Za-z]:", inside):
         return "an absolute path inside the archive"
     if ".." in inside.split("/"):
-        return "a path that leads out of the archive"
+        return "a path that leads outside the archive"
     return "" if "\0" not in inside and inside.strip("/") else "no file name"
 
 
 def _refuse_bomb(archive: Path, size: int, allowed: int) -> None:
     if size > allowed:
         raise InputError(
-            f"{archive} unpacks to more than {allowed / 1e9:.1f} GB, {MOST_GROWTH} times its size and {SPARE_BYTES / 1e9:.1f} GB; "
-            "if that is right, unpack it yourself and give the folder"
+            f"{archive} unpacks to more than {allowed / 1e9:.1f} GB, which is {MOST_GROWTH} times its size plus "
+            f"{SPARE_BYTES / 1e9:.1f} GB; if this size is right, unpack it yourself and give the path of the folder"
         )
 
 
 def _write(read: Callable[[int], bytes], file: Path, most: int) -> tuple[str, int]:
-    """Write one member, no more than a little over `most` bytes; give a fault, if any, and how much was written."""
+    """Write one member, at most slightly more than `most` bytes; return the fault, if any, and the number of bytes written."""
     written = 0
     try:
         with _open_new(file) as out:
@@ -178,18 +179,18 @@ def _write(read: Callable[[int], bytes], file: Path, most: int) -> tuple[str, in
                 written += out.write(data)
     except (zipfile.BadZipFile, zlib.error) as error:
         file.unlink()
-        return f"broken inside the archive: {error}", 0
+        return f"damaged inside the archive: {error}", 0
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        return "its name is there before, as a file or a folder", 0
+        return "a file or folder of this name already exists", 0
     except OSError as error:
         if error.errno not in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ):
             raise
-        return f"its name cannot be a file's here: {error.strerror}", 0
+        return f"its name is not a valid file name here: {error.strerror}", 0
     return "", written
 
 
 def _open_new(file: Path) -> BufferedWriter:
-    """A file that was not there; its folder is made only where it is missing, which is much quicker than asking every time."""
+    """Open a new file. Its folder is created only if it is missing, which is much faster than checking it every time."""
     try:
         return file.open("xb")
     except FileNotFoundError:

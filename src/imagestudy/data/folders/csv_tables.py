@@ -1,4 +1,4 @@
-"""A table of images: CSV with the columns `path,label[,split][,group]`, paths relative to the table."""
+"""Read a table of images: a CSV file with the columns `path,label[,split][,group]` and paths relative to the table."""
 
 import csv
 import os
@@ -13,11 +13,11 @@ from imagestudy.data.folders.scan_report import Quarantined
 
 NEEDED, ALLOWED = ("path", "label"), ("path", "label", "split", "group")
 SHOWN = 3
-MISSING = "named by the table, but not there"
+MISSING = "listed in the table, but does not exist"
 
 
 class Row(NamedTuple):
-    """One line of a table; a column that the table lacks is empty."""
+    """One row of a table; the value is empty for a column that the table lacks."""
 
     path: str
     label: str
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 def is_table(file: Path) -> bool:
-    """Whether a file's first line has the columns of a table of images."""
+    """Return whether the first line of a file names the columns of a table of images."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             return set(NEEDED) <= set(_columns(next(csv.reader([lines.readline()], delimiter=_separator(file)), [])))
@@ -35,12 +35,12 @@ def is_table(file: Path) -> bool:
 
 
 def read_table(file: Path, title: str, *, shown: Path | None = None) -> Listing:
-    """The listing that a table gives; `shown` is what stands for the file in sentences, where it was unpacked.
+    """Return the listing of a table. If the table was unpacked, messages show the path `shown` instead of its own.
 
-    Files that are missing, lie outside the table's folder or are named twice are quarantined, so are rows without a label.
+    Files that are missing, outside the table's folder or listed twice are quarantined, and so are rows without a label.
 
     Raises:
-        InputError: no such columns, no rows, an unknown split, or none of the files is there.
+        InputError: if a required column or all rows are missing, a split is unknown, or no file can be used.
     """
     shown = shown or file
     rows = _read_rows(file, shown)
@@ -50,11 +50,14 @@ def read_table(file: Path, title: str, *, shown: Path | None = None) -> Listing:
     notes = Counter[str]()
     if missing := [entry.path for entry in quarantined if entry.reason == MISSING]:
         some = ", ".join(map(repr, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
-        notes[f"files named by the table that are not there: {some}"] = len(missing)
+        notes[f"files that are listed in the table but do not exist: {some}"] = len(missing)
         if not listed:
-            raise InputError(f"{shown} names {len(missing)} files that are not there: {some}; paths are relative to {shown.parent}")
+            raise InputError(
+                f"{shown} lists no file that can be used; files that do not exist: {len(missing)} ({some}); paths are relative to "
+                f"{shown.parent}"
+            )
     if not listed:
-        raise InputError(f"{shown} names no image that can be used; of {quarantined[0].path!r}: {quarantined[0].reason}")
+        raise InputError(f"{shown} lists no file that can be used; the first is {quarantined[0].path!r}: {quarantined[0].reason}")
     listed = settle_parts(sorted(listed, key=lambda image: image.path), notes)
     imageless = _imageless(quarantined, {image.label for image in listed})
     place = None if shown == file else shown.parent
@@ -62,13 +65,14 @@ def read_table(file: Path, title: str, *, shown: Path | None = None) -> Listing:
 
 
 def _imageless(quarantined: list[Quarantined], labels: set[str]) -> dict[str, str]:
-    """Classes of which no row can be used, and why: what is wrong with the first, and how many there are."""
-    barren: dict[str, list[Quarantined]] = {}
+    """Return the classes without a usable row, each with the number of its rows and the fault of the first one."""
+    unusable: dict[str, list[Quarantined]] = {}
     for one in quarantined:
         if one.label and one.label not in labels:
-            barren.setdefault(one.label, []).append(one)
+            unusable.setdefault(one.label, []).append(one)
     return {
-        label: f"none of its {len(rows)} rows can be used; of {rows[0].path!r}: {rows[0].reason}" for label, rows in barren.items()
+        label: f"rows that cannot be used: {len(rows)}; the first is {rows[0].path!r}: {rows[0].reason}"
+        for label, rows in unusable.items()
     }
 
 
@@ -87,18 +91,18 @@ def _read_rows(file: Path, shown: Path) -> list[Row]:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             given = list(csv.reader(lines, delimiter=_separator(file), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{shown} is not readable as a table in UTF-8: {error}") from None
+        raise InputError(f"{shown} cannot be read as a CSV table in UTF-8: {error}") from None
     if not given:
-        raise InputError(f"{shown} is empty; a table of images begins with the line path,label")
+        raise InputError(f"{shown} is empty; needed: a first line with the columns path,label")
     columns = _columns(given[0])
     if missing := [name for name in NEEDED if name not in columns]:
         raise InputError(
-            f"{shown} has no column {missing[0]!r}; its first line is {columns}; needed: path, label; allowed: split, group"
+            f"{shown} has no column {missing[0]!r}; its first line is {columns}; needed: path, label; optional: split, group"
         )
     at = {name: columns.index(name) for name in ALLOWED if name in columns}
     rows = [Row(*(_value(line, at.get(name)) for name in ALLOWED)) for line in given[1:] if any(line)]
     if not rows:
-        raise InputError(f"{shown} has no row below its first line; a row is a path and a label")
+        raise InputError(f"{shown} has no row below its first line; needed: rows with a path and a label")
     return _strip(rows)
 
 
@@ -107,20 +111,20 @@ def _value(line: list[str], column: int | None) -> str:
 
 
 def _strip(rows: list[Row]) -> list[Row]:
-    """Blanks around values are taken away, except around labels where that would make one class of two; `judging` refuses those."""
+    """Strip blanks around values, but not around labels if this would merge two labels, which `validation` then rejects."""
     labels = {row.label for row in rows}
-    alike = len({label.strip() for label in labels}) < len(labels)
-    return [Row(row.path.strip(), row.label if alike else row.label.strip(), row.split.strip(), row.group.strip()) for row in rows]
+    merged = len({label.strip() for label in labels}) < len(labels)
+    return [Row(row.path.strip(), row.label if merged else row.label.strip(), row.split.strip(), row.group.strip()) for row in rows]
 
 
 def _entries(file: Path, rows: list[Row], shown: Path) -> list[Listed | Quarantined]:
-    """One entry a row. A file that is named under two labels is listed under both: `judging` finds the contradiction."""
+    """Return one entry per row. A file with two labels is listed under both, and `validation` finds the contradiction."""
     folder, has_split = file.parent.resolve(), any(row.split for row in rows)
     seen: set[tuple[str, str]] = set()
     entries: list[Listed | Quarantined] = []
     for number, row in enumerate(rows, start=2):
         path = _inside(folder, row.path)
-        entry = Quarantined(path, row.label, "named twice") if (path, row.label) in seen else _entry(folder, path, row)
+        entry = Quarantined(path, row.label, "listed twice") if (path, row.label) in seen else _entry(folder, path, row)
         if has_split and isinstance(entry, Listed):
             entry = _with_part(entry, row.split, f"{shown}, row {number}")
         seen.add((path, row.label))
@@ -129,7 +133,7 @@ def _entries(file: Path, rows: list[Row], shown: Path) -> list[Listed | Quaranti
 
 
 def _inside(folder: Path, given: str) -> str:
-    """The path as it lies in the folder, with forward slashes. A backslash separates where there is no file of that very name."""
+    """Return the path inside the folder, with forward slashes. A backslash is a separator unless a file has exactly this name."""
     path = given if os.path.exists(folder / given) else given.replace("\\", "/")
     whole = Path(os.path.normpath(folder / path))
     return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else path
@@ -137,9 +141,9 @@ def _inside(folder: Path, given: str) -> str:
 
 def _entry(folder: Path, path: str, row: Row) -> Listed | Quarantined:
     if not row.label.strip():
-        return Quarantined(printable(path), "", "has no label in the table")
+        return Quarantined(printable(path), "", "no label in the table")
     if not row.path:
-        return Quarantined("", row.label, "has no path in the table")
+        return Quarantined("", row.label, "no path in the table")
     if not os.path.exists(folder / path):
         return Quarantined(printable(path), row.label, MISSING)
     found = status(folder, path)
@@ -150,6 +154,6 @@ def _entry(folder: Path, path: str, row: Row) -> Listed | Quarantined:
 
 def _with_part(entry: Listed, split: str, where: str) -> Listed | Quarantined:
     if not split:
-        return Quarantined(entry.path, entry.label, "has no split in the table, as others have")
+        return Quarantined(entry.path, entry.label, "no split in the table, although other rows have one")
     part = PARTS[require_known(split.lower(), PARTS, what="split", where=where)]
     return Listed(entry.path, entry.label, part, entry.group, entry.size, entry.changed)

@@ -1,6 +1,7 @@
-"""A person's own images: a folder, an archive or a table is scanned, checked, and decoded once to a memory-mapped cache.
+"""The dataset of a user's own images. A folder, archive or CSV table is scanned, validated, and decoded once to a cache.
 
-The line: `walking` or `archives` → `layouts` or `tables` → `grouping` → `inspecting` (with `decoding`) → `judging` → `cache`.
+The steps: `file_tree` or `archives` → `layouts` or `csv_tables` → `grouping` → `scanning` (with `decoding`) → `validation` →
+`decoded_cache`.
 """
 
 from dataclasses import asdict, replace
@@ -25,25 +26,25 @@ from imagestudy.data.folders.validation import judge
 
 
 def scan(path: Path, *, group: str = "", burst: int = 0, workers: int | None = None) -> Scan:
-    """Read every image of a folder, archive or table once, and say what can be used; nothing is kept.
+    """Read every image of a folder, archive or table once, and report what can be used. Nothing is cached.
 
     Args:
-        path: of the folder, zip or tar archive, or CSV table.
-        group: regular expression that names an image's group, see `grouping.with_groups`.
-        burst: largest step between numbers of one group, see there.
-        workers: processes; None for as many as are worth it.
+        path: the path of a folder, a zip or tar archive, or a CSV table.
+        group: a regular expression that names the group of an image, see `grouping.with_groups`.
+        burst: the largest step between the numbers of one group, see `grouping.with_groups`.
+        workers: the number of processes; None chooses it by the amount of work.
 
     Raises:
-        InputError: there is nothing to read there, or no study is possible with it.
+        InputError: if there is nothing to read, or no study is possible with these images.
     """
     listing = list_images(path, group=group, burst=burst)
     return judge(listing, inspect_all(listing, CHECKING, workers=workers, sink=None)).scan
 
 
 def list_images(path: Path, *, group: str = "", burst: int = 0) -> Listing:
-    """All images of a folder, archive or table with class, part and group; none of them is opened."""
+    """List all images of a folder, archive or table with class, part and group, without opening the images."""
     if not path.exists():
-        raise InputError(f"no folder or file {str(path)!r}; allowed is a folder, a zip or tar archive, or a CSV table")
+        raise InputError(f"{str(path)!r} does not exist; allowed: a folder, a zip or tar archive, or a CSV table")
     return with_groups(_list_images(path.resolve()), group=group, burst=burst)
 
 
@@ -55,16 +56,16 @@ def _list_images(path: Path) -> Listing:
         return _list_folder(walk(folder, shown=path), title_of(path), refused)
     if path.suffix.lower() == ".csv":
         return read_table(path, path.stem)
-    raise InputError(f"{path} is neither a folder nor a file of a kind that is read: .zip, .tar (.gz, .xz, .bz2), .csv")
+    raise InputError(f"{path} is neither a folder nor a file of a supported type; allowed: .zip, .tar (.gz, .xz, .bz2), .csv")
 
 
 def _list_folder(walked: Walked, title: str, refused: tuple[Quarantined, ...] = ()) -> Listing:
-    """The listing of a folder; `refused` are members of its archive that were left out."""
+    """List the images of a folder; `refused` are the members of its archive that were left out."""
     walked = unwrap(replace(walked, quarantined=(*refused, *walked.quarantined)))
     tables = image_tables(walked)
     if len(tables) > 1:
         names = ", ".join(table.name for table in tables)
-        raise InputError(f"{walked.place} holds several tables of images, {names}; give the path of one of them")
+        raise InputError(f"{walked.place} contains several tables of images: {names}; give the path of one of them")
     if not tables:
         return read_layout(walked, title)
     listing = read_table(tables[0], title, shown=walked.place / tables[0].name)
@@ -72,16 +73,16 @@ def _list_folder(walked: Walked, title: str, refused: tuple[Quarantined, ...] = 
 
 
 def find(path: str) -> Path:
-    """What a given path means: as it stands, seen from the working folder, or from the data folder, in that order.
+    """Return the absolute path of a given path: relative to the working folder or, if nothing exists there, to the data folder.
 
     Raises:
-        InputError: nothing is there.
+        InputError: if nothing exists at either place.
     """
     places = dict.fromkeys(place.absolute() for place in (Path(path).expanduser(), paths.data_folder() / path))
     for place in places:
         if path and place.exists():
             return place.resolve()
-    raise InputError(f"path: {path!r} was given; there is nothing at {' or '.join(map(str, places))}")
+    raise InputError(f"path: {path!r} was given; nothing exists at {' or '.join(map(str, places))}")
 
 
 def settle_folder(
@@ -96,10 +97,12 @@ def settle_folder(
     grouped: bool = True,
     workers: int | None = None,
 ) -> dict[str, Any]:
-    """Scan and decode unless that was done before; the options that a run keeps: content, side, fit, colours, forgotten groups.
+    """Scan and decode the images unless this was done before, and return the options that a run records.
+
+    These options are `content`, `side`, `fit` and `colours`, and `grouped` if the groups are ignored.
 
     Raises:
-        InputError: no path, nothing that can be studied at the path, or another content there than the one that is given.
+        InputError: if there is no path, the images at the path cannot be studied, or they differ from the given content.
     """
     forgotten = {} if grouped else {"grouped": False}
     if content and not path:
@@ -108,7 +111,7 @@ def settle_folder(
     listing = list_images(find(path), group=group, burst=burst)
     found, decided = settle_listing(listing, Look(side, fit, colours), workers=workers)
     if content not in ("", found):
-        raise InputError(f"content {content!r} was given; {path!r} now holds {found!r}: its images have changed since")
+        raise InputError(f"content {content!r} was given; {path!r} now has the content {found!r}: its images have changed since")
     return {"content": found, **asdict(decided)} | forgotten
 
 
@@ -131,19 +134,21 @@ def load_folder(
     burst: Annotated[int, Field(ge=0)] = 0,
     grouped: bool = True,
 ) -> Dataset:
-    """A person's own images.
+    """Load a user's own images.
 
     Args:
-        path: of a folder with class folders (also below `train`, `val` and `test`), of a zip or tar archive of such a folder, or of
-            a CSV table `path,label[,split][,group]`; seen from the working folder, or else from the data folder.
-        content: digest of what was found there. With it alone, the cache is opened and the path need not be known.
-        side: height and width that images are brought to, in pixels.
+        path: the path of a folder with class folders (optionally below `train`, `val` and `test`), of a zip or tar archive of such
+            a folder, or of a CSV table `path,label[,split][,group]`. It is relative to the working folder or, if nothing exists
+            there, to the data folder.
+        content: the digest of the images. If only the content is given, the images come from the cache and no path is needed.
+        side: the height and width of the decoded images in pixels.
         fit: `pad`, `stretch` or `crop`, see `decoding.decode`.
-        colours: `grey`, `rgb`, or `auto`: grey if the channels of every image are equal.
-        group: regular expression on an image's path inside the folder; what its capture groups catch, or else its whole match,
-            names the group of images that stay together.
-        burst: instead, images are one group whose names' last numbers follow each other by at most so much; 0 is off.
-        grouped: False forgets the groups once they are known, to see what a split image by image would have said.
+        colours: `grey`, `rgb`, or `auto`, which is `grey` if the channels of every image are equal, else `rgb`.
+        group: a regular expression that is searched in an image's path inside the folder. The text of its capture groups, or of the
+            whole match if it has none, names the group. Images of one group stay together.
+        burst: the alternative to `group`: consecutive images form one group if the last numbers in their names differ by at most
+            this much; 0 turns it off.
+        grouped: False ignores the groups, to show the results of a split image by image.
 
     Raises:
         InputError: see `settle_folder`.

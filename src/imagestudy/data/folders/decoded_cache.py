@@ -1,8 +1,8 @@
-"""Images decoded once, in one memory-mapped array a content and settings, beside what is known of them.
+"""The cache of decoded images: one memory-mapped array per content and decoding settings, with labels and other facts.
 
-* `cache/<content>-<settings>/` holds images.npy, labels.npy, part.npy, groups.npy, dataset.json and scan.json,
-* `cache/settled/<key>` says which of these belongs to a listing of files and the settings that were asked for, and keeps its scan,
-* `cache/unpacked/<key>/` is what came out of an archive.
+* `cache/<content>-<settings>/` contains images.npy, labels.npy, part.npy, groups.npy, dataset.json and scan.json,
+* `cache/settled/<key>` states which of these folders belongs to a listing of files and the requested settings, and keeps its scan,
+* `cache/unpacked/<key>/` contains the files of an archive.
 """
 
 import glob
@@ -27,21 +27,21 @@ from imagestudy.data.folders.scanning import Look, Seen, inspect_all
 from imagestudy.data.folders.validation import judge
 
 DECODING_VERSION = 1
-"""Raised when a mend in `decoding` changes pixels."""
+"""Increase this number if a change in `decoding` changes pixels."""
 
 
 def folder_of(content: str, look: Look) -> Path:
-    """The folder of a content under settings, whether it is there or not."""
+    """Return the cache folder of a content and decoding settings, whether it exists or not."""
     return cache_folder() / f"{content}-{digest_of([DECODING_VERSION, *asdict(look).values()])[:12]}"
 
 
 def settle_listing(listing: Listing, look: Look, *, workers: int | None) -> tuple[str, Look]:
-    """The content of a listing, and its settings with the colours decided; what they name is in the cache afterwards.
+    """Make sure that the images of a listing are in the cache; return their content, and the settings with the colors resolved.
 
-    Files are read unless the same names, sizes and times were settled before.
+    The files are read unless files with the same names, sizes and times were decoded before.
 
     Raises:
-        InputError: see `judging.check`; or the disk is too full, or the cache cannot be written.
+        InputError: see `validation.check`; also if the disk is too full, or if the cache cannot be written to.
     """
     with naming_the_folder():
         return _settle(listing, look, workers)
@@ -61,7 +61,7 @@ def _settle(listing: Listing, look: Look, workers: int | None) -> tuple[str, Loo
 
 
 def _remember(file: Path, record: bytes) -> None:
-    """Make a scan the latest of its content; a cache that may only be read stays as it is if it holds that scan."""
+    """Make a scan the latest one of its content. A read-only cache stays unchanged if it contains this scan."""
     if not file.is_file() or file.read_bytes() != record:
         put(file, record)
     with suppress(OSError):
@@ -69,7 +69,7 @@ def _remember(file: Path, record: bytes) -> None:
 
 
 def _recall_settled(note: Path) -> tuple[str, Look, bytes] | None:
-    """What was settled, as long as the images are still there: content, settings and the record of the scan."""
+    """Return the content, the settings and the scan record of an earlier call; None if there was none or its images are deleted."""
     if not note.exists():
         return None
     first, record = note.read_bytes().split(b"\n", maxsplit=1)
@@ -95,13 +95,13 @@ def _make(listing: Listing, look: Look, workers: int | None) -> tuple[Scan, Look
 
 
 def _refuse_full_disk(size: int) -> None:
-    """What is decoded lies on the disk twice for a moment."""
+    """Raise `InputError` if the disk is too full. For a moment, the decoded images are stored twice."""
     cache_folder().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache_folder()).free
     if 2 * size > free:
         raise InputError(
-            f"{cache_folder()} has {free / 1e9:.1f} GB left; needed are {2 * size / 1e9:.1f} GB; choose a smaller side, or move "
-            "the data folder with IMAGESTUDY_DATA"
+            f"{cache_folder()} has {free / 1e9:.1f} GB of free disk space; needed: {2 * size / 1e9:.1f} GB; choose a smaller side, "
+            "or set the environment variable IMAGESTUDY_DATA to use another data folder"
         )
 
 
@@ -112,7 +112,7 @@ def _decide(look: Look, readable: Sequence[Seen], rows: Sequence[int]) -> Look:
 
 
 def _copy_rows(pixels: Path, file: Path, rows: Sequence[int], look: Look, decided: Look) -> None:
-    """The rows that are kept, in blocks, with the channels that are kept; plain reads and writes, so that memory stays small."""
+    """Copy the given rows with the channels that are kept. Plain reads and writes keep the memory small."""
     shape = (look.side, look.side, look.channels)
     with pixels.open("rb") as source, file.open("wb") as target:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), look.side, look.side, decided.channels)}
@@ -138,16 +138,16 @@ def _write_facts(folder: Path, scan: Scan) -> None:
 
 
 def open_dataset(content: str, look: Look) -> Dataset:
-    """The dataset of a content under settings; its images stay on the disk and are mapped, and a change to them stays in memory.
+    """Open a cached dataset by its content and settings. Its images are memory-mapped from disk; changes to them stay in memory.
 
     Raises:
-        InputError: it is not in the cache of this machine.
+        InputError: if the dataset is not in the cache of this machine.
     """
     folder = folder_of(content, look)
     if not folder.is_dir():
         raise InputError(
-            f"no images of content {content!r} at side {look.side}, {look.fit}, {look.colours} are in {cache_folder()}; "
-            "give the path of the folder to make them again"
+            f"content {content!r} with side {look.side}, fit {look.fit} and colours {look.colours} is not in {cache_folder()}; "
+            "give the path of the folder to decode it again"
         )
     names = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     return Dataset(
@@ -166,12 +166,12 @@ def _load_if_there(file: Path) -> np.ndarray | None:
 
 
 def recall(content: str) -> Scan:
-    """The latest scan that gave a content.
+    """Return the latest scan of a content.
 
     Raises:
-        InputError: there is none in the cache of this machine.
+        InputError: if no scan of the content is in the cache of this machine.
     """
     records = sorted(cache_folder().glob(f"{glob.escape(content)}-*/scan.json"), key=lambda file: file.stat().st_mtime_ns)
     if not records:
-        raise InputError(f"no scan of content {content!r} is in {cache_folder()}; give the path of the folder to make it again")
+        raise InputError(f"no scan of content {content!r} is in {cache_folder()}; give the path of the folder to scan it again")
     return from_json(records[-1].read_bytes())

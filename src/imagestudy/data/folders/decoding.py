@@ -1,7 +1,7 @@
-"""One image file to one square of bytes; whatever is wrong with the file is said in a sentence.
+"""Decode one image file to a square of bytes. Any fault of the file is reported in one sentence.
 
-Pillow decodes. Formats are told by their content, not by the file's name, and only plain raster formats are tried: others would
-start programs (EPS), or take any bytes for an image (TGA).
+Pillow decodes. It recognizes a format by the content of the file, not by its name. Only plain raster formats are tried: other
+formats would start programs (EPS) or accept any bytes as an image (TGA).
 """
 
 import warnings
@@ -24,7 +24,7 @@ FORMATS = tuple(
 SUFFIXES = frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS)
 MOST_PIXELS = 50_000_000
 DRAFT_FACTOR = 2
-"""JPEG is decoded no smaller than this many times the side, so that the filter of the last step has something to average."""
+"""A JPEG is decoded to at least this many times the side, so that the filter of the final resize has pixels to average."""
 FITS = ("pad", "stretch", "crop")
 COLOURS = ("grey", "rgb")
 MODES = {"grey": "L", "rgb": "RGB"}
@@ -32,12 +32,12 @@ DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
 class UnreadableImageError(ValueError):
-    """A file that is no image, or not a whole one; its text is a sentence without the file's name."""
+    """The file is not an image, or not a complete one. The text is a sentence without the name of the file."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file's header says: format and mode in Pillow's words, upright size in pixels, and what had to be done to it."""
+    """Facts from the header of a file: format and mode as named by Pillow, upright size in pixels, and the conversions needed."""
 
     format: str
     mode: str
@@ -47,32 +47,34 @@ class Facts:
 
 
 def decode(file: Path | BufferedIOBase, *, side: int, fit: str, colours: str) -> UInt8[np.ndarray, "side side channel"]:
-    """The image as a square of bytes, upright, antialiased (triangle filter).
+    """Decode an image to a square of bytes, upright and resized with antialiasing (triangle filter).
 
-    * EXIF rotation is applied; of several frames the first is taken; palettes, CMYK and other colour spaces become RGB.
-    * 16 bits a channel become 8 by the full range of the type, v → round(v · 255 / 65535), and floats by [0, 1]: one rule for all
-      images, so that bright stays brighter than dark between them; an image that uses little of the range comes out dark.
-    * Transparent pixels lie on white, as viewers and web pages show them: the colour stored beneath is nobody's intention.
+    * EXIF rotation is applied. Only the first frame is used. Palettes, CMYK and other color spaces are converted to RGB.
+    * 16 bits per channel are scaled to 8 by the full range of the type, v → round(v · 255 / 65535), and floats by [0, 1]. The rule
+      is the same for all images, so that a brighter image stays brighter. An image that uses little of the range becomes dark.
+    * Transparent pixels are shown on white, as in viewers and on web pages. The color that is stored for them has no meaning.
 
     Args:
-        file: path, or a stream that can seek.
-        side: height and width of the result, in pixels.
-        fit: `pad` scales the longer edge to the side and fills up with black (0), as augmentation does; `stretch` gives up the
-            proportions; `crop` scales the shorter edge to the side and keeps the middle. A square image comes out the same.
-        colours: `grey` (one channel, ITU-R 601 luma) or `rgb` (three).
+        file: a path or a seekable stream.
+        side: the height and width of the result in pixels.
+        fit: `pad` scales the longer edge to the side and fills the rest with black (0), as augmentation does; `stretch` changes the
+            proportions; `crop` scales the shorter edge to the side and keeps the center. All three give the same result for a
+            square image.
+        colours: `grey` (one channel, ITU-R 601 luma) or `rgb` (three channels).
 
     Raises:
-        UnreadableImageError: no image, cut off, no permission, or more than 50 megapixels by its header (it is not decoded then).
-        InputError: another fit or colours.
+        UnreadableImageError: if the file is not an image, is cut off, lacks read permission, or states in its header more than
+            50 megapixels (it is not decoded then).
+        InputError: if `fit` or `colours` has another value.
     """
     return look(file, side=side, fit=fit, colours=colours)[1]
 
 
 def look(file: Path | BufferedIOBase, *, side: int, fit: str, colours: str) -> tuple[Facts, UInt8[np.ndarray, "side side channel"]]:
-    """What the header says and the image as `decode` gives it, from one opening."""
+    """Return the facts of the header, and the image as `decode` returns it, with one opening of the file."""
     require_known(fit, FITS, what="fit")
     mode = MODES[require_known(colours, COLOURS, what="colours")]
-    with _saying_why(), Image.open(file, formats=FORMATS) as image:  # type: ignore[arg-type]  # it takes any stream that can seek
+    with _one_sentence_errors(), Image.open(file, formats=FORMATS) as image:  # type: ignore[arg-type]  # any seekable stream
         _refuse_huge(image)
         facts = _read_facts(image)
         image.draft(None, (DRAFT_FACTOR * side, DRAFT_FACTOR * side))
@@ -82,8 +84,8 @@ def look(file: Path | BufferedIOBase, *, side: int, fit: str, colours: str) -> t
 
 
 @contextmanager
-def _saying_why() -> Iterator[None]:
-    """Decoders meet arbitrary bytes and may raise anything: each becomes one sentence. Their warnings are of no use to anybody."""
+def _one_sentence_errors() -> Iterator[None]:
+    """Convert any error of a decoder to one sentence: on arbitrary bytes, decoders can raise anything. Warnings are ignored."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -91,24 +93,24 @@ def _saying_why() -> Iterator[None]:
     except UnreadableImageError:
         raise
     except UnidentifiedImageError:
-        raise UnreadableImageError(f"not an image of a format that is read here: {', '.join(FORMATS)}") from None
+        raise UnreadableImageError(f"not an image of a supported format: {', '.join(FORMATS)}") from None
     except PermissionError:
-        raise UnreadableImageError("no permission to read it") from None
+        raise UnreadableImageError("no permission to read the file") from None
     except Image.DecompressionBombError:
-        raise UnreadableImageError(f"far more pixels by its header than the {MOST_PIXELS // 10**6} million allowed") from None
+        raise UnreadableImageError(f"too many pixels by its header; allowed: {MOST_PIXELS // 10**6} million") from None
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise UnreadableImageError(f"broken or cut off: {said}") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableImageError(f"damaged or cut off: {reason}") from None
 
 
 def _refuse_huge(image: Image.Image) -> None:
     if image.width * image.height > MOST_PIXELS:
         allowed = MOST_PIXELS // 10**6
-        raise UnreadableImageError(f"{image.width}×{image.height} pixels by its header; allowed are {allowed} million")
+        raise UnreadableImageError(f"{image.width}×{image.height} pixels by its header; allowed: {allowed} million")
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 for upright, 2 to 8 for the turned and mirrored ones of EXIF."""
+    """Return the EXIF orientation: 1 for upright, 2 to 8 for rotated and mirrored images."""
     given = image.getexif().get(ExifTags.Base.Orientation, 1)
     return given if given in range(1, 9) else 1
 
@@ -119,20 +121,20 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _read_facts(image: Image.Image) -> Facts:
     orientation = _orientation(image)
-    told = {
-        "more than 8 bits a channel: scaled to 8 by the full range of the type": image.mode in DEEP_MODES,
-        "CMYK: turned into RGB": image.mode == "CMYK",
-        "palette: turned into RGB": image.mode in ("P", "PA"),
-        "transparency: laid on white": image.has_transparency_data,
-        "animated or of several pages: the first is taken": image.format != "MPO" and getattr(image, "is_animated", False),
-        "rotated by EXIF: turned upright": orientation != 1,
+    notes = {
+        "images with more than 8 bits per channel (scaled to 8 by the full range of the type)": image.mode in DEEP_MODES,
+        "CMYK images (converted to RGB)": image.mode == "CMYK",
+        "images with a palette (converted to RGB)": image.mode in ("P", "PA"),
+        "images with transparency (shown on white)": image.has_transparency_data,
+        "animations and multi-page images (only the first is used)": image.format != "MPO" and getattr(image, "is_animated", False),
+        "images with an EXIF rotation (turned upright)": orientation != 1,
     }
     width, height = image.size if orientation < 5 else image.size[::-1]
-    return Facts(str(image.format), image.mode, width, height, tuple(text for text, holds in told.items() if holds))
+    return Facts(str(image.format), image.mode, width, height, tuple(text for text, holds in notes.items() if holds))
 
 
 def _to_bytes(image: Image.Image) -> Image.Image:
-    """The image as `L` or `RGB`."""
+    """Return the image in the mode `L` or `RGB`."""
     if image.mode in DEEP_MODES:
         return Image.fromarray(_scale(np.asarray(image)))
     if image.has_transparency_data:
@@ -142,7 +144,7 @@ def _to_bytes(image: Image.Image) -> Image.Image:
 
 
 def _scale(values: Shaped[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
-    """Bytes of 16-bit integers, or of floats in [0, 1]."""
+    """Scale 16-bit integers, or floats in [0, 1], to bytes."""
     largest = 1 if values.dtype.kind == "f" else 65535
     if not (values.min() >= 0 and values.max() <= largest):
         raise UnreadableImageError(f"values from {values.min():g} to {values.max():g}; allowed for its type: 0 to {largest}")

@@ -1,4 +1,4 @@
-"""All files below a folder with sizes and times, none of them opened; links never lead out of it or round in a circle."""
+"""List all files below a folder with sizes and times, without opening them or following links out of it or in a circle."""
 
 import os
 import stat
@@ -12,13 +12,13 @@ from imagestudy.data.folders.scan_report import Quarantined
 
 HIDDEN = {"__macosx", "thumbs.db", "desktop.ini"}
 UNREAD_SUFFIXES = {".heic", ".heif", ".psd", ".svg", ".tga", ".dcm", ".pcx"}
-"""Images of formats that are not read here: they are not foreign, and go to the quarantine with a reason."""
-HIDDEN_NOTE = "hidden files and folders: left out"
+"""The suffixes of image formats that are not supported. These files are quarantined with a reason, not just ignored."""
+HIDDEN_NOTE = "hidden files and folders (ignored)"
 
 
 @dataclass(frozen=True)
 class File:
-    """A regular file: its path inside the folder, size in bytes, time of its last change in nanoseconds."""
+    """A regular file: its path inside the folder, its size in bytes, and the time of its last change in nanoseconds."""
 
     path: str
     size: int
@@ -27,9 +27,10 @@ class File:
 
 @dataclass(frozen=True)
 class Walked:
-    """What lies below `root`: images and tables by the endings of names, notes of the rest, and what cannot be looked at.
+    """The content of the folder `root`: images and tables by file suffix, files that cannot be used, and notes on the others.
 
-    `directories` are all folders in it that are not hidden; `shown` stands for the root in sentences where it was unpacked.
+    `directories` lists all folders in it that are not hidden. If the folder was unpacked, messages show the path `shown` instead of
+    `root`.
     """
 
     root: Path
@@ -42,34 +43,34 @@ class Walked:
 
     @property
     def place(self) -> Path:
-        """The root as the user knows it: a path inside the archive that was given, or else the root."""
+        """Return the root as the user knows it: a path inside the given archive, or else the root itself."""
         return self.shown or self.root
 
     def folders(self) -> list[str]:
-        """Folders at the top that hold images at any depth."""
+        """Return the top-level folders that contain images at any depth."""
         return sorted({first for first, inside, _ in (image.path.partition("/") for image in self.images) if inside})
 
     def bare(self, depth: int = 0) -> list[str]:
-        """Folders that lie so deep and hold no images at any depth."""
+        """Return the folders at the given depth that contain no images at any depth below."""
         filled = {tuple(image.path.split("/")[: depth + 1]) for image in self.images if image.path.count("/") > depth}
         deep = [folder for folder in self.directories if folder.count("/") == depth]
         return [folder for folder in deep if tuple(folder.split("/")) not in filled]
 
     def why_bare(self, folder: str) -> str:
-        """Why a folder holds no images: what was set aside is a reason."""
+        """Return why a folder contains no images: the reason of its first quarantined file, if there is one."""
         for one in self.quarantined:
             if one.path == folder:
                 return one.reason
             if one.path.startswith(f"{folder}/"):
                 return f"{one.path!r}: {one.reason}"
-        return "no file in its folder is called as images are"
+        return "no file in its folder has the suffix of an image format"
 
     def loose(self) -> list[File]:
-        """Images at the top."""
+        """Return the images at the top level."""
         return [image for image in self.images if "/" not in image.path]
 
     def enter(self, folder: str) -> "Walked":
-        """The same, seen from one folder at the top; what is quarantined and noted stays."""
+        """Return the content of one top-level folder. All quarantined files and notes are kept."""
         start = f"{folder}/"
         images, tables = (
             tuple(replace(file, path=file.path.removeprefix(start)) for file in files if file.path.startswith(start))
@@ -82,10 +83,11 @@ class Walked:
 
 
 def walk(root: Path, *, shown: Path | None = None) -> Walked:
-    """Everything below a folder, sorted by path; `shown` is what it was unpacked from.
+    """List everything below a folder, sorted by path; `shown` is the archive that it was unpacked from.
 
-    A link to a file inside the folder is a file. Any other link, a file without permission or with a name that is not Unicode, and
-    what is no regular file go to the quarantine. Linked folders are never followed, so that no circle can be.
+    A link to a file inside the folder counts as a file. These are quarantined: any other link, a file without permission, a file
+    with a name that is not Unicode, and anything that is not a regular file. Linked folders are never followed, which rules out
+    circles.
     """
     root = root.resolve()
     images, tables, quarantined, notes = [], [], [], Counter[str]()
@@ -95,13 +97,13 @@ def walk(root: Path, *, shown: Path | None = None) -> Walked:
         if isinstance(found, str):
             quarantined.append(Quarantined(printable(path), "", found))
         elif suffix in SUFFIXES | UNREAD_SUFFIXES and printable(path) != path:
-            quarantined.append(Quarantined(printable(path), "", "its name is not valid Unicode; rename it"))
+            quarantined.append(Quarantined(printable(path), "", "the file name is not valid Unicode; rename the file"))
         elif suffix in SUFFIXES | UNREAD_SUFFIXES:
             images.append(File(path, found.st_size, found.st_mtime_ns))
         elif suffix == ".csv":
             tables.append(File(path, found.st_size, found.st_mtime_ns))
         else:
-            notes[f"files that are no images ({suffix or 'without an ending'}): left out"] += 1
+            notes[f"files that are not images ({suffix or 'no suffix'}, ignored)"] += 1
     for files in (images, tables):
         files.sort(key=lambda file: file.path)
     folders = tuple(sorted(map(printable, directories)))
@@ -109,12 +111,12 @@ def walk(root: Path, *, shown: Path | None = None) -> Walked:
 
 
 def printable(path: str) -> str:
-    """A path that can be encoded, bytes that are no UTF-8 written out."""
+    """Return the path with all bytes escaped that are not UTF-8, so that it can be encoded."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _entries(root: Path, notes: Counter[str], directories: list[str]) -> Iterator[tuple[str, os.stat_result | str]]:
-    """Path inside and status of every file, or the reason why there is none; folders are added to `directories`."""
+    """Yield the path and the status of every file, or the reason why it cannot be used; add the folders to `directories`."""
     waiting = [""]
     while waiting:
         inside = waiting.pop()
@@ -135,17 +137,17 @@ def _entries(root: Path, notes: Counter[str], directories: list[str]) -> Iterato
 
 
 def status(root: Path, inside: str) -> os.stat_result | str:
-    """The status of a regular file that lies inside the root once all links are followed, or the reason why it is not used."""
+    """Return the status of a regular file that is inside the root after following links, or the reason why it is not used."""
     try:
         real = (root / inside).resolve(strict=True)
         found = real.stat()
     except (OSError, RuntimeError) as error:
         linked = (root / inside).is_symlink()
-        return "a link that leads nowhere or in a circle" if linked else f"cannot be looked at: {error}"
+        return "a broken or circular link" if linked else f"cannot be accessed: {error}"
     if not real.is_relative_to(root):
-        return "leads out of the folder; only what lies inside is read"
+        return "outside the folder; only files inside are read"
     if stat.S_ISDIR(found.st_mode):
-        return "a folder, or a link to one, which is not followed; put the folder itself in the place of a link"
+        return "a folder, or a link to a folder, which is not followed; replace a link by the folder itself"
     return _checked(found)
 
 

@@ -1,4 +1,4 @@
-"""Images that show one thing, told by their paths: a regular expression, or numbers that follow each other."""
+"""Group images of the same object by their paths: by a regular expression, or by consecutive numbers in the file names."""
 
 import re
 from collections.abc import Sequence
@@ -8,22 +8,23 @@ from pathlib import PurePosixPath
 from imagestudy.core.errors import InputError
 from imagestudy.data.folders.listing import Listing
 
-UNMATCHED_NOTE = "images in whose path the group's expression finds nothing: each stands for itself"
+UNMATCHED_NOTE = "images without a match of the group expression (each is its own group)"
 
 
 def with_groups(listing: Listing, *, group: str, burst: int) -> Listing:
-    """The listing with a group to each image; a table's own column of groups wins, then the expression.
+    """Return the listing with a group for each image. The group column of a table has priority, then the expression.
 
     Args:
-        listing: of all images.
-        group: regular expression on the path inside; its capture groups, or its whole match without any, name the group.
-        burst: largest difference between the last numbers of two file names that follow each other in one group; 0 is off.
+        listing: the listing of all images.
+        group: a regular expression that is searched in the path inside the folder. The text of its capture groups, or of the whole
+            match if it has none, names the group.
+        burst: the largest difference between the last numbers of two consecutive file names in one group; 0 turns it off.
 
     Raises:
-        InputError: the expression is none, or both are given.
+        InputError: if the expression is invalid, or if both `group` and `burst` are given.
     """
     if group and burst:
-        raise InputError(f"group {group!r} and burst {burst} were given; allowed is one of them")
+        raise InputError(f"group {group!r} and burst {burst} were given; allowed: only one of them")
     if any(image.group for image in listing.images):
         return listing
     if group:
@@ -39,23 +40,23 @@ def _grouped_by_expression(listing: Listing, group: str) -> Listing:
     try:
         expression = re.compile(group)
     except re.error as error:
-        raise InputError(f"group: {group!r} was given; allowed is a regular expression: {error}") from None
-    images = tuple(replace(image, group=_caught(expression, image.path)) for image in listing.images)
+        raise InputError(f"group: {group!r} was given; allowed: a valid regular expression ({error})") from None
+    images = tuple(replace(image, group=_matched_text(expression, image.path)) for image in listing.images)
     notes = listing.notes.copy()
     if unmatched := sum(not image.group for image in images):
         notes[UNMATCHED_NOTE] += unmatched
     return replace(listing, images=images, notes=notes)
 
 
-def _caught(expression: re.Pattern[str], path: str) -> str:
+def _matched_text(expression: re.Pattern[str], path: str) -> str:
     match = expression.search(path)
     if match is None:
         return ""
-    return "|".join(caught or "" for caught in match.groups()) if expression.groups else match[0]
+    return "|".join(text or "" for text in match.groups()) if expression.groups else match[0]
 
 
 def _bursts(paths: Sequence[str], burst: int) -> list[str]:
-    """The group of each path: its chain is named by the first number in it; a name without a number is a group of its own."""
+    """Return the group of each path, named by the first number of its chain; a name without a number is its own group."""
     numbers = [int(found[-1]) if (found := re.findall(r"[0-9]+", PurePosixPath(path).stem)) else None for path in paths]
     first: dict[int, int] = {}
     previous: int | None = None
@@ -66,7 +67,7 @@ def _bursts(paths: Sequence[str], burst: int) -> list[str]:
 
 
 def number_groups(groups: Sequence[str]) -> list[int] | None:
-    """A number for each image's group, in order of appearance; images without one are groups of their own. None if none has one."""
+    """Number the groups in order of appearance; an image without a group is its own group. None if no image has a group."""
     if not any(groups):
         return None
     known: dict[str | int, int] = {}

@@ -1,7 +1,7 @@
-"""Which class and part an image belongs to, by the folders that it lies in.
+"""Find the class and the part of each image by the folders that contain it.
 
-Understood are class folders; `train`, `val` and `test` above them; either of these inside a single wrapping folder, or in `images`
-beside folders such as `masks`.
+The supported layouts are: class folders; class folders below `train`, `val` and `test`; either of these inside a single wrapping
+folder, or inside a folder `images` next to folders such as `masks`.
 """
 
 from collections import Counter
@@ -18,46 +18,46 @@ from imagestudy.data.folders.scan_report import Quarantined, say_quarantined
 PICTURES = "images"
 COMPANIONS = {"mask", "masks", "annotations", "segmentation", "segmentations"}
 SHOWN = 5
-TABLES_NOTE = "tables without the columns path and label: left out"
+TABLES_NOTE = "tables without the columns path and label (ignored)"
 
 
 def unwrap(walked: Walked) -> Walked:
-    """Look through folders that hold nothing but one folder, as archives tend to have, and choose `images` among its companions."""
+    """Enter folders that contain only one folder, as archives often do, and choose `images` over folders such as `masks`."""
     while not walked.loose() and not image_tables(walked):
         folders, bare = walked.folders(), walked.bare()
-        alone = len(folders) == 1 and not _closed(walked, bare)
+        alone = len(folders) == 1 and not _unreadable(walked, bare)
         chosen = next((folder for folder in folders if alone or folder.lower() == PICTURES), "")
         inner = walked.enter(chosen) if chosen else walked
         if not chosen or not (image_tables(inner) or (inner.folders() and not inner.loose())):
             return walked
         if len(folders) > 1:
             others = ", ".join(f for f in folders if f != chosen)
-            walked.notes[f"images in folders beside {chosen!r}: left out ({others})"] += len(walked.images) - len(inner.images)
+            walked.notes[f"images in folders next to {chosen!r} (ignored: {others})"] += len(walked.images) - len(inner.images)
         if bare:
-            walked.notes[f"folders without images beside {chosen!r}: left out ({', '.join(bare)})"] += len(bare)
+            walked.notes[f"folders without images next to {chosen!r} (ignored: {', '.join(bare)})"] += len(bare)
         walked = inner
     return walked
 
 
-def _closed(walked: Walked, folders: list[str]) -> list[str]:
-    """Those that are quarantined themselves, since they cannot be opened."""
+def _unreadable(walked: Walked, folders: list[str]) -> list[str]:
+    """Return the folders that are quarantined because they cannot be opened."""
     return [folder for folder in folders if any(one.path == folder for one in walked.quarantined)]
 
 
 def image_tables(walked: Walked) -> list[Path]:
-    """Tables of images at the top."""
+    """Return the tables of images at the top level."""
     return [walked.root / table.path for table in walked.tables if "/" not in table.path and is_table(walked.root / table.path)]
 
 
 def read_layout(walked: Walked, title: str) -> Listing:
-    """The listing of class folders, or of class folders below the parts of an official split.
+    """Return the listing of class folders, or of class folders below the parts of an official split.
 
     Raises:
-        InputError: there are no images, or none in a folder.
+        InputError: if there are no images, or if the folders contain images and masks instead of classes.
     """
     if not walked.images:
         raise InputError(
-            f"{walked.place} holds no images; expected are class folders with images in them, or a table of images"
+            f"{walked.place} contains no images; needed: class folders with images in them, or a table of images"
             f"{say_quarantined(walked.quarantined)}"
         )
     _refuse_masks(walked)
@@ -71,30 +71,31 @@ def read_layout(walked: Walked, title: str) -> Listing:
 
 
 def _split_entries(walked: Walked) -> tuple[list[Listed | Quarantined], dict[str, str]]:
-    """An entry for every image, and the classes' folders without images: name → path."""
-    _refuse_closed_parts(walked)
+    """Return an entry for every image, and the class folders without images: name → path."""
+    _refuse_unreadable_parts(walked)
     found = [_split_entry(image) for image in walked.images]
     return found, {name: f"{part}/{name}" for part, _, name in (f.partition("/") for f in walked.bare(1)) if part.lower() in PARTS}
 
 
 def _class_entries(walked: Walked, notes: Counter[str]) -> tuple[list[Listed | Quarantined], dict[str, str]]:
-    _settle_deep(walked, notes)
+    _check_subfolders(walked, notes)
     return [_class_entry(image, image.path, None) for image in walked.images], {folder: folder for folder in walked.bare()}
 
 
 def _imageless(walked: Walked, bare: dict[str, str], labels: set[str], notes: Counter[str]) -> dict[str, str]:
-    """Classes whose folders hold no image anywhere, and why; folders of companions are none, and noted."""
-    beside = sorted(label for label in bare if label.lower() in COMPANIONS and label not in labels)
-    if beside:
-        notes[f"folders without images that are no classes by their names: left out ({', '.join(beside)})"] += len(beside)
-    return {label: walked.why_bare(folder) for label, folder in bare.items() if label not in labels and label not in beside}
+    """Return the classes without any image, with the reason. Folders such as `masks` are not classes and are only noted."""
+    companions = sorted(label for label in bare if label.lower() in COMPANIONS and label not in labels)
+    if companions:
+        notes[f"folders without images that are not classes by their names (ignored: {', '.join(companions)})"] += len(companions)
+    return {label: walked.why_bare(folder) for label, folder in bare.items() if label not in labels and label not in companions}
 
 
-def _refuse_closed_parts(walked: Walked) -> None:
-    """Raise `InputError` where a part of the split cannot be opened: without it, another one would be drawn in silence."""
-    closed = _closed(walked, [folder for folder in walked.bare() if folder.lower() in PARTS])
-    if closed:
-        raise InputError(f"{walked.place / closed[0]} is a part of the split: {walked.why_bare(closed[0])}; let it be read")
+def _refuse_unreadable_parts(walked: Walked) -> None:
+    """Raise `InputError` if a part of the split cannot be opened; otherwise, another part would be drawn silently."""
+    unreadable = _unreadable(walked, [folder for folder in walked.bare() if folder.lower() in PARTS])
+    if unreadable:
+        place, reason = walked.place / unreadable[0], walked.why_bare(unreadable[0])
+        raise InputError(f"{place} is a part of the split, but {reason}; change its permissions")
 
 
 def _is_split(folders: list[str]) -> bool:
@@ -102,11 +103,11 @@ def _is_split(folders: list[str]) -> bool:
     return TRAIN in parts and bool(parts & {VALIDATION, TEST})
 
 
-def _settle_deep(walked: Walked, notes: Counter[str]) -> None:
-    """Look at folders that hold images in further folders alone: that is noted, and refused where it looks like a split.
+def _check_subfolders(walked: Walked, notes: Counter[str]) -> None:
+    """Check top-level folders that contain images only in subfolders: note them, or reject them if they look like a split.
 
     Raises:
-        InputError: all hold two or more folders of the same names, and some of all these names are those of a split's parts.
+        InputError: if all of them contain the same two or more subfolders, and any of these names is that of a part of a split.
     """
     inside: dict[str, set[str]] = {}
     for image in walked.images:
@@ -117,17 +118,17 @@ def _settle_deep(walked: Walked, notes: Counter[str]) -> None:
             inside.setdefault(first, set()).add(below[0])
     if len(inside) < 2:
         return
-    held = next(iter(inside.values()))
-    alike = len(held) > 1 and all(names == held for names in inside.values())
-    if alike and any(name.lower() in PARTS for name in (*inside, *held)):
+    subfolders = next(iter(inside.values()))
+    same = len(subfolders) > 1 and all(names == subfolders for names in inside.values())
+    if same and any(name.lower() in PARTS for name in (*inside, *subfolders)):
         raise InputError(
-            f"{walked.place}: the folders {_some(inside)} all hold the same folders, {_some(held)}, as the parts of a split do; "
-            "allowed above class folders are the names train or training, val, valid, validation, dev, eval or evaluation, and "
-            "test or testing; else put images straight into their class folder"
+            f"{walked.place}: the folders {_some(inside)} all contain the same folders, {_some(subfolders)}, like parts of a "
+            "split; allowed names of parts: train or training; val, valid, validation, dev, eval or evaluation; test or testing; "
+            "if these folders are not parts, put the images directly into their class folders"
         )
-    if alike or len(set(map(frozenset, inside.values()))) > 1:
-        said = "; ".join(f"{name!r} holds {_some(inside[name])}" for name in sorted(inside)[:SHOWN])
-        notes[f"images in folders below the classes, which are the folders at the top: {said}"] += len(walked.images)
+    if same or len(set(map(frozenset, inside.values()))) > 1:
+        listed = "; ".join(f"{name!r} contains {_some(inside[name])}" for name in sorted(inside)[:SHOWN])
+        notes[f"images in subfolders of the top-level folders, which are the classes: {listed}"] += len(walked.images)
 
 
 def _some(names: Iterable[str]) -> str:
@@ -139,22 +140,22 @@ def _split_entry(image: File) -> Listed | Quarantined:
     first, _, inside = image.path.partition("/")
     part = PARTS.get(first.lower())
     if part is None:
-        return Quarantined(image.path, "", "lies beside the folders of the split")
+        return Quarantined(image.path, "", "not in a folder of the split")
     return _class_entry(image, inside, part)
 
 
 def _class_entry(image: File, inside: str, part: int | None) -> Listed | Quarantined:
     label, below, _ = inside.partition("/")
     if not below:
-        return Quarantined(image.path, "", "lies in no class folder")
+        return Quarantined(image.path, "", "not in a class folder")
     return Listed(image.path, label, part, "", image.size, image.changed)
 
 
 def _refuse_masks(walked: Walked) -> None:
-    """Raise `InputError` where images and their masks would be taken for two classes."""
+    """Raise `InputError` if images and their masks would be mistaken for two classes."""
     names = {folder.lower() for part in walked.images for folder in part.path.split("/")[:-1]}
     classes = names - set(PARTS)
     if PICTURES in classes and classes - {PICTURES} and classes <= {PICTURES, *COMPANIONS}:
         raise InputError(
-            f"{walked.place} holds images and masks, which are no classes; expected are class folders with images in them"
+            f"{walked.place} contains images and masks, which are not classes; needed: class folders with images in them"
         )

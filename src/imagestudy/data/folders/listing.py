@@ -1,4 +1,4 @@
-"""The images of a folder with class, part and group, as its layout or its table says; no image is opened."""
+"""The images of a folder with class, part and group, taken from its layout or its table. No image is opened."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from imagestudy.data.folders.scan_report import Quarantined, digest_of
 
 @dataclass(frozen=True)
 class Listed:
-    """An image that has not been looked at: path inside, class, part (0 train, 1 validation, 2 test), group, size, last change."""
+    """An image that was not opened yet: path, class, part (0 train, 1 validation, 2 test), group, size, time of last change."""
 
     path: str
     label: str
@@ -22,9 +22,9 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """All images that a layout or a table names, sorted by path, what is known to be unusable, and notes.
+    """All images in a layout or a table, sorted by path, with the files that are known to be unusable, and notes.
 
-    `imageless` are classes that are named without an image, and why; `shown` is what stands for the root in sentences.
+    `imageless` maps each class without an image to the reason. If given, messages show the path `shown` instead of `root`.
     """
 
     root: Path
@@ -37,11 +37,11 @@ class Listing:
 
     @property
     def place(self) -> Path:
-        """The root as the user knows it."""
+        """Return the root as the user knows it."""
         return self.shown or self.root
 
     def signature(self) -> str:
-        """A digest of names, sizes and times, which stands for the content as long as nobody sets times by hand."""
+        """Return a digest of names, sizes and times. It identifies the content unless someone sets file times by hand."""
         files = [value for i in self.images for value in (i.path, i.label, i.part, i.group, i.size, i.changed)]
         others = [value for q in self.quarantined for value in (q.path, q.reason)]
         return digest_of(
@@ -55,15 +55,15 @@ PARTS = {
     **dict.fromkeys(("test", "testing"), TEST),
 }
 
-VALIDATION_AS_TEST_NOTE = "images of the validation part: they are the test part, since there is no other"
+VALIDATION_AS_TEST_NOTE = "images of the validation part (used as the test part, because there is none)"
 
-ONLY_TRAIN_NOTE = "images said to be for training: parts are drawn, since there are no others"
+ONLY_TRAIN_NOTE = "images in a training part (a split is drawn, because there are no other parts)"
 
 
 def settle_parts(listed: list[Listed], notes: Counter[str]) -> list[Listed]:
-    """The images with the parts that a study can use: a lone validation part becomes the test part, a lone training part none.
+    """Return the images with the parts that a study can use, and add what was changed to `notes`.
 
-    What was changed is added to `notes`.
+    If the parts are training and validation, validation becomes the test part. If training is the only part, the part is removed.
     """
     parts = {image.part for image in listed}
     if parts == {TRAIN, VALIDATION}:

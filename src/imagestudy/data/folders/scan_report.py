@@ -1,4 +1,4 @@
-"""What a scan of somebody's images found, and its record as JSON."""
+"""The results of scanning a user's images, and their record as JSON."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,14 +16,14 @@ class ScannedImage:
     """An image that can be used.
 
     Args:
-        path: inside the folder, with forward slashes.
-        label: its class.
-        part: 0 train, 1 validation, 2 test; None without an official split.
-        group: what images share that show one thing; empty if it stands for itself.
-        format, mode: as Pillow names them, such as `JPEG` and `RGB`.
-        width, height: in pixels, upright.
-        bytes: of the file.
-        digest: of the file's bytes.
+        path: the path inside the folder, with forward slashes.
+        label: the class.
+        part: 0 train, 1 validation, 2 test; None if there is no official split.
+        group: the name of the group of images that show the same object; empty if the image is its own group.
+        format, mode: the format and mode as named by Pillow, such as `JPEG` and `RGB`.
+        width, height: the size in pixels, upright.
+        bytes: the size of the file in bytes.
+        digest: the digest of the file's bytes.
     """
 
     path: str
@@ -40,7 +40,7 @@ class ScannedImage:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A file that is not used: where it lies inside the folder, its class as far as it has one, and why, in words."""
+    """A file that is not used: its path inside the folder, its class (empty if it has none), and the reason in words."""
 
     path: str
     label: str
@@ -48,16 +48,16 @@ class Quarantined:
 
 
 def say_quarantined(quarantined: Sequence[Quarantined]) -> str:
-    """The tail of a sentence: how many files could not be used, and what is wrong with the first; empty if there are none."""
+    """Return the end of a sentence that states how many files cannot be used and what is wrong with the first; empty if none."""
     if not quarantined:
         return ""
     first = quarantined[0]
-    return f". Files that could not be used: {len(quarantined)}; the first is {first.path!r}: {first.reason}"
+    return f". Files that cannot be used: {len(quarantined)}; the first is {first.path!r}: {first.reason}"
 
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Files with the same bytes: their paths, their classes and parts in that order, and the one that is kept ("" for none)."""
+    """Files with the same bytes: their paths, their classes and parts in the same order, and the kept path ("" for none)."""
 
     paths: tuple[str, ...]
     labels: tuple[str, ...]
@@ -66,28 +66,29 @@ class Duplicate:
 
     @property
     def crosses_classes(self) -> bool:
-        """Whether the same image is said to be of two classes."""
+        """Return whether the files are in different classes."""
         return len(set(self.labels)) > 1
 
     @property
     def crosses_parts(self) -> bool:
-        """Whether the same image lies in two parts of an official split."""
+        """Return whether the files are in different parts of an official split."""
         return len(set(self.parts)) > 1
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a folder, archive or table of images holds.
+    """The content of a folder, archive or table of images.
 
     Args:
-        root: the folder that all paths start from.
-        title: name of what was given.
-        images: the usable ones, sorted by path.
-        quarantined: the others, sorted by path.
-        notes: what is worth knowing, in words → how many images or files it concerns.
-        duplicates: files of the same bytes.
-        classes: names in natural order (`2` before `10`).
-        content: digest of the usable images: paths inside, classes, parts, groups and bytes. Where the folder lies does not matter.
+        root: the folder that all paths are relative to.
+        title: the name of the folder, archive or table.
+        images: the images that can be used, sorted by path.
+        quarantined: the files that cannot be used, sorted by path.
+        notes: remark in words → the number of images or files that it concerns.
+        duplicates: the files with the same bytes.
+        classes: the class names in natural order (`2` before `10`).
+        content: a digest of the usable images, of their paths inside the folder, classes, parts, groups and bytes. It does not
+            depend on the location of the folder.
     """
 
     root: Path
@@ -101,7 +102,7 @@ class Scan:
 
     @property
     def formats(self) -> dict[str, int]:
-        """How many of the images are of which format, as Pillow names them, the most frequent first."""
+        """Return the number of images per format, as named by Pillow, the most frequent format first."""
         return dict(Counter(image.format for image in sorted(self.images, key=lambda image: image.format)).most_common())
 
 
@@ -109,17 +110,17 @@ _scans: TypeAdapter[Scan] = TypeAdapter(Scan)
 
 
 def to_json(scan: Scan) -> bytes:
-    """The scan as JSON."""
+    """Return the scan as JSON."""
     return _scans.dump_json(scan)
 
 
 def from_json(text: bytes) -> Scan:
-    """The scan that `to_json` wrote; anything else raises `ValueError`."""
+    """Read a scan that `to_json` wrote. Anything else raises `ValueError`."""
     return _scans.validate_json(text)
 
 
 def digest_of(parts: Iterable[object]) -> str:
-    """One digest of several values: hexadecimal, 32 digits; where one value ends and the next begins makes a difference."""
+    """Return one digest of several values, 32 hexadecimal digits. It also depends on where one value ends and the next begins."""
     digest = blake2b(digest_size=DIGEST_BYTES)
     for part in parts:
         data = str(part).encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Every file is opened once: its digest, its header, its pixels at the study's size. In chunks, on all cores, in order."""
+"""Open every file once for its digest, its header and its pixels at the study's size: in chunks, on all cores, in order."""
 
 import hashlib
 import sys
@@ -17,15 +17,15 @@ from imagestudy.data.folders.listing import Listing
 from imagestudy.data.folders.scan_report import DIGEST_BYTES
 
 CHUNK_BYTES = 4_000_000
-"""Of decoded images that one task hands over."""
+"""The largest size of the decoded images that one task returns, in bytes."""
 LARGEST_CHUNK = 64
 ALONE_FILES, ALONE_BYTES = 4_000, 64_000_000
-"""Up to so much, starting other processes takes longer than the work."""
+"""Up to this many files and bytes, starting other processes takes longer than the work itself."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How images are decoded: side in pixels, fit, and `grey`, `rgb`, or `auto`, which decodes to RGB and tells what is grey."""
+    """Decoding settings: side in pixels, fit, and `grey`, `rgb` or `auto`. `auto` decodes to RGB and detects grayscale images."""
 
     side: int
     fit: str
@@ -33,22 +33,22 @@ class Look:
 
     @property
     def channels(self) -> int:
-        """Of what is decoded."""
+        """Return the number of channels of a decoded image."""
         return 1 if self.colours == "grey" else 3
 
     @property
     def row_bytes(self) -> int:
-        """Of one decoded image."""
+        """Return the size of a decoded image in bytes."""
         return self.side * self.side * self.channels
 
 
 CHECKING = Look(8, "stretch", "rgb")
-"""For a scan that keeps no pixels."""
+"""The settings of a scan that keeps no pixels."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one file turned out to be: `reason` is empty if it can be used, `grey` says whether its channels are equal."""
+    """The result of reading one file: `reason` is empty if it can be used; `grey` states whether all channels are equal."""
 
     digest: str
     facts: Facts | None
@@ -57,13 +57,13 @@ class Seen:
 
 
 def inspect_all(listing: Listing, look: Look, *, workers: int | None, sink: BufferedIOBase | None) -> list[Seen]:
-    """What every listed file turned out to be, in order; the pixels of the usable ones go to `sink` in that order.
+    """Read every listed file; return the results in order, and write the pixels of usable files to `sink` in the same order.
 
     Args:
-        listing: what is to be looked at.
-        look: how.
-        workers: processes; None for this one alone if there is little to do, else one a core.
-        sink: takes `uint8 (usable, side, side, channel)`; None throws the pixels away.
+        listing: the files to read.
+        look: the decoding settings.
+        workers: the number of processes; None uses only this process if there is little work, else one process per core.
+        sink: the stream that receives `uint8 (usable, side, side, channel)`; None discards the pixels.
     """
     files = [str(listing.root / image.path) for image in listing.images]
     size = max(1, min(LARGEST_CHUNK, CHUNK_BYTES // look.row_bytes))
@@ -89,7 +89,7 @@ def _map(chunks: Sequence[list[str]], look: Look, workers: int) -> Iterator[tupl
 
 
 def inspect_chunk(files: list[str], look: Look) -> tuple[list[Seen], UInt8[np.ndarray, "usable side side channel"]]:
-    """Look at some files one after the other; pixels are those of the usable ones."""
+    """Read files one after the other; return the results, and the pixels of the usable files."""
     seen, pixels = [], np.empty((len(files), look.side, look.side, look.channels), dtype=np.uint8)
     usable = 0
     for file in files:
@@ -102,7 +102,7 @@ def inspect_chunk(files: list[str], look: Look) -> tuple[list[Seen], UInt8[np.nd
 
 
 def inspect(file: Path, given: Look) -> tuple[Seen, UInt8[np.ndarray, "side side channel"] | None]:
-    """Look at one file."""
+    """Read one file; return the result, and the pixels if the file can be used."""
     try:
         with open_file(file) as stream:
             digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
@@ -113,7 +113,7 @@ def inspect(file: Path, given: Look) -> tuple[Seen, UInt8[np.ndarray, "side side
                 stream, side=given.side, fit=given.fit, colours="rgb" if given.colours == "auto" else given.colours
             )
     except PermissionError:
-        return Seen("", None, False, "no permission to read it"), None
+        return Seen("", None, False, "no permission to read the file"), None
     except OSError as error:
         return Seen("", None, False, f"cannot be read: {error.strerror or error}"), None
     except UnreadableImageError as error:
@@ -122,5 +122,5 @@ def inspect(file: Path, given: Look) -> tuple[Seen, UInt8[np.ndarray, "side side
 
 
 def open_file(file: Path) -> BufferedReader:
-    """The only place where a file of somebody's folder is opened."""
+    """Open a file of a user's folder. No other function opens one."""
     return file.open("rb")

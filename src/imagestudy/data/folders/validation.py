@@ -1,4 +1,4 @@
-"""From what the files turned out to be to the scan: duplicates, contradictions, and whether a study is possible at all."""
+"""Turn the results of reading files into a scan: find duplicates and contradictions, and check whether a study is possible."""
 
 import re
 import unicodedata
@@ -13,26 +13,26 @@ from imagestudy.data.folders.scan_report import Duplicate, Quarantined, Scan, Sc
 from imagestudy.data.folders.scanning import Seen
 
 LEAST_IMAGES = 3
-"""Of a class: one each to train, validate and test."""
-COPY_NOTE = "exact copies of an image in the same class and part: kept once"
-LEAK_NOTE = "training or validation images that lie in the test part, or training images in the validation part, too: left out here"
-SPREAD_NOTE = "groups that stand on more than one side of the official split: kept there, since the split is the owner's"
+"""The smallest number of images per class: one each to train, validate and test."""
+COPY_NOTE = "exact copies of an image in the same class and part (one is kept)"
+LEAK_NOTE = "training or validation images that are also in the test part, or training images in the validation part (left out)"
+SPREAD_NOTE = "groups in more than one part of the official split (kept, because the owner chose the split)"
 SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A scan, and the numbers of its images among the readable ones, in whose order their pixels were written."""
+    """A scan, and the row of each of its images in the written pixels, which contain all readable images in order."""
 
     scan: Scan
     rows: list[int]
 
 
 def judge(listing: Listing, seen: Sequence[Seen]) -> Judged:
-    """Sort out what can be used.
+    """Select the images that can be used.
 
-    Files of the same bytes in one class and part are kept once; across parts, in the last one (test before validation before
-    training). Where they contradict each other about the class, none is kept.
+    Of files with the same bytes in one class and part, one is kept. If they are in different parts, the one in the last part is
+    kept (test before validation before training). If they are in different classes, none is kept.
 
     Raises:
         InputError: see `check`.
@@ -80,7 +80,7 @@ def _duplicate(images: list[ScannedImage]) -> Duplicate:
 def _contradictions(pair: Duplicate) -> Iterator[Quarantined]:
     for path, label in zip(pair.paths, pair.labels, strict=True):
         other = next(i for i, found in enumerate(pair.labels) if found != label)
-        reason = f"the same image is said to be of another class, {pair.labels[other]!r}: {pair.paths[other]}"
+        reason = f"the same image is also in another class, {pair.labels[other]!r}: {pair.paths[other]}"
         yield Quarantined(path, label, reason)
 
 
@@ -106,46 +106,46 @@ def check(
     where: str,
     imageless: Mapping[str, str],
 ) -> None:
-    """Raise `InputError` unless there are two classes or more, told apart by more than case, each with enough images.
+    """Raise `InputError` unless there are two or more classes with clearly different names, each with enough images.
 
-    `imageless` says of classes without any image why that is so.
+    `imageless` maps each class without any image to the reason.
     """
     tail = say_quarantined(quarantined)
-    _refuse_alike(labels, where)
+    _refuse_similar_labels(labels, where)
     if len(labels) < 2:
-        raise InputError(f"{where} holds one class, {min(labels, default='')!r}; needed are two or more class folders{tail}")
+        raise InputError(f"{where} contains one class, {min(labels, default='')!r}; needed: two or more class folders{tail}")
     counts = Counter(image.label for image in images)
-    if poor := [f"{label!r} ({counts[label]})" for label in sorted(labels, key=natural_key) if counts[label] < LEAST_IMAGES]:
+    if small := [f"{label!r} ({counts[label]})" for label in sorted(labels, key=natural_key) if counts[label] < LEAST_IMAGES]:
         reasons = [f"{label!r}: {imageless[label]}" for label in sorted(imageless, key=natural_key)]
         why = f" ({_some(reasons, between='; ')})" if reasons else ""
         raise InputError(
-            f"{where}: classes with fewer than {LEAST_IMAGES} usable images: {_some(poor)}{why}; needed are {LEAST_IMAGES} or "
-            f"more, to train, validate and test; add images to them, or take these classes out{tail}"
+            f"{where}: classes with fewer than {LEAST_IMAGES} usable images: {_some(small)}{why}; needed: {LEAST_IMAGES} or "
+            f"more, to train, validate and test; add images to these classes, or remove them{tail}"
         )
     if any(image.part is not None for image in images):
         _check_split(labels, images, where=where, tail=tail)
 
 
-def _refuse_alike(labels: set[str], where: str) -> None:
-    alike: defaultdict[str, list[str]] = defaultdict(list)
+def _refuse_similar_labels(labels: set[str], where: str) -> None:
+    similar: defaultdict[str, list[str]] = defaultdict(list)
     for label in sorted(labels):
-        alike[unicodedata.normalize("NFKC", label).strip().casefold()].append(label)
-    if pairs := [" and ".join(map(repr, found)) for found in alike.values() if len(found) > 1]:
+        similar[unicodedata.normalize("NFKC", label).strip().casefold()].append(label)
+    if pairs := [" and ".join(map(repr, found)) for found in similar.values() if len(found) > 1]:
         raise InputError(f"{where}: labels that differ only in case, blanks or encoding: {_some(pairs)}; give each class one name")
 
 
 def _check_split(labels: set[str], images: Sequence[ScannedImage], *, where: str, tail: str) -> None:
-    """Every class is in the training part, with an image to validate with where there is no such part, and in the others."""
+    """Raise `InputError` unless every class is in every part, and twice in the training part if there is no validation part."""
     counts = Counter((image.label, image.part) for image in images)
     parts = {part for _, part in counts}
     least = {TRAIN: 1 if VALIDATION in parts else 2, VALIDATION: 1 if VALIDATION in parts else 0, TEST: 1}
     for part, name in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
-        if poor := [
+        if small := [
             f"{label!r} ({counts[label, part]})" for label in sorted(labels, key=natural_key) if counts[label, part] < least[part]
         ]:
             raise InputError(
-                f"{where}: classes with too few images in the {name} part: {_some(poor)}; needed there: {least[part]} or more; "
-                f"move images there, take these classes out, or give the images without a split{tail}"
+                f"{where}: classes with too few images in the {name} part: {_some(small)}; needed there: {least[part]} or more; "
+                f"move images there, remove these classes, or give the images without a split{tail}"
             )
 
 
@@ -154,6 +154,6 @@ def _some(names: Sequence[str], *, between: str = ", ") -> str:
 
 
 def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
-    """A key for sorting: digits by their value, letters without regard to case, equal ones by the plain name."""
+    """Return a sort key: digits by their value, letters without regard to case, and ties by the plain name."""
     pieces = re.split(r"([0-9]+)", name)
     return tuple((0, int(piece), "") if piece.isdecimal() else (1, 0, piece.casefold()) for piece in pieces if piece), name

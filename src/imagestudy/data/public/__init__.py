@@ -1,7 +1,8 @@
-"""The public sets of images: each one registered function that returns a `Dataset`, beside what is known of it without reading it.
+"""The public datasets. Each is a registered function that returns a `Dataset`, with facts that are known without reading it.
 
-Facts of an entry beyond those of every source: `known` (what the table of data sets says) and `origin` (where its files come from
-and lie). Files lie below `paths.data_folder()`, in folders such as torchvision makes where it reads the same files.
+Besides the facts of every dataset, an entry states `known` (what the table of datasets shows) and `origin` (where its files come
+from and where they are stored). Files are stored below `paths.data_folder()`, in the folders that torchvision uses for the same
+files.
 """
 
 from imagestudy.data.public import cifar, eurosat, gtsrb, matlab, mnist

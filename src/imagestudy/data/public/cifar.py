@@ -1,7 +1,7 @@
-"""CIFAR-10 and CIFAR-100 from their binary archives: torchvision reads the Python ones, which are pickles, and none is loaded here.
+"""CIFAR-10 and CIFAR-100, read from the binary archives. torchvision reads the Python archives, but these are pickles.
 
-A record is one byte for the label (CIFAR-10) or two for the coarse and the fine one (CIFAR-100), then 3,072 bytes: the red, the
-green and the blue plane of a 32×32 image, row by row (https://www.cs.toronto.edu/~kriz/cifar.html).
+A record starts with one byte for the label (CIFAR-10), or with two bytes for the coarse and the fine label (CIFAR-100). Then follow
+3,072 bytes: the red, green and blue plane of a 32×32 image, row by row (https://www.cs.toronto.edu/~kriz/cifar.html).
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ SIDE = 32
 PIXEL_BYTES = 3 * SIDE * SIDE
 BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 
-TEN = RemoteFile(  # MD5s: the table of downloads on the page above
+TEN = RemoteFile(  # the MD5 checksums are in the table of downloads on the page above
     "cifar-10-binary.tar.gz",
     ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", "https://cave.cs.toronto.edu/kriz/cifar-10-binary.tar.gz"),
     "md5:c32a1d4ab5d03f1284b67883e8d87530",
@@ -41,7 +41,7 @@ CIFAR10, CIFAR100 = _origin(TEN, "cifar-10-batches-bin"), _origin(HUNDRED, "cifa
 
 
 def _read(folder: Path, *, train: tuple[str, ...], test: str, names: str, label_bytes: int) -> Dataset:
-    """The training files' records, then the test file's; the last label byte of a record is its class."""
+    """Read the records of the training files, then of the test file. The last label byte of a record is its class."""
     records = [_read_records(folder / file, label_bytes) for file in (*train, test)]
     part = np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [sum(map(len, records[:-1])), len(records[-1])])
     whole = np.concatenate(records)
@@ -55,33 +55,36 @@ def _read(folder: Path, *, train: tuple[str, ...], test: str, names: str, label_
 def _read_records(file: Path, label_bytes: int) -> UInt8[np.ndarray, "n record"]:
     raw, length = np.fromfile(file, dtype=np.uint8), label_bytes + PIXEL_BYTES
     if len(raw) % length:
-        raise InputError(f"{file} does not hold whole records of {length:,} bytes; delete its folder, and it is fetched again")
+        raise InputError(f"{file} does not contain whole records of {length:,} bytes; delete its folder to download it again")
     return raw.reshape(-1, length)
 
 
 @sources.register(
     "cifar10",
-    title="animals and vehicles, 32×32 colour",
+    title="animals and vehicles, 32×32 color",
     license="none stated",
     citation="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report, University of Toronto, 2009",
     known=Known(images=60_000, size=(SIDE, SIDE, 3), classes=10, ratio=1.0),
     origin=CIFAR10,
 )
 def load_cifar10() -> Dataset:
-    """50,000 training and 10,000 test images, 6,000 a class; a validation part of 5,000 is drawn from the training images."""
+    """Load 50,000 training and 10,000 test images, 6,000 per class. 5,000 training images are drawn for validation."""
     folder = obtain(CIFAR10) / CIFAR10.needs[0]
     return _read(folder, train=BATCHES, test="test_batch.bin", names="batches.meta.txt", label_bytes=1)
 
 
 @sources.register(
     "cifar100",
-    title="animals, plants and things, 32×32 colour",
+    title="animals, plants and objects, 32×32 color",
     license="none stated",
     citation="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report, University of Toronto, 2009",
     known=Known(images=60_000, size=(SIDE, SIDE, 3), classes=100, ratio=1.0),
     origin=CIFAR100,
 )
 def load_cifar100() -> Dataset:
-    """50,000 training and 10,000 test images, 600 a class, by their fine labels; 5,000 of the former are drawn for validation."""
+    """Load 50,000 training and 10,000 test images with fine labels, 600 per class.
+
+    5,000 training images are drawn for validation.
+    """
     folder = obtain(CIFAR100) / CIFAR100.needs[0]
     return _read(folder, train=("train.bin",), test="test.bin", names="fine_label_names.txt", label_bytes=2)

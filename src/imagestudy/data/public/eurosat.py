@@ -1,4 +1,4 @@
-"""EuroSAT: land seen from the Sentinel-2 satellites, JPEG files in a folder a class."""
+"""EuroSAT: land cover photographed by the Sentinel-2 satellites, as JPEG files with one folder per class."""
 
 from typing import Annotated
 
@@ -26,11 +26,15 @@ CLASSES = {
     "River": "river",
     "SeaLake": "sea or lake",
 }
-"""Name of a class's folder → of the class."""
+"""Folder name → class name."""
 
 
 def _pieces() -> tuple[Piece, ...]:
-    """The first address and the MD5 are those inside `torchvision.datasets.EuroSAT.download`; the second is the authors' server."""
+    """Return the archive to download.
+
+    The first address and the MD5 checksum are copied from `torchvision.datasets.EuroSAT.download`; the second address is the server
+    of the authors.
+    """
     urls = (
         "https://huggingface.co/datasets/torchgeo/eurosat/resolve/c877bcd43f099cd0196738f714544e355477f3fd/EuroSAT.zip",
         "https://madm.dfki.de/files/sentinel/EuroSAT.zip",
@@ -43,7 +47,7 @@ LAND = Origin("eurosat", (FOLDER,), _pieces)
 
 @sources.register(
     "eurosat",
-    title="land from a satellite, 64×64 colour",
+    title="land from a satellite, 64×64 color",
     license="MIT",
     citation="Helber, Bischke, Dengel & Borth, EuroSAT: a Novel Dataset and Deep Learning Benchmark for Land Use and Land Cover "
     "Classification, IEEE JSTARS 12(7), 2019",
@@ -51,10 +55,12 @@ LAND = Origin("eurosat", (FOLDER,), _pieces)
     origin=LAND,
 )
 def load_land(*, side: Annotated[int, Field(ge=8, le=SIDE)] = SIDE) -> Dataset:
-    """27,000 images, 2,000 to 3,000 a class, without a split of its own: 5,000 are for testing and 2,500 for validation, balanced.
+    """Load 27,000 images, 2,000 to 3,000 per class.
+
+    There is no official split: 5,000 test images and 2,500 validation images are drawn, both balanced.
 
     Args:
-        side: height and width, at most that of the files.
+        side: the height and width in pixels, at most those of the files.
     """
     folder = obtain(LAND) / FOLDER
     files = [f"{kind}/{file.name}" for kind in CLASSES for file in sorted((folder / kind).glob("*.jpg"))]

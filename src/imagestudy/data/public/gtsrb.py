@@ -1,4 +1,4 @@
-"""German traffic signs: PPM images of varying size, the training images in tracks of 30 frames of one passed sign."""
+"""German traffic signs (GTSRB): PPM images of varying size. The training images come in tracks, 30 frames of the same sign each."""
 
 import csv
 from pathlib import Path
@@ -20,7 +20,10 @@ SERVER = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/"
 
 
 def _pieces() -> tuple[Piece, ...]:
-    """Addresses and MD5s are those inside `torchvision.datasets.GTSRB.download`, where no attribute has them."""
+    """Return the archives to download.
+
+    The addresses and MD5 checksums are copied from `torchvision.datasets.GTSRB.download`, which has no attribute for them.
+    """
     archives = (
         ("GTSRB-Training_fixed.zip", "513f3c79a4c5141765e10e952eaa2478", TRAINING),
         ("GTSRB_Final_Test_Images.zip", "c7e4e6327067d32654124b0fe9e82185", TESTING),
@@ -73,7 +76,7 @@ CLASSES = (
 
 
 def _list_training(folder: Path) -> tuple[list[str], list[int], list[tuple[str, str]]]:
-    """Paths, classes and tracks: `00013/00042_00007.ppm` is frame 7 of track 42 of class 13."""
+    """Return paths, classes and tracks: `00013/00042_00007.ppm` is frame 7 of track 42 of class 13."""
     found = sorted((folder / TRAINING).glob("[0-9]*/[0-9]*_[0-9]*.ppm"))
     tracks = [(file.parent.name, file.name.partition("_")[0]) for file in found]
     return [f"{TRAINING}/{file.parent.name}/{file.name}" for file in found], [int(kind) for kind, _ in tracks], tracks
@@ -86,14 +89,14 @@ def _list_test(folder: Path) -> tuple[list[str], list[int]]:
 
 
 def _number_groups(tracks: list[tuple[str, str]], singles: int) -> Int64[np.ndarray, " n"]:
-    """A number a track, and one for each test image: those come in random order, without tracks."""
+    """Number the groups: one per track, and one per test image, because test images come in random order without tracks."""
     numbers = {track: number for number, track in enumerate(dict.fromkeys(tracks))}
     return np.concatenate([np.array([numbers[track] for track in tracks], dtype=np.int64), len(numbers) + np.arange(singles)])
 
 
 @sources.register(
     "gtsrb",
-    title="traffic signs, 32×32 colour",
+    title="traffic signs, 32×32 color",
     license="none stated",
     citation="Stallkamp, Schlipsing, Salmen & Igel, Man vs. Computer: Benchmarking Machine Learning Algorithms for Traffic Sign "
     "Recognition, Neural Networks 32, 2012",
@@ -101,13 +104,13 @@ def _number_groups(tracks: list[tuple[str, str]], singles: int) -> Int64[np.ndar
     origin=SIGNS,
 )
 def load_signs(*, side: Annotated[int, Field(ge=8, le=256)] = 32) -> Dataset:
-    """26,640 training images in 888 tracks and 12,630 test images; validation takes whole tracks out of the training part.
+    """Load 26,640 training images in 888 tracks and 12,630 test images. Validation takes whole tracks from the training part.
 
-    The training images are those that torchvision fetches, the first stage of the competition of 2011. Published accuracies mostly
-    come from its later set of 39,209 and the same test images: say so beside a comparison.
+    The training images are those that torchvision downloads, from the first stage of the competition of 2011. Most published
+    accuracies are based on its later training set of 39,209 images and the same test images. State this difference in comparisons.
 
     Args:
-        side: height and width that the images, 15 to 250 pixels wide, are stretched to.
+        side: the height and width in pixels to which all images are stretched; the files are 15 to 250 pixels wide.
     """
     folder = obtain(SIGNS)
     (files, labels, tracks), (test_files, test_labels) = _list_training(folder), _list_test(folder)

@@ -1,4 +1,4 @@
-"""Sets that come as single image files: decoded once, on all cores, to one memory-mapped array in the cache."""
+"""Decode public datasets that consist of single image files, once and on all cores, to a memory-mapped array in the cache."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ IMAGES = "images.npy"
 
 
 def decode_files(name: str, root: Path, files: Sequence[str], look: Look) -> UInt8[np.ndarray, "n side side channel"]:
-    """The images in the order of their names; the array stays on disk, and a change to it in memory.
+    """Return the images in the order of `files`. The array stays on disk; changes to it stay in memory.
 
     Args:
-        name: of the set, for the cache.
-        root: folder of the files.
-        files: their paths below it.
-        look: how they are decoded.
+        name: the name of the dataset, for the cache.
+        root: the folder of the files.
+        files: the paths of the files, relative to `root`.
+        look: the decoding settings.
 
     Raises:
-        InputError: there is none, or one of them cannot be read: nothing of a public set is left out.
+        InputError: if there are no files, or if any file cannot be read. A public dataset is never used incomplete.
     """
     if not files:
-        raise InputError(f"{root} holds no images of {name}; delete it, and it is fetched again")
+        raise InputError(f"{root} contains no images of {name}; delete it to download it again")
     folder = cache_folder() / f"{name}-{digest_of([DECODING_VERSION, *astuple(look), *files])[:16]}"
     if not folder.is_dir():
         with making(folder) as fresh:
@@ -40,7 +40,7 @@ def decode_files(name: str, root: Path, files: Sequence[str], look: Look) -> UIn
 
 
 def _list(name: str, root: Path, files: Sequence[str]) -> Listing:
-    """As the scan of a folder wants it; of the facts of a file only its size matters here, for the number of processes."""
+    """Return the listing that a folder scan takes. Only the file sizes matter here, to choose the number of processes."""
     images = tuple(Listed(file, "", None, "", (root / file).stat().st_size, 0) for file in files)
     return Listing(root, name, images, (), Counter())
 
@@ -54,6 +54,6 @@ def _write_images(file: Path, listing: Listing, look: Look) -> None:
     if broken:
         path, reason = broken[0]
         raise InputError(
-            f"{len(broken)} of {len(seen)} images of {listing.title} cannot be read, {listing.root / path} first: {reason}; "
-            f"delete {listing.root}, and it is fetched again"
+            f"{len(broken)} of {len(seen)} images of {listing.title} cannot be read; the first is {listing.root / path}: {reason}; "
+            f"delete {listing.root} to download it again"
         )

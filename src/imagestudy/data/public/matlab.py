@@ -1,6 +1,6 @@
-"""Sets that come as MATLAB files: Street View house numbers and the Olivetti faces, read by SciPy.
+"""The datasets in MATLAB files, read by SciPy: Street View House Numbers (SVHN) and the Olivetti faces.
 
-scikit-learn's own fetcher of the faces keeps a pickle; from it come only address and checksum.
+The function in scikit-learn that downloads the faces stores a pickle. Only its address and checksum are used here.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ def _house_numbers_from_torchvision() -> tuple[Piece, ...]:
 def _faces_from_scikit_learn() -> tuple[Piece, ...]:
     from sklearn.datasets._olivetti_faces import FACES
 
-    # The second address is the one that scikit-learn names as the first home of its copy.
+    # scikit-learn names the second address as the original source of its copy.
     urls = (FACES.url, "https://cs.nyu.edu/~roweis/data/olivettifaces.mat")
     return (Piece(RemoteFile(FACES.filename, urls, f"sha256:{FACES.checksum}"), (FACES.filename,), unpack=None),)
 
@@ -43,25 +43,28 @@ def _read_arrays(file: Path, *names: str) -> list[np.ndarray]:
         found: dict[str, Any] = loadmat(file, variable_names=names)
         return [found[name] for name in names]
     except (MatReadError, ValueError, TypeError, KeyError, EOFError, OSError) as error:
-        raise InputError(f"{file} cannot be read ({error}); delete it, and it is fetched again") from error
+        raise InputError(f"{file} cannot be read ({error}); delete it to download it again") from error
 
 
 def _read_house_numbers(file: Path) -> tuple[UInt8[np.ndarray, "n 32 32 3"], UInt8[np.ndarray, " n"]]:
-    """X has the axes row, column, channel, image; y holds the digits 1 to 9, and 10 for 0."""
+    """Read images and labels. X has the axes row, column, channel, image; y contains the digits 1 to 9, and 10 for the digit 0."""
     images, labels = _read_arrays(file, "X", "y")
     return np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels.ravel() % 10
 
 
 @sources.register(
     "svhn",
-    title="house numbers in photographs, 32×32 colour",
+    title="house numbers in photographs, 32×32 color",
     license="non-commercial",
     citation="Netzer et al., Reading Digits in Natural Images with Unsupervised Feature Learning, NIPS workshop, 2011",
     known=Known(images=99_289, size=(32, 32, 3), classes=10, ratio=18_960 / 6_254),
     origin=HOUSE_NUMBERS,
 )
 def load_house_numbers() -> Dataset:
-    """73,257 training and 26,032 test images, without the 531,131 easier ones; 5,000 of the former are drawn for validation."""
+    """Load 73,257 training and 26,032 test images, without the 531,131 easier ones.
+
+    5,000 training images are drawn for validation.
+    """
     folder = obtain(HOUSE_NUMBERS)
     images, labels = zip(*(_read_house_numbers(folder / name) for name in HOUSE_NUMBERS.needs), strict=True)
     part = np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(numbers) for numbers in labels])
@@ -71,16 +74,17 @@ def load_house_numbers() -> Dataset:
 
 @sources.register(
     "olivetti",
-    title="faces of 40 persons, 64×64 grey",
+    title="faces of 40 people, 64×64 grayscale",
     license="credit to AT&T",
     citation="Samaria & Harter, Parameterisation of a Stochastic Model for Human Face Identification, IEEE WACV, 1994",
     known=Known(images=400, size=(FACE_SIDE, FACE_SIDE, 1), classes=PERSONS, ratio=1.0),
     origin=OLIVETTI,
 )
 def load_faces() -> Dataset:
-    """400 images, ten of each person, for AT&T Laboratories Cambridge; too few to fix a test set, so that every run draws its own.
+    """Load 400 images, ten of each person, taken for AT&T Laboratories Cambridge.
 
-    The file has the axes pixel and image, and the pixels of an image run down its columns.
+    These are too few to fix a test set, so every run draws its own. The file has the axes pixel and image; the pixels of an image
+    are stored column by column.
     """
     (faces,) = _read_arrays(obtain(OLIVETTI) / OLIVETTI.needs[0], "faces")
     images = faces.T.reshape(-1, FACE_SIDE, FACE_SIDE).transpose(0, 2, 1)

@@ -1,7 +1,7 @@
-"""The MNIST family: 28×28 grey images in IDX files, laid out as `torchvision.datasets` lays them out.
+"""The MNIST family: 28×28 grayscale images in IDX files, stored in the same folders as in `torchvision.datasets`.
 
-The files are read at once with NumPy; torchvision's classes give addresses and checksums, and are asked only when something has to
-be fetched.
+NumPy reads each file at once. The addresses and checksums come from the classes of torchvision, which is only imported if a file
+must be downloaded.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from imagestudy.data.public.unpacking import gunzip, unzip_and_gunzip
 
 HEADER_BYTES = {1: 8, 3: 16}
 BYTES_OF = {1: 0x801, 3: 0x803}
-"""Magic number of an IDX file of unsigned bytes, by its number of axes."""
+"""Number of axes → magic number of an IDX file of unsigned bytes."""
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 LETTERS = tuple(f"emnist-letters-{name}" for name in FILES[:2] + tuple(name.replace("t10k", "test") for name in FILES[2:]))
@@ -29,11 +29,11 @@ KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
 MORE_MIRRORS = {"FashionMNIST": ("https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",)}
-"""Beyond those that torchvision knows: the authors' repository."""
+"""Mirrors that torchvision does not list: the repository of the authors."""
 
 
 def _from_torchvision(name: str) -> tuple[Piece, ...]:
-    """Addresses, mirrors and MD5 of the four files, as the torchvision class of that name has them."""
+    """Return the four files to download, with the mirrors and MD5 checksums of the torchvision class of this name."""
     from torchvision import datasets
 
     known = getattr(datasets, name)
@@ -61,10 +61,12 @@ EMNIST_LETTERS = Origin("EMNIST/raw", LETTERS, _letters_from_torchvision)
 
 
 def read_idx(file: Path, *, axes: int) -> UInt8[np.ndarray, "..."]:
-    """The array of an IDX file of bytes: a magic number and the length of each axis as big-endian 32-bit numbers, then the bytes.
+    """Read the array of an IDX file of unsigned bytes.
+
+    The file contains a magic number and the length of each axis, as big-endian 32-bit numbers, and then the bytes.
 
     Raises:
-        InputError: the file is no such file, or has more or fewer bytes than its header says.
+        InputError: if the file does not have this format, or has more or fewer bytes than its header states.
     """
     raw = np.fromfile(file, dtype=np.uint8)
     header = raw[: HEADER_BYTES[axes]]
@@ -72,18 +74,20 @@ def read_idx(file: Path, *, axes: int) -> UInt8[np.ndarray, "..."]:
         magic, *shape = header.view(">u4").tolist()
         if magic == BYTES_OF[axes] and len(raw) - len(header) == np.prod(shape):
             return raw[len(header) :].reshape(shape)
-    raise InputError(f"{file} is no whole IDX file of bytes with {axes} axes; delete it, and it is fetched again")
+    raise InputError(f"{file} is not a complete IDX file of bytes (number of axes: {axes}); delete it to download it again")
 
 
 def _read(origin: Origin) -> tuple[UInt8[np.ndarray, "n 28 28"], UInt8[np.ndarray, " n"], Int8[np.ndarray, " n"]]:
-    """Images, raw labels and parts: the training file, then the test file."""
+    """Read images, raw labels and parts, first of the training files, then of the test files."""
     folder = obtain(origin)
     images = [read_idx(folder / name, axes=3) for name in origin.needs[::2]]
     labels = [read_idx(folder / name, axes=1) for name in origin.needs[1::2]]
-    for name, seen, said in zip(origin.needs[1::2], images, labels, strict=True):
-        if len(seen) != len(said):
-            raise InputError(f"{folder / name} has {len(said)} labels for {len(seen)} images")
-    part = np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(said) for said in labels])
+    for name, part_images, part_labels in zip(origin.needs[1::2], images, labels, strict=True):
+        if len(part_images) != len(part_labels):
+            raise InputError(
+                f"{folder / name} has {len(part_labels)} labels for {len(part_images)} images; delete both to download them again"
+            )
+    part = np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(part_labels) for part_labels in labels])
     return np.concatenate(images), np.concatenate(labels), part
 
 
@@ -103,20 +107,20 @@ def _dataset(
 
 @sources.register(
     "mnist",
-    title="handwritten digits, 28×28 grey",
+    title="handwritten digits, 28×28 grayscale",
     license="CC BY-SA 3.0",
     citation="LeCun, Bottou, Bengio & Haffner, Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86(11), 1998",
     known=Known(images=70_000, size=(28, 28, 1), classes=10, ratio=7877 / 6313),
     origin=MNIST,
 )
 def load_mnist() -> Dataset:
-    """60,000 training and 10,000 test images; a validation part of 5,000, balanced, is drawn from the training images."""
+    """Load 60,000 training and 10,000 test images. 5,000 training images, balanced, are drawn for validation."""
     return _dataset(MNIST, tuple("0123456789"), validation=5_000)
 
 
 @sources.register(
     "fashion_mnist",
-    title="pieces of clothing, 28×28 grey",
+    title="pieces of clothing, 28×28 grayscale",
     license="MIT",
     citation="Xiao, Rasul & Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms, 2017, "
     "arXiv:1708.07747",
@@ -124,36 +128,36 @@ def load_mnist() -> Dataset:
     origin=FASHION_MNIST,
 )
 def load_fashion_mnist() -> Dataset:
-    """60,000 training and 10,000 test images, 7,000 a class; a validation part of 5,000 is drawn from the training images."""
+    """Load 60,000 training and 10,000 test images, 7,000 per class. 5,000 training images are drawn for validation."""
     return _dataset(FASHION_MNIST, FASHION, validation=5_000, flips=("horizontal",))
 
 
 @sources.register(
     "kmnist",
-    title="cursive Japanese syllables, 28×28 grey",
+    title="cursive Japanese syllables, 28×28 grayscale",
     license="CC BY-SA 4.0",
     citation="Clanuwat et al., Deep Learning for Classical Japanese Literature, 2018, arXiv:1812.01718",
     known=Known(images=70_000, size=(28, 28, 1), classes=10, ratio=1.0),
     origin=KMNIST,
 )
 def load_kmnist() -> Dataset:
-    """60,000 training and 10,000 test images, 7,000 a class; a validation part of 5,000 is drawn from the training images."""
+    """Load 60,000 training and 10,000 test images, 7,000 per class. 5,000 training images are drawn for validation."""
     return _dataset(KMNIST, KUZUSHIJI, validation=5_000)
 
 
 @sources.register(
     "emnist_letters",
-    title="handwritten letters, 28×28 grey",
+    title="handwritten letters, 28×28 grayscale",
     license="none stated",
     citation="Cohen, Afshar, Tapson & van Schaik, EMNIST: an Extension of MNIST to Handwritten Letters, 2017, arXiv:1702.05373",
     known=Known(images=145_600, size=(28, 28, 1), classes=26, ratio=1.0),
     origin=EMNIST_LETTERS,
 )
 def load_emnist_letters() -> Dataset:
-    """124,800 training and 20,800 test images, 5,600 a class; a validation part of 10,400 is drawn from the training images.
+    """Load 124,800 training and 20,800 test images, 5,600 per class. 10,400 training images are drawn for validation.
 
-    A capital and a small letter are one class. The files number the letters from 1 and hold every image with rows and columns
-    exchanged; here they stand upright.
+    The uppercase and the lowercase form of a letter are one class. The files number the letters from 1 and store every image with
+    rows and columns swapped; the loaded images are upright.
     """
     return _dataset(
         EMNIST_LETTERS,

@@ -1,4 +1,4 @@
-"""Where the files of a public set come from, where they lie, and what is known of the set before they are there."""
+"""Where the files of a public dataset come from and are stored, and what is known about it before they are downloaded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from imagestudy.data.public.unpacking import unpack_whole
 
 @dataclass(frozen=True)
 class Known:
-    """What the table of data sets says of a set; a test holds it to the images where they are at hand.
+    """What the table of datasets shows about a dataset. A test compares it with the images if they are on this machine.
 
     Args:
-        images: number in all parts.
-        size: height, width and channels.
-        classes: number of classes.
-        ratio: images of the largest class over those of the smallest, in all parts together.
+        images: the number of images in all parts together.
+        size: the height, the width and the number of channels.
+        classes: the number of classes.
+        ratio: the number of images of the largest class divided by that of the smallest, in all parts together.
     """
 
     images: int
@@ -28,12 +28,12 @@ class Known:
 
 @dataclass(frozen=True)
 class Piece:
-    """One remote file and what it becomes.
+    """One remote file and the files that it contains.
 
     Args:
-        remote: the file to fetch.
-        gives: names of the files or folders that it becomes, below the set's folder.
-        unpack: puts them into an empty folder, from the fetched file; None if the fetched file itself is what is read.
+        remote: the file to download.
+        gives: the names of the files or folders that it provides, relative to the dataset's folder.
+        unpack: a function that unpacks the downloaded file into an empty folder; None if the downloaded file is read as it is.
     """
 
     remote: RemoteFile
@@ -43,12 +43,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class Origin:
-    """All files of a set.
+    """All files of a dataset.
 
     Args:
-        folder: below the data folder.
-        needs: names in it that have to be there before the images can be read.
-        pieces: gives what has to be fetched for them; a function, since the libraries that know addresses load slowly.
+        folder: the dataset's folder, relative to the data folder.
+        needs: the names in this folder that must exist before the images can be read.
+        pieces: a function that returns what to download. It is a function because the libraries that know the addresses are slow to
+            import.
     """
 
     folder: str
@@ -56,20 +57,21 @@ class Origin:
     pieces: Callable[[], tuple[Piece, ...]]
 
     def place(self) -> Path:
-        """The set's folder on this machine."""
+        """Return the dataset's folder on this machine."""
         return paths.data_folder() / self.folder
 
 
 def is_here(origin: Origin) -> bool:
-    """Whether the images can be read without fetching anything."""
+    """Return whether the images can be read without downloading anything."""
     return all((origin.place() / name).exists() for name in origin.needs)
 
 
 def obtain(origin: Origin) -> Path:
-    """The set's folder with all files in it; what is missing is fetched, checked and unpacked, each piece whole or not at all.
+    """Download, verify and unpack the missing files of a dataset, and return its folder. Each piece appears complete or not at all.
 
     Raises:
-        InputError: a file cannot be fetched; it says which are missing, from where, and where to put them by hand.
+        InputError: if a file cannot be downloaded. The message lists the missing files, their addresses, and the folder in which to
+            put them by hand.
     """
     folder = origin.place()
     if is_here(origin):

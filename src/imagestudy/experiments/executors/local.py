@@ -6,6 +6,7 @@ argument and outcome can be sent to another process, so that a cluster can stand
 
 import multiprocessing
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ class Processes:
     def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield each outcome as it comes."""
         from joblib import Parallel, delayed
+
+        # joblib replaces a worker whose memory has grown; nothing is lost, and no user can do anything about it.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
 
         parallel = Parallel(
             n_jobs=self.workers, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"

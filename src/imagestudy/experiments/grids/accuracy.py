@@ -28,7 +28,7 @@ def recipes(plan: Plan) -> list[RunSpec]:
     """Trials of every network at every learning rate, balanced and under the first imbalanced profile, on seeds never reported."""
     networks = [name for name in members(plan) if models.entry(name).facts["kind"] == "neural"]
     profiles = [ProfileSpec(), *imbalanced_profiles(plan)[:1]]
-    seen = plan.effort.recipe_images or plan.training.images_seen
+    seen = plan.effort.accuracy.trial_images or plan.training.images_seen
     return [
         RunSpec(
             dataset=plan.study.dataset,
@@ -41,7 +41,7 @@ def recipes(plan: Plan) -> list[RunSpec]:
         for name in networks
         for profile in profiles
         for rate in RATES
-        for number in range(plan.effort.recipes)
+        for number in range(plan.effort.accuracy.trials)
     ]
 
 
@@ -49,14 +49,14 @@ def longer(plan: Plan) -> list[RunSpec]:
     """The networks that the effort names, on balanced data, with `LONGER` times the images seen; their schedule is stretched."""
     return [
         spec.with_(training=spec.training.model_copy(update={"images_seen": LONGER * spec.training.images_seen}))
-        for name in plan.effort.longer
+        for name in plan.effort.accuracy.longer
         for spec in cell(plan, name)
     ]
 
 
 def costs(plan: Plan) -> list[RunSpec]:
     """One measurement of time and memory a model; for the priced models one a remedy, too, under the first profile."""
-    names = plan.study.models if plan.effort.costs is None else plan.effort.costs
+    names = plan.study.models if plan.effort.accuracy.costs is None else plan.effort.accuracy.costs
     measured = [cell(plan, name)[0] for name in names] + [cell[0] for cell in _priced(plan)]
     return [spec.with_(kind="cost") for spec in measured]
 
@@ -65,8 +65,8 @@ def _priced(plan: Plan) -> list[list[RunSpec]]:
     return [
         cell(plan, model, profile=profile, remedy=remedy_of(plan, name))
         for profile in plan.study.profiles[:1]
-        for model in plan.effort.priced
-        for name in remedies_of(plan, model, whole=plan.effort.whole > 0)
+        for model in plan.effort.imbalance.costs
+        for name in remedies_of(plan, model, whole=plan.effort.imbalance.whole > 0)
         if trains_once(name)
     ]
 

@@ -106,10 +106,12 @@ def is_classical(model: str) -> bool:
 
 def remedies_of(plan: Plan, model: str, *, whole: bool) -> list[str]:
     """The remedies that a model is crossed with; a classical model leaves out those that need a loss of their own."""
-    wanted = plan.study.remedies if whole else [r for r in plan.study.remedies if r in ("none", *plan.effort.thinned)]
+    wanted = plan.study.remedies if whole else [r for r in plan.study.remedies if r in ("none", *plan.effort.imbalance.thinned)]
     return [name for name in wanted if name in followed_remedies(model)]
 
 
 def remedy_of(plan: Plan, name: str) -> Choice:
     """A remedy of the study; tuning gets the effort's number of trials."""
-    return Choice(name=name, options={"trials": plan.effort.trials} if name == "tuned" and plan.effort.trials != 8 else {})
+    return Choice(
+        name=name, options={"trials": plan.effort.imbalance.trials} if name == "tuned" and plan.effort.imbalance.trials != 8 else {}
+    )

@@ -58,7 +58,7 @@ def inside(plan: Plan, family: str) -> list[RunSpec]:
 
 def preprocessing_settings(plan: Plan) -> dict[str, list[PreprocessingSpec]]:
     """Kind of step → its settings under trial; `off` is none at all."""
-    tried = {kind: choices[: plan.effort.settings] for kind, choices in STEPS.items()}
+    tried = {kind: choices[: plan.effort.preprocessing.settings] for kind, choices in STEPS.items()}
     made = {
         kind: [PreprocessingSpec(augment=(c,)) if kind == "augment" else PreprocessingSpec(steps=(c,)) for c in choices]
         for kind, choices in tried.items()
@@ -93,7 +93,7 @@ def probe(plan: Plan) -> list[RunSpec]:
     """The deciding RNN on the long-range probe at each distance, the others at those beside; nothing if the study has no probe."""
     if plan.study.probe is None:
         return []
-    distances, rnn = plan.effort.distances, DECIDING["rnn"]
-    beside = distances if plan.effort.beside is None else plan.effort.beside
+    distances, rnn = plan.effort.families.distances, DECIDING["rnn"]
+    beside = distances if plan.effort.families.beside is None else plan.effort.families.beside
     cells = [(name, d) for d in distances for name in DECIDING.values() if name == rnn or d in beside]
     return [spec for name, d in cells for spec in probe_cell(plan, name, d)]

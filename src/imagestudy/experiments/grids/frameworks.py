@@ -35,7 +35,7 @@ def twin_costs(plan: Plan) -> list[RunSpec]:
 
     A round has a seed of its own; that of the costs that are measured once is none of them.
     """
-    priced = [pair for pair in TWINS.items() if plan.effort.costs is None or pair[0] in plan.effort.costs]
+    priced = [pair for pair in TWINS.items() if plan.effort.accuracy.costs is None or pair[0] in plan.effort.accuracy.costs]
     return [
         spec
         for number in range(1, (plan.effort.runs + 1) // 2 + 1)

@@ -28,7 +28,7 @@ def imbalance(plan: Plan, *, ratios: Sequence[Any] = ()) -> list[RunSpec]:
         cell(plan, model, profile=profile, remedy=remedy_of(plan, name))
         for rank, profile in enumerate(imbalanced_profiles(plan, ratios=ratios))
         for model in plan.study.crossed
-        for name in remedies_of(plan, model, whole=rank < plan.effort.whole)
+        for name in remedies_of(plan, model, whole=rank < plan.effort.imbalance.whole)
     ]
     return [spec for runs in cells for spec in runs]
 
@@ -77,7 +77,7 @@ def as_many_balanced(plan: Plan, profile: ProfileSpec) -> ProfileSpec:
 def curve_profiles(plan: Plan) -> list[ProfileSpec]:
     """The profiles of the curves of score against ratio: of the kind of the first profile, the smallest ratio first."""
     kinds = [profile.name for profile in plan.study.profiles[:1] if profile.name in ("exponential", "step")]
-    return [profile_of_kind(kind, ratio) for kind in kinds for ratio in sorted(plan.effort.ratios)]
+    return [profile_of_kind(kind, ratio) for kind in kinds for ratio in sorted(plan.effort.imbalance.ratios)]
 
 
 def curves(plan: Plan) -> list[RunSpec]:
@@ -93,13 +93,13 @@ def curves(plan: Plan) -> list[RunSpec]:
 
 def curve_remedies(plan: Plan, model: str) -> list[str]:
     """`none` and the remedies of the curves that the model can follow."""
-    return [name for name in dict.fromkeys(("none", *plan.effort.curves)) if name in followed_remedies(model)]
+    return [name for name in dict.fromkeys(("none", *plan.effort.imbalance.curves)) if name in followed_remedies(model)]
 
 
 def scale_profiles(plan: Plan) -> list[ProfileSpec]:
     """Exponential profiles of one ratio in training sets of several sizes, the smallest first; none where no sizes are named."""
     ratio = plan.study.scale_ratio
-    smaller = [ProfileSpec(name="exponential", ratio=ratio, largest=size) for size in sorted(plan.effort.sizes)]
+    smaller = [ProfileSpec(name="exponential", ratio=ratio, largest=size) for size in sorted(plan.effort.claims.sizes)]
     return [*smaller, ProfileSpec(name="exponential", ratio=ratio)] if smaller else []
 
 
@@ -113,7 +113,7 @@ def spread(plan: Plan) -> list[RunSpec]:
 
     A restart is a member of the seed ensemble too, and not trained twice.
     """
-    cells = [cell(plan, name, profile=profile) for profile in plan.study.profiles[:1] for name in plan.effort.spread]
+    cells = [cell(plan, name, profile=profile) for profile in plan.study.profiles[:1] for name in plan.effort.variance.moved]
     moves = [*((stream,) for stream in SEED_STREAMS), RESTARTED]
     return [one for runs in cells for spec in runs for one in (spec, *(spec.moved(*streams) for streams in moves))]
 
@@ -123,7 +123,7 @@ def diagnostics(plan: Plan) -> list[RunSpec]:
     profiles = [ProfileSpec(), *plan.study.profiles[:1]]
     return [
         spec.with_(kind="diagnostic")
-        for name in plan.effort.diagnosed
+        for name in plan.effort.variance.diagnosed
         for profile in profiles
         for spec in cell(plan, name, profile=profile)
     ]

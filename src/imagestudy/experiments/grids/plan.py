@@ -5,7 +5,7 @@ from imagestudy.core.errors import require_known
 from imagestudy.data import datasets
 from imagestudy.experiments.grids.cells import Plan, is_classical, members, model_spec, require_images
 from imagestudy.experiments.grids.imbalance import curve_profiles, scale_profiles
-from imagestudy.experiments.study import load_study
+from imagestudy.experiments.study import load_plugins, load_study
 from imagestudy.models import check_size, models
 from imagestudy.remedies import remedies
 
@@ -17,6 +17,7 @@ def open_study(study: str, effort: str) -> Plan:
         InputError: as `specs.load_study`; an effort, model, remedy or dataset not known; a profile that leaves a class empty.
     """
     loaded = load_study(study)
+    load_plugins(study)
     where = f"study {study!r}"
     loaded = loaded.model_copy(update={"dataset": datasets.settle(loaded.dataset, where=where)})
     for name in (*loaded.models, *loaded.crossed):
@@ -24,15 +25,15 @@ def open_study(study: str, effort: str) -> Plan:
     for name in loaded.learning_rates:
         networks = [other for other in models.names() if not is_classical(other)]
         require_known(name, networks, what="network with a learning rate of its own", where=where)
-    for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in (*e.thinned, *e.curves))):
+    for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in (*e.imbalance.thinned, *e.imbalance.curves))):
         remedies.entry(name, where=where)
     plan = Plan(loaded, loaded.effort(effort))
     for one in loaded.efforts.values():
-        for name in (*one.spread, *one.priced, *one.diagnosed):
+        for name in (*one.variance.moved, *one.imbalance.costs, *one.variance.diagnosed):
             models.entry(name, where=where)
-        for name in one.diagnosed:
+        for name in one.variance.diagnosed:
             require_known(name, models.names(kind="neural"), what="model that is trained in steps", where=where)
-        for name in one.longer:
+        for name in one.accuracy.longer:
             networks = [other for other in loaded.models if not is_classical(other)]
             require_known(name, networks, what="network of the study to train longer", where=where)
     for profile in (*loaded.profiles, *curve_profiles(plan), *scale_profiles(plan)):

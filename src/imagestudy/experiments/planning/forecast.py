@@ -7,18 +7,18 @@ slowest going on.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imagestudy.analysis import catalog
 from imagestudy.core import paths
 from imagestudy.core.specs import RunSpec
-from imagestudy.experiments import runner, search
+from imagestudy.experiments import runner
 from imagestudy.experiments.dependencies import is_derived
 from imagestudy.experiments.executors.local import available_cores
 from imagestudy.experiments.grids import Plan
+from imagestudy.experiments.stages import Bound
 from imagestudy.experiments.store import RunStore
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Forecast:
     """Trainings that the store lacks.
 
     Args:
@@ -32,23 +32,24 @@ class Outlook:
     seconds: float
 
 
-def look_ahead(plan: Plan, *, workers: int | None = None) -> Outlook:
+def look_ahead(plan: Plan, specs: Sequence[RunSpec], bounds: Sequence[Bound] = (), *, workers: int | None = None) -> Forecast:
     """How many trainings are missing and about how long they take; runs that are computed from others take no time.
 
-    Raises:
-        InputError: as `halving.ahead`.
+    Args:
+        plan: whose store it is.
+        specs: the runs that are needed whatever the scores are.
+        bounds: what later stages may need.
+        workers: processes; as many as there are cores by default.
     """
-    asked, unsettled = search.ahead(plan) if "13_recommendation" in catalog.notebooks(plan) else ([], [])
-    certain = _trainings(plan, [*catalog.everything(plan), *asked])
+    certain = _trainings(plan, specs)
     known = {spec.run_id for spec in certain}
-    open_ = [[spec for spec in _trainings(plan, one.among) if spec.run_id not in known] for one in unsettled]
+    open_ = [[spec for spec in _trainings(plan, one.among) if spec.run_id not in known] for one in bounds]
     seconds = _price(plan, [*certain, *(spec for pool in open_ for spec in pool)])
     slowest = [
-        sorted((seconds[spec.run_id] for spec in pool), reverse=True)[: one.most]
-        for one, pool in zip(unsettled, open_, strict=True)
+        sorted((seconds[spec.run_id] for spec in pool), reverse=True)[: one.most] for one, pool in zip(bounds, open_, strict=True)
     ]
     total = sum(seconds[spec.run_id] for spec in certain) + sum(map(sum, slowest))
-    return Outlook(len(certain), len(certain) + sum(map(len, slowest)), total / (workers or available_cores()))
+    return Forecast(len(certain), len(certain) + sum(map(len, slowest)), total / (workers or available_cores()))
 
 
 def _trainings(plan: Plan, specs: Sequence[RunSpec]) -> list[RunSpec]:
@@ -60,15 +61,15 @@ def _price(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, float]:
     return {spec.run_id: seconds for spec, seconds in zip(specs, runner.estimate_each(specs, store), strict=True)}
 
 
-def say_outlook(plan: Plan, outlook: Outlook) -> str:
+def say_forecast(plan: Plan, forecast: Forecast) -> str:
     """How many trainings are missing and about how long they take, in one sentence."""
-    head, file, duration = f"Study {plan.name}:", paths.store_file(plan.name), runner.say_duration(outlook.seconds)
-    if not outlook.most:
+    head, file, duration = f"Study {plan.name}:", paths.store_file(plan.name), runner.say_duration(forecast.seconds)
+    if not forecast.most:
         return f"{head} nothing is missing, all trainings are recorded in {file}."
-    if outlook.most > outlook.certain:
+    if forecast.most > forecast.certain:
         return (
-            f"{head} up to {outlook.most:,} trainings are missing in {file}, {outlook.certain:,} of them certain, the others "
+            f"{head} up to {forecast.most:,} trainings are missing in {file}, {forecast.certain:,} of them certain, the others "
             f"as successive halving goes; they take {duration} at most."
         )
-    missing = "1 training is" if outlook.most == 1 else f"{outlook.most:,} trainings are"
+    missing = "1 training is" if forecast.most == 1 else f"{forecast.most:,} trainings are"
     return f"{head} {missing} missing in {file}; to be done in {duration}."

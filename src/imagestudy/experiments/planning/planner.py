@@ -47,7 +47,7 @@ RESERVE = 0.8
 """The share of a budget that is planned: the rest is for scores, notebooks and the report."""
 SLACK = 1.2
 """Times the least budget that fits, which a refusal names: the speed is measured anew for that budget, and may be lower then."""
-NOTEBOOKS = ("13_recommendation",)
+QUESTIONS = ("recommendation",)
 
 
 @dataclass(frozen=True)
@@ -188,11 +188,11 @@ def write_study(place: Path, *, name: str, offer: Offer, dataset: Dataset, param
     """The study file below its first line, opening with what it costs."""
     baselines = ["majority", BASELINE] if BASELINE not in left_out else ["majority"]
     crossed = [*offer.networks, CANDIDATE] if CANDIDATE not in left_out else list(offer.networks)
-    effort = {"runs": offer.runs, "rungs": RUNGS, "finalists": FINALISTS}
+    effort = {"runs": offer.runs, "recommendation": {"rungs": RUNGS, "finalists": FINALISTS}}
     study = {
         "name": name,
         "dataset": {"name": "folder", "options": {"path": str(place), "side": dataset.images.shape[1]}},
-        "notebooks": list(NOTEBOOKS),
+        "questions": list(QUESTIONS),
         "models": [*baselines, *crossed],
         "params": params,
         "margin": 0.01,
@@ -201,7 +201,7 @@ def write_study(place: Path, *, name: str, offer: Offer, dataset: Dataset, param
         "crossed": crossed,
         "remedies": list(REMEDIES),
         "efforts": {
-            "smoke": {"runs": 2, "rungs": 1, "finalists": 2, "images_seen": 1_280},
+            "smoke": {"runs": 2, "images_seen": 1_280, "recommendation": {"rungs": 1, "finalists": 2}},
             "default": effort,
             "full": effort | {"runs": max(RUNS)},
         },

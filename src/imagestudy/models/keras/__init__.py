@@ -1,6 +1,6 @@
-"""The convolutional networks once more, in Keras 3 on TensorFlow, layer for layer those of `models.cnn`.
+"""Keras 3 versions of the convolutional networks, on TensorFlow, with the same layers as those of `models.cnn`.
 
-TensorFlow is an extra: it is imported where a model is built, and nowhere else.
+TensorFlow is an optional dependency. It is imported only when a Keras model is built.
 """
 
 from imagestudy.models.keras import cnn

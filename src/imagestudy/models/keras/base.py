@@ -1,4 +1,4 @@
-"""What the Keras models share: their form, and how their weights are drawn."""
+"""What all Keras models share: their structure and the initialization of their weights."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -11,7 +11,7 @@ from imagestudy.models.base import Shape
 
 @dataclass(frozen=True)
 class KerasNetwork:
-    """A Keras model that gives logits.
+    """A Keras model that returns logits.
 
     Args:
         model: a `keras.Model`, float32 images (batch, height, width, channel) → logits (batch, class).
@@ -24,14 +24,14 @@ class KerasNetwork:
     classes: int
 
     def count_parameters(self) -> int:
-        """The number of trained parameters."""
+        """Return the number of trainable parameters."""
         return sum(int(torch.Size(v.shape).numel()) for v in self.model.trainable_variables)
 
 
 class Draws:
-    """Initialisers of Keras that follow the formulas of the PyTorch models; each takes its seed from torch's global generator.
+    """Keras initializers with the formulas of the PyTorch models, each seeded from torch's global generator.
 
-    So a Keras model is drawn under the same generator as any other network.
+    Keras models and PyTorch networks are therefore initialized from the same generator.
     """
 
     def _scaled(self, scale: float, mode: str, distribution: str) -> Any:
@@ -40,24 +40,24 @@ class Draws:
         return keras.initializers.VarianceScaling(scale, mode, distribution, seed=draw_seed())
 
     def he(self) -> Any:
-        """Normal, not truncated, variance 2 / fan out: torch's `kaiming_normal_(mode="fan_out")`."""
+        """Return an untruncated normal initializer with variance 2 / fan out, as torch's `kaiming_normal_(mode="fan_out")`."""
         return self._scaled(2.0, "fan_out", "untruncated_normal")
 
     def xavier(self) -> Any:
-        """Uniform, variance 2 / (fan in + fan out): torch's `xavier_uniform_`."""
+        """Return a uniform initializer with variance 2 / (fan in + fan out), as torch's `xavier_uniform_`."""
         return self._scaled(1.0, "fan_avg", "uniform")
 
     def plain(self) -> Any:
-        """Uniform in ±1/√fan in: the weights of torch's `Linear` and `Conv2d` where nothing else draws them."""
+        """Return a uniform initializer in ±1/√fan in, the default for weights of torch's `Linear` and `Conv2d`."""
         return self._scaled(1 / 3, "fan_in", "uniform")
 
     def plain_bias(self, fan_in: int) -> Any:
-        """Uniform in ±1/√fan in: their biases."""
+        """Return a uniform initializer in ±1/√fan in, the default for biases of torch's `Linear` and `Conv2d`."""
         import keras
 
         return keras.initializers.RandomUniform(-1 / sqrt(fan_in), 1 / sqrt(fan_in), seed=draw_seed())
 
 
 def draw_seed() -> int:
-    """A seed from torch's global generator."""
+    """Draw a seed from torch's global generator."""
     return int(torch.randint(2**31 - 1, ()))

@@ -1,4 +1,7 @@
-"""LeNet and the residual network of `models.cnn` in Keras: the same layers, sizes, padding and initial distributions."""
+"""Keras versions of LeNet and the residual network of `models.cnn`.
+
+They have the same layers, sizes, padding and initial distributions.
+"""
 
 from math import prod
 from typing import Any
@@ -10,8 +13,8 @@ from imagestudy.models.keras.layers import batch_norm, pool
 from imagestudy.models.keras.runtime import start
 
 
-def _enter(shape: Shape) -> Any:
-    """Images come channels last, as TensorFlow computes fastest on a CPU."""
+def _input(shape: Shape) -> Any:
+    """Return the input of a model, with channels last: TensorFlow is fastest on a CPU in this order."""
     import keras
 
     channels, height, width = shape
@@ -20,13 +23,13 @@ def _enter(shape: Shape) -> Any:
 
 @models.register("keras_lenet", family="cnn", era="traditional", kind="keras", twin="lenet")
 def keras_lenet(shape: Shape, classes: int) -> KerasNetwork:
-    """LeNet-5 in Keras, see `cnn.lenet`."""
+    """Build LeNet-5 in Keras, see `models.cnn.lenet`."""
     start()
     import keras
     from keras import layers
 
     draws, (first, (second, third)) = Draws(), strides(*shape[1:], stages=2)
-    images = grid = _enter(shape)
+    images = grid = _input(shape)
     for number, filters, stride in [(1, 6, (first[0] * second[0], first[1] * second[1])), (2, 16, third)]:
         conv = layers.Conv2D(filters, 5, padding="same", kernel_initializer=draws.xavier(), name=f"conv{number}")
         grid = layers.Activation("tanh", name=f"conv{number}_tanh")(conv(grid))
@@ -41,27 +44,28 @@ def keras_lenet(shape: Shape, classes: int) -> KerasNetwork:
 
 
 def _conv(grid: Any, filters: int, kernel: tuple[int, int], stride: tuple[int, int], *, bias: bool, name: str) -> Any:
-    """A convolution padded by half its kernel on every side, as torch pads, whatever the stride."""
+    """Apply a convolution that is padded by half its kernel on every side at any stride, as in torch."""
     from keras import layers
 
     draws, padding = Draws(), "same"
     if stride != (1, 1):
-        # At a stride, "same" pads as little as it can, and more after the image than before it.
+        # With a stride above 1, "same" adds as little padding as possible, and more after the image than before it.
         grid, padding = layers.ZeroPadding2D((kernel[0] // 2, kernel[1] // 2), name=f"{name}_pad")(grid), "valid"
-    drawn: dict[str, Any] = {"kernel_initializer": draws.he()}
+    initializers: dict[str, Any] = {"kernel_initializer": draws.he()}
     if bias:
-        drawn["bias_initializer"] = draws.plain_bias(prod(kernel) * grid.shape[-1])
-    return layers.Conv2D(filters, kernel, stride, padding=padding, use_bias=bias, name=name, **drawn)(grid)
+        initializers["bias_initializer"] = draws.plain_bias(prod(kernel) * grid.shape[-1])
+    return layers.Conv2D(filters, kernel, stride, padding=padding, use_bias=bias, name=name, **initializers)(grid)
 
 
 def _activate(grid: Any, *, normalise: bool, name: str) -> Any:
+    """Apply batch norm, unless it is left out, and ReLU."""
     from keras import layers
 
     return layers.ReLU(name=f"{name}_relu")(batch_norm(name)(grid) if normalise else grid)
 
 
 def _block(grid: Any, *, width: int, shortcut: bool, normalise: bool, name: str) -> Any:
-    """Batch norm, ReLU and 3×3 convolution, twice, added to the input."""
+    """Apply batch norm, ReLU and a 3×3 convolution, twice, and add the input, see `models.cnn.Block`."""
     from keras import layers
 
     changed = grid
@@ -73,13 +77,13 @@ def _block(grid: Any, *, width: int, shortcut: bool, normalise: bool, name: str)
 
 @models.register("keras_resnet", family="cnn", era="modern", kind="keras", twin="resnet", step=2)
 def keras_resnet(shape: Shape, classes: int, *, width: Width = 32, shortcut: bool = True, normalise: bool = True) -> KerasNetwork:
-    """The small residual network in Keras, see `cnn.resnet`."""
+    """Build the small residual network in Keras, see `models.cnn.resnet`."""
     start()
     import keras
     from keras import layers
 
     first, later = strides(*shape[1:], stages=2)
-    images = _enter(shape)
+    images = _input(shape)
     kernel = (2 * first[0] + 1, 2 * first[1] + 1)
     grid = _conv(images, width, kernel, first, bias=not normalise, name="stem")
     grid = _activate(grid, normalise=normalise, name="stem_norm")
@@ -95,7 +99,7 @@ def keras_resnet(shape: Shape, classes: int, *, width: Width = 32, shortcut: boo
 
 
 def _quadrants(grid: Any, rows: int, columns: int) -> Any:
-    """The means over the four quarters of the grid, see `cnn.QuadrantPool`."""
+    """Average over each of the four quarters of the grid, see `models.cnn.QuadrantPool`."""
     from keras import layers
 
     window, step = (-(-rows // 2), -(-columns // 2)), (max(1, rows // 2), max(1, columns // 2))

@@ -1,4 +1,4 @@
-"""Layers of Keras that do what their namesakes in PyTorch do, where Keras's own do not."""
+"""Keras layers that compute the same as the PyTorch layers of the same name, where Keras's own layers differ."""
 
 from functools import lru_cache
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from imagestudy.models.base import BatchNorm
 
 TORCH_NORM = BatchNorm(1)
-"""Whose settings the Keras one takes."""
+"""The PyTorch layer that supplies the settings of the Keras layer."""
 
 
 @lru_cache(maxsize=1)
@@ -17,10 +17,16 @@ def _batch_norm() -> type:
     import tensorflow as tf
 
     class TorchBatchNorm(keras.layers.BatchNormalization):
-        """Batch normalisation of grids that keeps the unbiased variance of a batch, and leaves a batch of one image as it is."""
+        """Batch normalization of grids that keeps the unbiased batch variance.
+
+        A batch of one image is normalized by the running statistics and does not update them.
+        """
 
         def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-            """Normalise by the batch, in one kernel that gives the unbiased variance, or by what is kept."""
+            """Normalize by the batch statistics, or by the running statistics in evaluation and for a single image.
+
+            One fused kernel normalizes and returns the unbiased variance.
+            """
             if not training or inputs.shape[0] == 1:
                 return super().call(inputs, training=False, mask=mask)
             changed, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -40,24 +46,24 @@ def _batch_norm() -> type:
 
 
 def batch_norm(name: str) -> Any:
-    """Batch normalisation with PyTorch's epsilon, momentum and running variance.
+    """Return a batch normalization layer with PyTorch's epsilon, momentum and running variance.
 
-    The momentum of Keras is the share that is kept, that of PyTorch the share that is new.
+    Keras's momentum is the weight of the old running statistic; PyTorch's momentum is the weight of the new one.
     """
     assert TORCH_NORM.momentum is not None
     return _batch_norm()(epsilon=TORCH_NORM.eps, momentum=1 - TORCH_NORM.momentum, name=name)
 
 
 def pool(grid: Any, stride: tuple[int, int], *, mean: bool, name: str) -> Any:
-    """Means or maxima over windows side by side, those at the lower and right edge cut: torch's `ceil_mode`.
+    """Apply mean or max pooling over adjacent windows; windows at the lower and right edges are cut, as with torch's `ceil_mode`.
 
-    The padding "same" of Keras puts half of what is missing before the first window, and so moves all of them.
+    Keras's padding "same" adds half of the padding before the first window and thus shifts all windows.
 
     Args:
-        grid: symbolic, (batch, rows, columns, dim).
+        grid: symbolic tensor, (batch, rows, columns, dim).
         stride: rows and columns of a window.
-        mean: or the maximum.
-        name: of the layer whose output is the result.
+        mean: True for mean pooling, False for max pooling.
+        name: name of the pooling layer.
     """
     from keras import layers, ops
 
@@ -65,7 +71,7 @@ def pool(grid: Any, stride: tuple[int, int], *, mean: bool, name: str) -> Any:
     missing = [-side % step for side, step in zip(sides, stride, strict=True)]
     if any(missing):
         if mean:
-            # A mean divides by the whole window, padding included: its pixels are raised by what is missing.
+            # Mean pooling divides by the whole window, including the padding. Scaling the pixels of a cut window corrects this.
             rows, columns = (_windows_over_inside(side, step) for side, step in zip(sides, stride, strict=True))
             grid = ops.multiply(grid, (rows[:, None] * columns)[None, :, :, None])
         widths = ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0))
@@ -74,6 +80,6 @@ def pool(grid: Any, stride: tuple[int, int], *, mean: bool, name: str) -> Any:
 
 
 def _windows_over_inside(side: int, step: int) -> np.ndarray:
-    """For each pixel of a side, the length of its window over the part of it that lies within the side."""
+    """Return, for each pixel of a side, the window length divided by the length of the part of its window inside the image."""
     starts = np.arange(side) // step * step
     return (step / np.minimum(step, side - starts)).astype(np.float32)

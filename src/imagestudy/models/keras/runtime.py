@@ -1,4 +1,4 @@
-"""Starting TensorFlow and Keras: without a word, on the CPU, deterministic, with the threads that a run asks for."""
+"""Start TensorFlow and Keras silently, on the CPU, deterministically, and with the number of threads of the run."""
 
 import importlib
 import importlib.util
@@ -18,19 +18,20 @@ SETTINGS = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 CHATTER = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\)|[IWE]\d{4} |[IWE]\d{10} |\d{4}-\d\d-\d\d \S+ [IWE] "
 )
-"""How the lines begin that TensorFlow's C++ writes while it looks for devices; the log level does not hold all of them back."""
+"""The beginnings of log lines that TensorFlow's C++ code writes when it looks for devices; the log level hides only some."""
 
 
 def start(*, threads: int | None = None) -> None:
-    """Import TensorFlow and Keras if they are not yet, and settle the threads of one operation.
+    """Import TensorFlow and Keras if needed, and set the number of threads per operation.
 
-    TensorFlow takes the number of threads once a process, before its first operation.
+    TensorFlow accepts a number of threads only once per process, before its first operation.
 
     Args:
-        threads: of one operation; None takes what is set already, or 1.
+        threads: number of threads per operation; None uses the number that is already set, or 1.
 
     Raises:
-        InputError: TensorFlow is not installed, Keras runs on another backend, or other threads were set before.
+        InputError: TensorFlow is not installed, Keras runs on another backend, another number of threads is already set, or
+            TensorFlow was imported before PyTorch had loaded Triton.
     """
     _import()
     import tensorflow as tf
@@ -44,22 +45,22 @@ def start(*, threads: int | None = None) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:
         raise InputError(
-            f"threads: {wanted} was given; TensorFlow takes its threads once a process, "
-            f"and allowed in this one are {given or 'as many as there are cores'}"
+            f"threads: {wanted} was given; TensorFlow accepts a number of threads once per process, "
+            f"so this process allows only {given or 'the number of cores'}"
         ) from None
     with _quiet():
         tf.config.list_logical_devices()
 
 
 def is_installed() -> bool:
-    """Whether TensorFlow and Keras can be imported; neither is."""
+    """Return whether TensorFlow and Keras can be imported, without importing them."""
     return all(importlib.util.find_spec(name) is not None for name in ("tensorflow", "keras"))
 
 
 @lru_cache(maxsize=1)
 def _import() -> None:
     if not is_installed():
-        raise InputError(f"a Keras model was given, and TensorFlow is not installed; install it with: {HOW_TO_INSTALL}")
+        raise InputError(f"a Keras model was given, but TensorFlow is not installed; install it with: {HOW_TO_INSTALL}")
     _import_triton()
     os.environ |= SETTINGS
     with _quiet():
@@ -68,8 +69,8 @@ def _import() -> None:
 
         if keras.backend.backend() != "tensorflow":
             raise InputError(
-                f"Keras runs on {keras.backend.backend()!r} in this process; allowed: 'tensorflow', "
-                "as KERAS_BACKEND says before Keras is imported"
+                f"Keras runs on {keras.backend.backend()!r} in this process; only 'tensorflow' is allowed; "
+                "set KERAS_BACKEND=tensorflow before Keras is imported"
             )
         if tf.config.list_physical_devices("GPU"):
             tf.config.set_visible_devices([], "GPU")
@@ -80,12 +81,16 @@ def _import() -> None:
 
 
 def _import_triton() -> None:
-    """Torch loads Triton late, at its first step, and the process dies if TensorFlow is there before: both bring an LLVM."""
+    """Import Triton before TensorFlow.
+
+    Torch loads Triton late, at its first step. Both Triton and TensorFlow contain LLVM, and the process crashes if TensorFlow is
+    loaded first.
+    """
     if importlib.util.find_spec("triton") is None:
         return
     if "tensorflow" in sys.modules and "triton" not in sys.modules:
         raise InputError(
-            "TensorFlow was imported before PyTorch was ready, and the two would crash; allowed: importing it after "
+            "TensorFlow was imported before PyTorch had loaded Triton, which would crash the process; import TensorFlow only after "
             "imagestudy.models.keras.start()"
         )
     importlib.import_module("triton")
@@ -93,7 +98,7 @@ def _import_triton() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what C++ writes to the process's stderr; what is not TensorFlow's own chatter is written afterwards."""
+    """Capture what C++ code writes to stderr; afterwards, write it to stderr without TensorFlow's start-up messages."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:

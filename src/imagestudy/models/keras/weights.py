@@ -1,4 +1,4 @@
-"""Which weight of a Keras model is which of its PyTorch twin, and copying from one to the other."""
+"""Match the weights of a Keras model with those of its PyTorch twin, and copy them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ WITH_WEIGHTS = (nn.Conv2d, nn.Linear, BatchNorm)
 
 @dataclass(frozen=True)
 class Counterpart:
-    """One weight in both frameworks.
+    """One weight or running statistic in both frameworks.
 
     Args:
-        name: Keras's layer and variable, such as `stem/kernel`.
-        tensor: PyTorch's parameter or buffer.
-        variable: Keras's variable.
-        order: from the order of axes in PyTorch to that in Keras.
-        trained: whether it is a parameter, and no running statistic.
+        name: name of the Keras layer and variable, for example `stem/kernel`.
+        tensor: the PyTorch parameter or buffer.
+        variable: the Keras variable.
+        order: function that converts an array from PyTorch's axis order to Keras's.
+        trained: True for a parameter, False for a running statistic.
     """
 
     name: str
@@ -35,18 +35,24 @@ class Counterpart:
 
 
 def layer_pairs(twin: Network, network: KerasNetwork) -> list[tuple[nn.Module, Any]]:
-    """The layers that have weights, in the order in which an image passes them in both."""
-    theirs = [module for module in twin.modules() if isinstance(module, WITH_WEIGHTS)]
-    return list(zip(theirs, [layer for layer in network.model.layers if layer.weights], strict=True))
+    """Return pairs of corresponding PyTorch and Keras layers with weights, in the order in which an image passes through them."""
+    in_torch = [module for module in twin.modules() if isinstance(module, WITH_WEIGHTS)]
+    return list(zip(in_torch, [layer for layer in network.model.layers if layer.weights], strict=True))
 
 
 def counterparts(twin: Network, network: KerasNetwork) -> list[Counterpart]:
-    """Every weight and running statistic of the two models, in pairs."""
+    """Return every weight and running statistic of the two models as pairs.
+
+    Raises:
+        ValueError: the shapes of a pair differ.
+    """
     found = [one for module, layer in layer_pairs(twin, network) for one in _of_layer(module, layer, network)]
     for one in found:
         given, wanted = one.order(one.tensor.detach().numpy()).shape, tuple(one.variable.shape)
         if given != wanted:
-            raise ValueError(f"{one.name}: PyTorch's weight is {given} in Keras's order, Keras's is {wanted}")
+            raise ValueError(
+                f"{one.name}: PyTorch's weight has shape {given} in Keras's axis order, but Keras's weight has shape {wanted}"
+            )
     return found
 
 
@@ -63,8 +69,10 @@ def _of_layer(module: nn.Module, layer: Any, network: KerasNetwork) -> Iterator[
 
 
 def _order(module: nn.Module, layer: Any, network: KerasNetwork) -> Order:
-    """Kernels are (out, in, height, width) in PyTorch, (height, width, in, out) in Keras; of a flattened grid PyTorch has the
-    channels first, Keras last.
+    """Return the function that converts a kernel from PyTorch's axis order to Keras's.
+
+    Kernels are (out, in, height, width) in PyTorch and (height, width, in, out) in Keras. In a flattened grid, PyTorch has the
+    channels first and Keras has them last.
     """
     if isinstance(module, nn.Conv2d):
         return lambda kernel: kernel.transpose(2, 3, 1, 0)
@@ -75,6 +83,6 @@ def _order(module: nn.Module, layer: Any, network: KerasNetwork) -> Order:
 
 
 def copy_weights(twin: Network, network: KerasNetwork) -> None:
-    """Give the Keras model the weights and running statistics of its PyTorch twin."""
+    """Copy the weights and running statistics of the PyTorch twin into the Keras model."""
     for one in counterparts(twin, network):
         one.variable.assign(one.order(one.tensor.detach().numpy()))

@@ -1,1 +1,1 @@
-"""Training in Keras on TensorFlow, and how its numbers compare with those of PyTorch."""
+"""Training with Keras on TensorFlow, and comparisons of its numbers with those of PyTorch."""

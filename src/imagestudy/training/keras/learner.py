@@ -1,4 +1,7 @@
-"""The training loop of networks in Keras: that of `network`, batch for batch, around a step that TensorFlow compiles."""
+"""The learner for Keras networks.
+
+It trains on the same batches as `torch_learner`, with a step that TensorFlow compiles.
+"""
 
 import math
 import time
@@ -28,47 +31,52 @@ from imagestudy.training.sklearn_learner import Beside, Images, Labels, log_soft
 from imagestudy.training.torch_learner import PREDICT_BATCH, channels_first, measure_channels
 
 
-def _lacking(found: Remedy) -> str:
-    """What a remedy works on that only the PyTorch learner has; empty if a Keras model can follow it."""
-    wanted = {
+def _missing_feature(found: Remedy) -> str:
+    """The feature of the PyTorch learner that this remedy needs; empty if Keras models support the remedy."""
+    torch_only = {
         "images mixed batch by batch": found.mixing is not None,
         "a head of its own": found.ending is not None or found.head != "linear",
-        f"the loss {type(found.cost).__name__}": not _is_written(found.cost),
+        f"the loss {type(found.cost).__name__}": not _is_supported(found.cost),
     }
-    return next((what for what, is_wanted in wanted.items() if is_wanted), "")
+    return next((feature for feature, is_used in torch_only.items() if is_used), "")
 
 
-def _is_written(cost: losses.Cost) -> bool:
+def _is_supported(cost: losses.Cost) -> bool:
+    """Whether the loss, with all losses inside it, is available in Keras."""
     inner = {losses.Deferred: ("first", "then"), losses.Weighted: ("cost",)}.get(type(cost), ())
-    return isinstance(cost, KERAS_COSTS) and all(_is_written(getattr(cost, name)) for name in inner)
+    return isinstance(cost, KERAS_COSTS) and all(_is_supported(getattr(cost, name)) for name in inner)
 
 
 def keras_remedies() -> tuple[str, ...]:
-    """The names of the remedies that a Keras model can follow."""
-    return tuple(name for name in remedies.names() if not _lacking(remedy(Choice(name=name))))
+    """Return the names of the remedies that Keras models support."""
+    return tuple(name for name in remedies.names() if not _missing_feature(remedy(Choice(name=name))))
 
 
 def require_keras(choice: Choice, *, where: str = "") -> Remedy:
-    """The remedy of a name, for a Keras model; one that it cannot follow raises `InputError`."""
+    """Return the remedy with this name and these options for a Keras model.
+
+    Raises:
+        InputError: if the name is unknown, an option is not allowed, or Keras models do not support the remedy.
+    """
     found = remedy(choice, where=where)
-    if lacking := _lacking(found):
+    if missing := _missing_feature(found):
         allowed = ", ".join(keras_remedies())
         raise InputError(
-            f"remedy {choice.name!r} needs {lacking}, which the Keras models do not have{place(where)}; allowed: {allowed}"
+            f"remedy {choice.name!r} needs {missing}, which Keras models do not support{place(where)}; allowed: {allowed}"
         )
     return found
 
 
 @dataclass
 class KerasLearner:
-    """A Keras model trained as its run says; for the arguments see `network.TorchLearner`.
+    """The learner for a Keras network. See `torch_learner.TorchLearner` for the arguments.
 
-    Batches, augmentation (torch's own, on the CPU) and normalisation are those of the PyTorch twin of the same run; the initial
-    weights are drawn by Keras, from the same distributions. TensorFlow is started when the learner is made, so that its import
-    enters neither `seconds` nor the memory of a training.
+    The batches, the augmentation (done by torch on the CPU) and the normalization equal those of the PyTorch twin in the same run.
+    Keras draws the initial weights, from the same distributions as PyTorch. TensorFlow is imported when the learner is created, so
+    that the import counts neither in `seconds` nor in the memory of training.
 
     Raises:
-        InputError: TensorFlow is not installed; a device, type or number of threads that it does not serve here.
+        InputError: if TensorFlow is not installed, or the device, data type or number of threads is not supported.
     """
 
     spec: RunSpec
@@ -88,20 +96,22 @@ class KerasLearner:
         training = self.spec.training
         for what, given, allowed in [("device", training.device, "cpu"), ("dtype", training.dtype, "float32")]:
             if given != allowed:
-                raise InputError(f"{what} {given!r} was given for model {self.spec.model.name!r}; allowed for Keras: {allowed!r}")
+                raise InputError(
+                    f"{what} {given!r} was given for model {self.spec.model.name!r}; allowed for Keras models: {allowed!r}"
+                )
         start(threads=training.threads)
 
     def fit(self, images: Images, labels: Labels) -> "KerasLearner":
-        """Train for the run's budget; the last weights are kept.
+        """Train for the whole budget of the run and keep the last weights.
 
         Raises:
-            DivergedError: the loss was no finite number.
-            InputError: the budget is too small, or the remedy is one that a Keras model cannot follow.
+            DivergedError: if the loss becomes NaN or infinite.
+            InputError: if the budget is too small, or Keras models do not support the remedy.
         """
         import keras
 
         chosen = require_keras(self.spec.remedy)
-        # What TensorFlow compiled for the run before stays in memory otherwise, some megabytes a run.
+        # Otherwise the functions that TensorFlow compiled for the previous run stay in memory, a few megabytes per run.
         keras.utils.clear_session()
         make_torch_deterministic(self.spec.seed_of("init"), "init", threads=self.spec.training.threads)
         keep_freed_memory()
@@ -109,13 +119,13 @@ class KerasLearner:
         self.network = cast(KerasNetwork, build(self.spec.model, shape=(channel, height, width), classes=self.classes))
         started = time.perf_counter()
         self.mean, self.deviation = measure_channels(images)
-        self._speak = self._compile_speaking()
+        self._logits = self._compile_logits()
         self._train(chosen, images, labels)
         self.seconds = time.perf_counter() - started
         return self
 
-    def _normalised(self, batch: Any) -> Any:
-        """(x − mean) / deviation of floats in [0, 1], or of bytes as if they were that."""
+    def _normalized(self, batch: Any) -> Any:
+        """Normalize a batch to (x − mean) / deviation. Floats are in [0, 1]; bytes are treated as if they were scaled to [0, 1]."""
         import tensorflow as tf
 
         scale = 1 / self.deviation if batch.dtype.is_floating else 1 / (255 * self.deviation)
@@ -126,10 +136,10 @@ class KerasLearner:
         order = generator(self.spec.seed_of("batches"), "batches")
         steps = count_steps(labels, images_seen=training.images_seen, batch=training.batch)
         plan = chosen.plan(labels, images_seen=training.images_seen, batch=training.batch, rng=order)
-        pay = keras_loss(chosen.cost, np.bincount(labels, minlength=self.classes).astype(np.int64))
+        loss_of = keras_loss(chosen.cost, np.bincount(labels, minlength=self.classes).astype(np.int64))
         peak = training.learning_rate or LEARNING_RATE
         decay = WEIGHT_DECAY if training.weight_decay is None else training.weight_decay
-        descent = KerasDescent(self.network, pay, steps=steps, peak=peak, weight_decay=decay)
+        descent = KerasDescent(self.network, loss_of, steps=steps, peak=peak, weight_decay=decay)
         tracker = Tracker(steps=steps, batch=training.batch, scores=self._scores, points=self.points)
         for taken, (loss, logits) in zip(plan, self._steps(descent, images, labels, plan), strict=True):
             tracker.follow(torch.tensor(loss.numpy()), torch.from_numpy(logits.numpy()), torch.from_numpy(labels[taken]))
@@ -138,30 +148,33 @@ class KerasLearner:
     def _steps(
         self, descent: KerasDescent, images: Images, labels: Labels, plan: Int64[np.ndarray, "step batch"]
     ) -> Iterator[tuple[Any, Any]]:
-        """Mean loss and logits of every step; images in memory that are not augmented are drawn inside the compiled step."""
+        """Train and yield the mean loss and the logits of every step.
+
+        If the images are in memory and not augmented, the compiled step selects the images of a batch itself.
+        """
         import tensorflow as tf
 
         targets = tf.constant(labels)
-        if (see := self._outside(images)) is not None:
+        if (load := self._loader(images)) is not None:
 
             @tf.function(autograph=False)
             def by_image(batch: Any, taken: Any) -> tuple[Any, Any]:
-                return descent.take(self._normalised(batch), tf.gather(targets, taken))
+                return descent.take(self._normalized(batch), tf.gather(targets, taken))
 
             for taken in plan:
-                yield by_image(see(taken), tf.constant(taken))
+                yield by_image(load(taken), tf.constant(taken))
             return
         pixels = tf.constant(images)
 
         @tf.function(autograph=False)
         def by_index(taken: Any) -> tuple[Any, Any]:
-            return descent.take(self._normalised(tf.gather(pixels, taken)), tf.gather(targets, taken))
+            return descent.take(self._normalized(tf.gather(pixels, taken)), tf.gather(targets, taken))
 
         for taken in plan:
             yield by_index(tf.constant(taken))
 
-    def _outside(self, images: Images) -> Callable[[Int64[np.ndarray, " batch"]], Any] | None:
-        """Indices → their images, where TensorFlow cannot draw them itself: torch augments them, or they lie on the disk."""
+    def _loader(self, images: Images) -> Callable[[Int64[np.ndarray, " batch"]], Any] | None:
+        """A function from indices to images, for images that are augmented by torch or memory-mapped; otherwise None."""
         import tensorflow as tf
 
         if self.spec.preprocessing.augment:
@@ -169,32 +182,32 @@ class KerasLearner:
         return (lambda taken: tf.constant(images[taken])) if isinstance(images, np.memmap) else None
 
     def _augmented(self, images: Images) -> Callable[[Int64[np.ndarray, " batch"]], Any]:
-        """Indices → their images, augmented by torch with the same draws as for the PyTorch twin."""
+        """A function from indices to images that torch augments, with the same random numbers as for the PyTorch twin."""
         import tensorflow as tf
 
-        changed = augmentation.bind(self.spec.preprocessing.augment, flips=self.flips)
+        augment = augmentation.bind(self.spec.preprocessing.augment, flips=self.flips)
         draws = torch_generator(self.spec.seed_of("batches"), "augment", "cpu")
         pixels = channels_first(images)
 
-        def see(taken: Int64[np.ndarray, " batch"]) -> Any:
-            return tf.constant(changed(pixels.index_select(0, torch.from_numpy(taken)), draws).permute(0, 2, 3, 1).numpy())
+        def load(taken: Int64[np.ndarray, " batch"]) -> Any:
+            return tf.constant(augment(pixels.index_select(0, torch.from_numpy(taken)), draws).permute(0, 2, 3, 1).numpy())
 
-        return see
+        return load
 
-    def _compile_speaking(self) -> Callable[[Any], Any]:
-        """Bytes → logits, in evaluation mode, compiled once for batches of any length."""
+    def _compile_logits(self) -> Callable[[Any], Any]:
+        """A function from bytes to logits in evaluation mode, compiled once for batches of any length."""
         import tensorflow as tf
 
         channel, height, width = self.network.shape
 
         @tf.function(input_signature=[tf.TensorSpec((None, height, width, channel), tf.uint8)], autograph=False)
-        def speak(batch: Any) -> Any:
-            return self.network.model(self._normalised(batch), training=False)
+        def logits(batch: Any) -> Any:
+            return self.network.model(self._normalized(batch), training=False)
 
-        return speak
+        return logits
 
     def _scores(self) -> tuple[float, ...]:
-        """Balanced accuracy on the watched images and on those beside."""
+        """The balanced accuracy on the images of `watch` and, if given, of `beside`. It is NaN if `watch` is None."""
         followed = [self.watch] if self.beside is None else [self.watch, self.beside]
         return tuple(math.nan if part is None else self._score(*part) for part in followed)
 
@@ -202,11 +215,14 @@ class KerasLearner:
         return classification.balanced_accuracy(self.predict_log_proba(images).argmax(axis=1), labels, classes=self.classes)
 
     def predict_log_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
-        """Log-probabilities in batches of a fixed size, so that an image's do not depend on how many are asked for."""
+        """Return the log-probabilities, one row per image.
+
+        The batch size is fixed, so that the result of an image does not depend on how many images are given.
+        """
         starts = range(0, len(images), PREDICT_BATCH)
-        logits = [self._speak(images[start : start + PREDICT_BATCH]).numpy() for start in starts]
+        logits = [self._logits(images[start : start + PREDICT_BATCH]).numpy() for start in starts]
         return log_softmax(np.concatenate(logits).astype(np.float64))
 
     def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
-        """Probabilities, one row an image."""
+        """Return the probabilities, one row per image."""
         return np.exp(self.predict_log_proba(images))

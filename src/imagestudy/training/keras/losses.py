@@ -1,4 +1,4 @@
-"""The losses of the remedies in TensorFlow: those of `remedies.losses`, formula for formula."""
+"""The losses of the remedies in TensorFlow, with the same formulas as in `remedies.losses`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,29 +10,32 @@ from imagestudy.remedies.losses import Cost, CrossEntropy, Deferred, Focal, Logi
 from imagestudy.remedies.priors import relative_log_prior
 
 KerasLoss = Callable[[Any, Any, Any], Any]
-"""(logits (batch, class), labels (batch,), progress (), the share of the training that is done) → loss of each image (batch,)."""
+"""A function (logits, labels, progress) → loss of each image.
+
+The shapes are (batch, class), (batch,) and (), and (batch,) for the result. Progress is the completed share of the training.
+"""
 
 Counts = Int64[np.ndarray, " class"]
 
 
 def keras_loss(cost: Cost, counts: Counts) -> KerasLoss:
-    """The loss of a cost for the counts n_c of a training set; see `remedies.losses` for each.
+    """Return the loss function for the class counts n_c of a training set. See `remedies.losses` for the formulas.
 
     Raises:
-        KeyError: a cost that is none of `KERAS_COSTS`.
+        KeyError: if the type of `cost` is not one of `KERAS_COSTS`.
     """
-    return _WRITTEN[type(cost)](cost, counts)
+    return _LOSSES[type(cost)](cost, counts)
 
 
 def plain(logits: Any, labels: Any, _progress: Any) -> Any:
-    """−log p_y of each image."""
+    """Return the cross-entropy −log p_y of each image."""
     import tensorflow as tf
 
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
 def _times(inner: KerasLoss, weights: np.ndarray) -> KerasLoss:
-    """A loss times the weight of each image's class."""
+    """A loss multiplied by the weight of each image's class."""
     import tensorflow as tf
 
     known = tf.constant(weights, tf.float32)
@@ -48,10 +51,10 @@ def _focal(cost: Focal, _counts: Counts) -> KerasLoss:
     import tensorflow as tf
 
     def focal(logits: Any, labels: Any, progress: Any) -> Any:
-        surprise = plain(logits, labels, progress)
-        # At p_y = 1 the slope of a power below 1 is infinite; the smallest float keeps its product with 0 at 0.
-        wrong = tf.maximum(-tf.math.expm1(-surprise), np.finfo(np.float32).tiny)
-        return wrong**cost.gamma * surprise
+        cross_entropy = plain(logits, labels, progress)
+        # At p_y = 1 the gradient of a power below 1 is infinite. With the smallest positive float, its product with 0 stays 0.
+        wrong = tf.maximum(-tf.math.expm1(-cross_entropy), np.finfo(np.float32).tiny)
+        return wrong**cost.gamma * cross_entropy
 
     return focal
 
@@ -90,7 +93,7 @@ def _weighted(cost: Weighted, counts: Counts) -> KerasLoss:
     return _times(keras_loss(cost.cost, counts), with_image_mean_one(cost.weigh(counts), counts))
 
 
-_WRITTEN: dict[type, Callable[[Any, Counts], KerasLoss]] = {
+_LOSSES: dict[type, Callable[[Any, Counts], KerasLoss]] = {
     CrossEntropy: _cross_entropy,
     Focal: _focal,
     LogitAdjusted: _adjusted,
@@ -98,4 +101,4 @@ _WRITTEN: dict[type, Callable[[Any, Counts], KerasLoss]] = {
     Deferred: _deferred,
     Weighted: _weighted,
 }
-KERAS_COSTS = tuple(_WRITTEN)
+KERAS_COSTS = tuple(_LOSSES)

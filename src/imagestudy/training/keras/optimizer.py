@@ -1,4 +1,4 @@
-"""The training recipe of `descent` in Keras: the same AdamW, clipping, decay and schedule, as one compiled step."""
+"""The recipe of `training.optimizer` in Keras: the same AdamW, clipping, weight decay and schedule, as one compiled step."""
 
 from functools import lru_cache
 from typing import Any
@@ -16,13 +16,13 @@ def _schedule() -> type:
     import tensorflow as tf
 
     class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-        """`learning_rate_at` of every step, looked up."""
+        """The schedule of `learning_rate_at`, stored as a table of all steps."""
 
         def __init__(self, peak: float, steps: int):
             self.rates = tf.constant([peak * learning_rate_at(step, steps) for step in range(steps)], tf.float32)
 
         def __call__(self, step: Any) -> Any:
-            """The learning rate of a step."""
+            """Return the learning rate of a step."""
             return tf.gather(self.rates, tf.cast(step, tf.int64))
 
     return Schedule
@@ -30,15 +30,15 @@ def _schedule() -> type:
 
 @lru_cache(maxsize=1)
 def adamw() -> type:
-    """The class of the optimiser."""
+    """Return the class of the optimizer."""
     import keras
     import tensorflow as tf
 
     class TorchAdamW(keras.optimizers.AdamW):
-        """AdamW that adds epsilon where PyTorch does, to √(v / (1 − β₂ᵗ)), and not to √v before its bias is corrected."""
+        """AdamW that adds epsilon as PyTorch does, to √(v / (1 − β₂ᵗ)), and not to √v before the bias correction."""
 
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            """Move one variable, a `tf.Variable`, in TensorFlow's one kernel for it."""
+            """Update one variable, a `tf.Variable`, with a single TensorFlow kernel."""
             place, step = self._get_variable_index(variable), tf.cast(self.iterations.value + 1, tf.float32)
             power_1, power_2 = self.beta_1**step, self.beta_2**step
             tf.raw_ops.ResourceApplyAdam(
@@ -55,7 +55,7 @@ def adamw() -> type:
             )
 
         def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
-            """Move all, without the sum over replicas, which keeps every compiled step in memory for good."""
+            """Update all variables. The sum over replicas is skipped, because it keeps every compiled step in memory forever."""
             for gradient, variable in zip(grads, trainable_variables, strict=True):
                 self.update_step(gradient, variable.value, learning_rate)
 
@@ -63,14 +63,17 @@ def adamw() -> type:
 
 
 def make_optimizer(network: KerasNetwork, *, steps: int, peak: float, weight_decay: float) -> Any:
-    """AdamW on a Keras model: matrices and kernels decay; biases and norms do not. For the arguments see `descent.Descent`."""
-    torchs = torch.optim.AdamW([torch.zeros(1)]).defaults
+    """Return AdamW for a Keras model. Weight decay applies to matrices and kernels, but not to biases and norms.
+
+    See `training.optimizer.Descent` for the arguments.
+    """
+    torch_defaults = torch.optim.AdamW([torch.zeros(1)]).defaults
     optimizer = adamw()(
         learning_rate=_schedule()(peak, steps),
         weight_decay=weight_decay,
-        beta_1=torchs["betas"][0],
-        beta_2=torchs["betas"][1],
-        epsilon=torchs["eps"],
+        beta_1=torch_defaults["betas"][0],
+        beta_2=torch_defaults["betas"][1],
+        epsilon=torch_defaults["eps"],
         global_clipnorm=CLIP_NORM,
     )
     trained = network.model.trainable_variables
@@ -80,14 +83,14 @@ def make_optimizer(network: KerasNetwork, *, steps: int, peak: float, weight_dec
 
 
 class KerasDescent:
-    """Steps down the mean loss of batches, each compiled once.
+    """Train a Keras network on the mean loss of batches, with the recipe of `training.optimizer`.
 
     Args:
-        network: all of it is trained.
-        pay: the loss of each image.
-        steps: of the whole descent.
-        peak: learning rate, above 0.
-        weight_decay: decoupled, a unit of learning rate.
+        network: the network. All of its trainable variables are trained.
+        pay: the function that returns the loss of each image.
+        steps: the total number of steps.
+        peak: the peak learning rate, above 0.
+        weight_decay: the decoupled weight decay, per unit of learning rate.
     """
 
     def __init__(self, network: KerasNetwork, pay: KerasLoss, *, steps: int, peak: float, weight_decay: float):
@@ -97,7 +100,7 @@ class KerasDescent:
         self.optimizer = make_optimizer(network, steps=steps, peak=peak, weight_decay=weight_decay)
 
     def slope(self, images: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
-        """Mean loss, logits and gradients of a batch, in training mode; for use inside a compiled function."""
+        """Return the mean loss, the logits and the gradients of a batch in training mode. Call it inside a compiled function."""
         import tensorflow as tf
 
         progress = tf.cast(self.optimizer.iterations.value, tf.float64) / self.steps
@@ -107,7 +110,7 @@ class KerasDescent:
         return loss, logits, tape.gradient(loss, self.model.trainable_variables)
 
     def take(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """One step; the mean loss and the logits before it. For use inside a compiled function."""
+        """Take one step; return the mean loss and the logits before the step. Call it inside a compiled function."""
         loss, logits, gradients = self.slope(images, labels)
         self.optimizer.apply(gradients, self.model.trainable_variables)
         return loss, logits

@@ -1,4 +1,4 @@
-"""The recipe: validation's choice of the learning rate, and longer training, told from records that are made by hand."""
+"""The training recipe: the best learning rate on validation, and longer training, on hand-made records."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ profiles: [{name: exponential, ratio: 50}]
 efforts: {smoke: {runs: 1}, default: {runs: 2}, full: {runs: 2, recipes: 2%s}}
 """
 HIGHEST = {"vit": 1e-3, "resnet": 3e-2}
-"""Networks that would rather have another rate than 1e-2."""
+"""The best learning rate of networks for which it is not 1e-2."""
 
 
 def open_plan(folder: Path, effort: str = "full", *, rates: dict[str, float] | None = None, images: int | None = None) -> Plan:
@@ -57,11 +57,11 @@ def test_the_sentence_names_the_choice_and_who_differs(tmp_path: Path) -> None:
     frame = learning_rates.rates(plan, trials(plan))
     assert learning_rates.prefer(frame) == LEARNING_RATE == 1e-2
     assert learning_rates.say(plan, frame) == (
-        "On the whole, validation is highest at a learning rate of 0.01, which is the recipe's. "
-        "Higher elsewhere: resnet at 0.03, vit at 0.001."
+        "The mean validation score of all networks is highest at a learning rate of 0.01, which is the rate of the recipe. "
+        "Networks with another best rate: resnet at 0.03, vit at 0.001."
     )
     frame.loc[len(frame) - 1, "highest at"] = "0.003"
-    assert "highest at a learning rate of 0.003, where the recipe has 0.01" in learning_rates.say(plan, frame)
+    assert "highest at a learning rate of 0.003, but the recipe has 0.01" in learning_rates.say(plan, frame)
 
 
 def test_the_table_has_a_column_for_each_rate(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_an_effort_that_tries_nothing_says_so(tmp_path: Path) -> None:
     frame = learning_rates.rates(plan, Records((), {}))
     assert frame.empty
     assert learning_rates.prefer(frame) is None
-    assert (
-        learning_rates.say(plan, frame) == "The recipe has a learning rate of 0.01; this effort tries no other (effort full does)."
+    assert learning_rates.say(plan, frame) == (
+        "The recipe has a learning rate of 0.01. This effort tries no other rates; effort full does."
     )
     assert tables.show(frame).data == ""
 
@@ -86,11 +86,13 @@ def test_a_study_may_give_each_network_its_own_rate_and_the_sentence_holds_it_to
     own = {"vit": 0.001, "resnet": 0.03}
     plan = open_plan(tmp_path, rates=own)
     frame = learning_rates.rates(plan, trials(plan))
-    opening = "Networks have learning rates of their own. After 40,000 images seen validation is highest there for "
-    assert learning_rates.say(plan, frame) == f"{opening}every one of them."
+    opening = (
+        "Networks have their own learning rates. After 40,000 images seen, the validation score is highest at their own rate for "
+    )
+    assert learning_rates.say(plan, frame) == f"{opening}all of them."
     plan = open_plan(tmp_path, rates=own | {"mlp": 0.003})
     assert learning_rates.say(plan, frame) == (
-        f"{opening}resnet, vit, but not for mlp, which has 0.003 (highest at 0.01, 40.0 points higher)."
+        f"{opening}resnet, vit, but not for mlp at 0.003 (highest at 0.01, 40.0 points higher)."
     )
 
 
@@ -108,7 +110,7 @@ training: {images_seen: 10_000}
 efforts: {smoke: {runs: 1}, default: {runs: 4, longer: [%s]}, full: {runs: 4}}
 """
 RIGHT = {("mlp", 10_000): 300, ("vit", 10_000): 280, ("mlp", 30_000): 301, ("vit", 30_000): 360}
-"""Network and images seen → how many of 400 test images it names rightly, whatever the run."""
+"""How many of 400 test images each network classifies correctly after so many images seen, in every run."""
 
 
 def open_longer(folder: Path, *, longer: str = "mlp, vit", effort: str = "default") -> Plan:
@@ -117,7 +119,7 @@ def open_longer(folder: Path, *, longer: str = "mlp, vit", effort: str = "defaul
 
 
 def scored(plan: Plan, specs: list) -> Records:
-    """Runs that name the first images of each of ten classes rightly, and take the rest for the next class."""
+    """Return runs that classify the first images of each of ten classes correctly, and predict the next class for the rest."""
     labels = np.arange(400) % 10
     made = []
     for spec in map(stamp, specs):
@@ -127,7 +129,7 @@ def scored(plan: Plan, specs: list) -> Records:
 
 
 def lengthened(plan: Plan):
-    before = grids.accuracy(plan, models_=plan.effort.longer)
+    before = grids.accuracy(plan, models_=plan.effort.accuracy.longer)
     return learning_rates.lengthen(plan, scored(plan, before), scored(plan, grids.longer(plan)), score="accuracy")
 
 
@@ -150,16 +152,17 @@ def test_a_gain_is_longer_minus_shorter_and_the_order_is_told(tmp_path: Path) ->
     assert frame["difference"].tolist() == pytest.approx([0.2, 0.0025])
     assert frame["comparisons"].tolist() == [2, 2]
     said = learning_rates.say_longer(plan, frame)
-    assert said.startswith("After 30,000 images seen instead of 10,000: higher for vit; ")
+    assert said.startswith("Verdicts on 30,000 images seen instead of 10,000: higher for vit; ")
     assert said.endswith(
-        "The order of their means changes from mlp, vit to vit, mlp. n = 4 runs × 400 test images, 2 comparisons declared together."
+        "The order of their mean scores changes from mlp, vit to vit, mlp. n = 4 runs × 400 test images, "
+        "corrected for 2 comparisons."
     )
 
 
 def test_one_network_has_no_order_and_none_is_said_to_be_none(tmp_path: Path) -> None:
     plan = open_longer(tmp_path, longer="vit")
     assert learning_rates.say_longer(plan, lengthened(plan)) == (
-        "After 30,000 images seen instead of 10,000: higher for vit. n = 4 runs × 400 test images."
+        "Verdicts on 30,000 images seen instead of 10,000: higher for vit. n = 4 runs × 400 test images."
     )
     plan = open_longer(tmp_path, effort="full")
     frame = learning_rates.lengthen(plan, Records((), {}), Records((), {}), score="accuracy")

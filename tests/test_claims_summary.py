@@ -25,7 +25,7 @@ FINDINGS = [
     Finding("A4", "A modern RNN is better", "supported", "rnn − elman", (("rnn − elman", CLEAR),), "Beside it."),
     Finding("A11 filter, clean", "To filter pays", "supported", "on − off", (("on − off", judged(0.4, comparisons=6)),)),
     Finding("A11 filter, noisy", "To filter pays", "contradicted", "on − off", (("on − off", judged(-0.4, comparisons=6)),)),
-    Finding("A13", "The listings are a CNN", "contradicted", "layers inside: Linear, ReLU"),
+    Finding("A13", "The listings are a CNN", "contradicted", "the layers are Linear, ReLU"),
 ]
 
 
@@ -84,7 +84,7 @@ class TestExplain:
 
     def test_structure_alone_has_no_interval(self) -> None:
         assert summary.explain(FINDINGS, "A13", asides=True) == (
-            "* **A13** The listings are a CNN: **contradicted**. *By structure alone:* layers inside: Linear, ReLU."
+            "* **A13** The listings are a CNN: **contradicted**. *Decided by architecture alone:* the layers are Linear, ReLU."
         )
 
     def test_every_part_of_a_claim_is_told(self) -> None:

@@ -1,4 +1,4 @@
-"""The Keras training loop: bit for bit the same for the same run, as good as PyTorch's, with remedies that do what they say."""
+"""The Keras learner: reproducible bit for bit, about as accurate as the PyTorch learner, and with the same remedies."""
 
 import hashlib
 import importlib.util
@@ -35,8 +35,8 @@ TRAINED = tuple(name for name in keras_remedies() if remedies.entry(name).facts[
 PRINT_DIGEST = """
 import hashlib
 from imagestudy import data
-from imagestudy.learners import make_learner
-from imagestudy.specs import RunSpec
+from imagestudy.core.specs import RunSpec
+from imagestudy.training import make_learner
 spec = RunSpec.model_validate_json({spec!r})
 parts = data.prepare(spec)
 learner = make_learner(spec, classes=10).fit(parts.train.images, parts.train.labels)
@@ -61,26 +61,26 @@ def fitted(spec: RunSpec, *, watch: bool = False) -> KerasLearner | TorchLearner
     return make_learner(spec, classes=10, watch=watched).fit(given.train.images, given.train.labels)
 
 
-def said(spec: RunSpec) -> np.ndarray:
+def predicted(spec: RunSpec) -> np.ndarray:
     return fitted(spec).predict_log_proba(prepared().validation.images)
 
 
 class TestSameRunSameBits:
-    def test_a_fresh_process_says_the_same_bit_for_bit(self) -> None:
+    def test_a_new_process_predicts_the_same_bit_for_bit(self) -> None:
         spec = run("keras_resnet", seen=640)
-        here = hashlib.sha256(said(spec).tobytes()).hexdigest()
+        here = hashlib.sha256(predicted(spec).tobytes()).hexdigest()
         code = PRINT_DIGEST.format(spec=spec.model_dump_json())
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=False)
         assert (done.returncode, done.stdout.strip(), done.stderr) == (0, here, "")
 
-    def test_equal_runs_say_the_same_and_other_seeds_something_else(self) -> None:
-        first = said(run())
+    def test_equal_runs_predict_the_same_and_other_seeds_change_the_predictions(self) -> None:
+        first = predicted(run())
         torch.rand(3)
-        np.testing.assert_array_equal(said(run()), first)
+        np.testing.assert_array_equal(predicted(run()), first)
         for stream in ("init", "batches"):
-            assert not np.array_equal(said(run(**{stream: 1})), first)
+            assert not np.array_equal(predicted(run(**{stream: 1})), first)
 
-    def test_watching_changes_no_bit_of_what_is_learned(self) -> None:
+    def test_validation_images_do_not_change_the_training(self) -> None:
         alone, watched = fitted(run("keras_resnet")), fitted(run("keras_resnet"), watch=True)
         images = prepared().validation.images
         np.testing.assert_array_equal(alone.predict_log_proba(images), watched.predict_log_proba(images))
@@ -100,13 +100,13 @@ class TestAgainstPyTorch:
     def test_the_same_run_is_about_as_accurate(self, model: str) -> None:
         labels = prepared().validation.labels
         specs = [run(f"{prefix}{model}", seen=20_000) for prefix in ("", "keras_")]
-        theirs, ours = ((said(spec).argmax(axis=1) == labels).mean() for spec in specs)
+        theirs, ours = ((predicted(spec).argmax(axis=1) == labels).mean() for spec in specs)
         assert min(theirs, ours) > 0.9
         assert ours == pytest.approx(theirs, abs=0.04)
 
     @pytest.mark.parametrize("augment", [(), (Choice(name="shift"), Choice(name="rotate"))])
     def test_both_see_the_same_batches(self, augment: tuple[Choice, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where no step moves anything and the weights are the same, both pay the same for every batch."""
+        """If no step changes the weights and both start with the same weights, the losses of all batches are the same."""
         still = TrainingSpec(images_seen=256, learning_rate=1e-30)
         spec = run("keras_resnet", preprocessing=PreprocessingSpec(augment=augment), training=still)
         theirs = fitted(spec.with_(model=ModelSpec(name="resnet", params=20_000)))
@@ -127,7 +127,7 @@ class TestAgainstPyTorch:
 
 
 class TestRemedies:
-    def test_it_follows_what_samples_weighs_and_corrects(self) -> None:
+    def test_it_supports_sampling_weighting_and_posthoc_remedies(self) -> None:
         wanted = {"none", "tuned", "over_sampling", "balanced_sampler", "class_weights", "balanced_softmax", "logit_adjusted_loss"}
         assert wanted | {"focal", "logit_adjustment", "logit_adjustment_tuned", "seed_ensemble"} <= set(keras_remedies())
         assert followed_remedies("keras_resnet") == keras_remedies()
@@ -137,13 +137,13 @@ class TestRemedies:
         ("name", "lacking"),
         [("mixup", "images mixed"), ("crt", "a head of its own"), ("ldam", "a head of its own"), ("ncm", "a head of its own")],
     )
-    def test_it_refuses_the_others_in_one_sentence(self, name: str, lacking: str) -> None:
-        with pytest.raises(InputError, match=rf"remedy '{name}' needs {lacking}.*the Keras models do not have; allowed: none, "):
+    def test_unsupported_remedies_are_refused_in_one_sentence(self, name: str, lacking: str) -> None:
+        with pytest.raises(InputError, match=rf"remedy '{name}' needs {lacking}.*Keras models do not support; allowed: none, "):
             require_keras(Choice(name=name))
 
     @pytest.mark.parametrize("progress", [0.0, 0.9])
     @pytest.mark.parametrize("name", TRAINED)
-    def test_every_loss_is_pytorchs(self, name: str, progress: float) -> None:
+    def test_every_loss_equals_that_of_pytorch(self, name: str, progress: float) -> None:
         start()
         import tensorflow as tf
 
@@ -158,11 +158,11 @@ class TestRemedies:
     )
     def test_uniform_counts_make_it_plain_training(self, name: str) -> None:
         assert len(set(prepared().counts.tolist())) == 1
-        np.testing.assert_allclose(said(run(remedy=Choice(name=name))), plainly(), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(predicted(run(remedy=Choice(name=name))), plain_predictions(), rtol=0, atol=1e-5)
 
     @pytest.mark.parametrize("name", ["balanced_sampler", "class_weights", "balanced_softmax", "focal"])
-    def test_unequal_counts_make_it_something_else(self, name: str) -> None:
-        plain, other = (said(run(profile=IMBALANCED, remedy=Choice(name=one))) for one in ("none", name))
+    def test_unequal_counts_change_the_predictions(self, name: str) -> None:
+        plain, other = (predicted(run(profile=IMBALANCED, remedy=Choice(name=one))) for one in ("none", name))
         assert np.abs(plain - other).max() > 1e-3
 
     def test_a_posthoc_remedy_is_computed_from_its_record(self) -> None:
@@ -173,7 +173,7 @@ class TestRemedies:
         assert isinstance(corrected, Record)
         assert corrected.scores != plain.scores
 
-    def test_one_that_it_cannot_follow_fails_with_the_reason(self) -> None:
+    def test_an_unsupported_remedy_fails_with_the_reason(self) -> None:
         spec = run(remedy=Choice(name="mixup"))
         failed = record(Task(spec, spec))
         assert isinstance(failed, Failure)
@@ -181,16 +181,16 @@ class TestRemedies:
 
 
 @lru_cache
-def plainly() -> np.ndarray:
-    return said(run())
+def plain_predictions() -> np.ndarray:
+    return predicted(run())
 
 
 class TestLearner:
     def test_it_is_a_learner_whose_probabilities_sum_to_one(self) -> None:
         learner = fitted(run())
         assert isinstance(learner, Learner)
-        said = learner.predict_proba(prepared().validation.images[:5])
-        np.testing.assert_allclose(said.sum(axis=1), 1)
+        probabilities = learner.predict_proba(prepared().validation.images[:5])
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1)
         assert learner.seconds > 0
 
     def test_kernels_decay_and_vectors_do_not(self) -> None:
@@ -201,8 +201,8 @@ class TestLearner:
         assert sorted(path.split("/")[-1] for path in decaying) == ["kernel"] * 6
 
     @pytest.mark.parametrize("size", [1e-9, 1e-6, 1e-3, 10.0])
-    def test_the_optimiser_is_pytorchs_for_slopes_of_any_size(self, size: float) -> None:
-        """Sizes about epsilon tell where it is added, large ones are clipped; kernels decay and biases do not."""
+    def test_the_optimizer_equals_that_of_pytorch_for_gradients_of_any_size(self, size: float) -> None:
+        """Gradients near epsilon show where epsilon is added; large gradients are clipped; kernels decay and biases do not."""
         start()
         import keras
 
@@ -236,7 +236,7 @@ class TestLearner:
         assert graphs() <= before
 
     @pytest.mark.parametrize("fields", [{"device": "cuda"}, {"dtype": "bfloat16"}])
-    def test_what_it_does_not_serve_is_refused(self, fields: dict[str, str]) -> None:
+    def test_an_unsupported_device_or_dtype_is_refused(self, fields: dict[str, str]) -> None:
         with pytest.raises(InputError, match=r"was given for model 'keras_lenet'; allowed for Keras"):
             make_learner(run(training=TrainingSpec(images_seen=64, **fields)), classes=10)
 

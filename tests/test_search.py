@@ -14,7 +14,7 @@ from imagestudy.experiments.search import Candidate
 
 FIXED = """\
 dataset: digits
-notebooks: [13_recommendation]
+questions: [recommendation]
 models: [majority]
 profiles: [{name: exponential, ratio: 20}]
 crossed: [mlp, svm]
@@ -24,7 +24,7 @@ efforts: {smoke: {runs: 2, rungs: 1, finalists: 2}, default: {runs: 3, rungs: 2,
 """
 FOLDER = """\
 dataset: {name: folder, options: {path: PATH, side: 8, group: "^[^/]+/(\\\\d+)_"}}
-notebooks: [13_recommendation]
+questions: [recommendation]
 models: [majority]
 profiles: [{name: natural}]
 crossed: [mlp, svm]

@@ -1,4 +1,4 @@
-"""What would settle the undecided: every comparison counts once, and the projection starts where the records are."""
+"""What would decide the undecided comparisons: each counts once, and the projection starts at the recorded runs."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ MARGIN = 0.01
 
 
 def gain(shares: list[float] | np.ndarray, *, model: str = "mlp", remedy: str = "focal", noise: float = 0.0) -> Gain:
-    """A gain of these shares, run by run, the same on every image but for noise that is the same in every run and cancels out."""
+    """Return a gain with these values per run, the same on every image, plus noise that cancels out, the same in every run."""
     values = np.repeat(np.array(shares, dtype=np.float64)[:, None], 500, axis=1)
     values += noise * np.tile([-1.0, 1.0], 250)
     effect = Effect(values, WEIGHTS, LABELS, unit=1e-6)
@@ -67,9 +67,9 @@ def test_what_is_said_is_what_the_table_counts() -> None:
     said = power.say(GAINS)
     table = power.settle(GAINS).set_index("needed")["all"]
     assert said.startswith("3 of 4 comparisons are undecided after 5 runs.")
-    assert f"with 10 more runs {table['1 to 10 more runs']}, 20 more runs" in said
-    assert f"50 more runs {table.iloc[1:4].sum()}. 1 need more test images instead, 0 need both" in said
-    assert power.say([CLEAR]) == "All 1 comparisons are decided."
+    assert f"with 10 more runs, {table['1 to 10 more runs']}; with 20 more runs," in said
+    assert f"50 more runs, {table.iloc[1:4].sum()}. 1 needs more test images instead, 0 need both, and" in said
+    assert power.say([CLEAR]) == "The 1 comparison is decided."
 
 
 def test_the_projection_is_what_is_decided_now_at_the_recorded_number_of_runs() -> None:
@@ -118,19 +118,19 @@ def test_a_factor_that_makes_no_sense_is_refused(times: int) -> None:
 def test_a_study_without_imbalanced_profile_has_nothing_to_settle() -> None:
     plan = grids.open_study("digits", "smoke")
     without = Plan(plan.study.model_copy(update={"profiles": ()}), plan.effort)
-    assert power.grid(without) == []
+    assert power.needs(without) == []
     assert power.judge_gains(without, Records((), {})) == []
     assert power.say([]) == power.NOTHING
     assert power.settle([])["all"].sum() == 0
     assert (
-        "no such runs"
+        "There are no runs to draw"
         in figures.draw_decided(power.project([], margin=MARGIN, more_images=4), recorded=5).axes[0].texts[0].get_text()
     )
 
 
 def test_the_grid_is_what_the_study_trains_under_its_first_profile() -> None:
     plan = grids.open_study("digits", "full")
-    wanted = power.grid(plan)
+    wanted = power.needs(plan)
     assert {spec.profile for spec in wanted} == {plan.study.profiles[0]}
     assert {spec.run_id for spec in wanted} <= {spec.run_id for spec in grids.imbalance(plan)}
     assert len(wanted) == sum(len(grids.remedies_of(plan, name, whole=True)) for name in plan.study.crossed) * plan.effort.runs

@@ -1,4 +1,4 @@
-"""The spread between runs by its sources: known components are found again, and what moves nothing gives nothing."""
+"""The sources of variance between runs: known components are recovered, and a stream without effect gives exactly 0."""
 
 import dataclasses
 
@@ -12,6 +12,7 @@ from imagestudy.analysis.variance import components
 from imagestudy.core.specs import SEED_STREAMS, Choice, ProfileSpec, RunSpec
 from imagestudy.experiments import grids
 from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.study import VarianceEffort
 from imagestudy.experiments.versions import stamp
 
 DIGITS = Choice(name="digits")
@@ -34,7 +35,9 @@ def effect(seed: int, stream: str, size: float) -> float:
 
 def specs(number: int, model: str = "mlp") -> list[RunSpec]:
     plan = grids.open_study("digits", "full")
-    plan = dataclasses.replace(plan, effort=plan.effort.model_copy(update={"runs": number, "spread": (model,)}))
+    plan = dataclasses.replace(
+        plan, effort=plan.effort.model_copy(update={"runs": number, "variance": VarianceEffort(moved=(model,))})
+    )
     return [stamp(spec) for spec in grids.spread(plan)]
 
 
@@ -43,7 +46,7 @@ def collect(wanted: list[RunSpec], missed: dict[str, np.ndarray]) -> Records:
 
 
 def additive(number: int, sizes: dict[str, float]) -> Records:
-    """The score of a run is a sum of effects of its four seeds; the images that it misses are the first ones of a shuffled list."""
+    """Return runs with a score that is the sum of the effects of four seeds; they miss the first images of a shuffled list."""
     hardest = np.random.default_rng(0).permutation(500)
     wanted = specs(number)
     missed = {s.run_id: 200 + sum(effect(s.seed_of(stream), stream, size) for stream, size in sizes.items()) for s in wanted}
@@ -98,14 +101,14 @@ class TestTotalEffects:
         assert found["class order"]["points"] == pytest.approx(np.sqrt((last**2 / 2 + 0) / 2))
         assert found["all four"]["points"] == pytest.approx(balanced.sum() / np.sqrt(2))
 
-    def test_what_runs_share_in_no_image_is_left_out_on_an_endless_test_set(self) -> None:
+    def test_what_runs_share_in_no_image_is_left_out_in_the_limit_of_infinitely_many_test_images(self) -> None:
         wanted, rng = specs(40), np.random.default_rng(1)
         found = by_source(components.measure(collect(wanted, {s.run_id: rng.choice(500, 100, replace=False) for s in wanted})))
         assert found["subset draw"]["endless"] < 0.7 * found["subset draw"]["points"]
         alike = by_source(components.measure(additive(40, SIZES)))
         assert alike["subset draw"]["endless"] > 0.95 * alike["subset draw"]["points"]
 
-    def test_whole_and_test_set_are_those_of_the_overview(self) -> None:
+    def test_whole_and_test_set_are_those_of_the_ranking(self) -> None:
         records = additive(6, SIZES)
         found = by_source(components.measure(records))
         plain = records.of([r.spec for r in records if all(r.spec.seed_of(s) == r.spec.seed for s in SEED_STREAMS)])
@@ -179,13 +182,13 @@ class TestInterval:
 class TestSentences:
     def test_the_largest_is_named_with_its_lead(self, frame: pd.DataFrame) -> None:
         said = components.say_largest(frame)
-        assert said.startswith("* **mlp**: the largest is subset draw, ")
+        assert said.startswith("* **mlp**: the largest source is subset draw with ")
         assert "the next, class order" in said
-        assert "told apart" not in said
+        assert "indistinguishable" not in said
 
     def test_equals_cannot_be_told_apart(self) -> None:
         said = components.say_largest(components.measure(additive(5, dict.fromkeys(SEED_STREAMS, 20.0))))
-        assert said.endswith("so that they cannot be told apart.")
+        assert said.endswith("The two are statistically indistinguishable.")
 
     def test_restarts_show_a_small_share_where_the_draw_rules(self, frame: pd.DataFrame) -> None:
         row = by_source(frame)["restart"]
@@ -197,9 +200,9 @@ class TestSentences:
         rows = by_source(frame)
         said = components.say_redraw(frame)
         for source in ("subset draw", "initialization"):
-            assert f"{source} {rows[source]['points']:.1f} points ({rows[source]['endless']:.1f} on an endless" in said
+            assert f"{source} {rows[source]['points']:.1f} points ({rows[source]['endless']:.1f} in the limit" in said
         ratio = rows["subset draw"]["points"] / rows["initialization"]["points"]
-        assert f"One over the other: mlp {ratio:.1f} [" in said
+        assert f"Ratio of subset draw to initialization: mlp {ratio:.1f} [" in said
         assert "10 pairs of runs" in said
 
     def test_tables_have_a_column_a_model(self, frame: pd.DataFrame) -> None:
@@ -212,8 +215,8 @@ class TestSentences:
     def test_what_moves_nothing_has_no_share_and_no_ratio(self) -> None:
         still = components.measure(additive(5, {"draw": 40.0, "order": 10.0}))
         assert components.shares(still).set_index("source")["mlp"]["restart"] == "0 %"
-        assert "One over the other: mlp –." in components.say_redraw(still)
-        assert components.say_restart(still).endswith("a share that these runs do not show.")
+        assert "Ratio of subset draw to initialization: mlp –." in components.say_redraw(still)
+        assert components.say_restart(still).endswith("a share that cannot be estimated from these runs.")
 
     def test_an_effort_without_such_runs_says_so_everywhere(self) -> None:
         empty = components.measure(Records((), {}))

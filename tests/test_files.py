@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, and a folder that cannot be had is refused before there is anything to write."""
+"""Files are written atomically, and a folder that is not writable is refused before there is anything to write."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from imagestudy.core import files
 from imagestudy.core.errors import InputError
 
 
-def test_a_file_and_its_folder_are_made_and_a_write_that_fails_leaves_the_old_one(tmp_path):
+def test_put_creates_the_folder_and_a_failed_write_keeps_the_old_file(tmp_path):
     file = tmp_path / "a" / "b.txt"
     files.put(file, "one")
     with pytest.raises(UnicodeEncodeError):
@@ -21,7 +21,7 @@ def test_a_file_and_its_folder_are_made_and_a_write_that_fails_leaves_the_old_on
     assert not list(tmp_path.rglob("*two*"))
 
 
-def test_what_takes_a_files_place_leaves_nothing_beside_it_however_it_ends(tmp_path):
+def test_replacing_leaves_no_temporary_file_whether_it_succeeds_or_fails(tmp_path):
     file = tmp_path / "a.bin"
 
     def fail() -> None:
@@ -39,7 +39,7 @@ def test_what_takes_a_files_place_leaves_nothing_beside_it_however_it_ends(tmp_p
     assert file.read_bytes() == b"whole"
 
 
-def test_of_writers_at_the_same_moment_one_wins_and_what_is_read_is_whole(tmp_path):
+def test_with_several_writers_at_once_every_read_file_is_complete(tmp_path):
     file, contents = tmp_path / "one.bin", [bytes([letter]) * 500_000 for letter in b"abcd"]
     files.put(file, contents[0])
 
@@ -60,7 +60,9 @@ def test_a_folder_that_can_be_made_is_not_made(tmp_path):
 def test_a_file_in_the_way_or_no_permission_is_a_sentence_that_names_the_variable(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
-        with pytest.raises(InputError, match=r"^\S+ cannot be written to \(\S+/file is no folder\); .* THERE moves it$"):
+        with pytest.raises(
+            InputError, match=r"^\S+ cannot be written to \(\S+/file is not a folder\); .* THERE to use another folder$"
+        ):
             files.require_writable(folder, variable="THERE")
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InputError, match="no permission to write in"):
@@ -70,5 +72,5 @@ def test_a_file_in_the_way_or_no_permission_is_a_sentence_that_names_the_variabl
         raise PermissionError(13, "Permission denied", str(place))
 
     monkeypatch.setattr(Path, "exists", deny)
-    with pytest.raises(InputError, match=r"Permission denied.*THERE moves it$"):
+    with pytest.raises(InputError, match=r"Permission denied.*THERE to use another folder$"):
         files.require_writable(tmp_path / "a", variable="THERE")

@@ -1,4 +1,4 @@
-"""Images in groups whose label is a coin toss: nobody can know the class of a new group, and everybody that of one half seen."""
+"""Images in groups with random labels: the class of a new group is unpredictable, that of a partly seen group is easy."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from imagestudy.experiments.grids import Plan
 GROUPS, SHOTS, RUNS = 40, 6, 8
 STUDY = f"""\
 dataset: {{name: folder, options: {{path: %s, side: 8, %s}}}}
-notebooks: [13_recommendation]
+questions: [recommendation]
 models: [knn]
 profiles: [{{name: natural}}]
 crossed: [knn]
@@ -24,7 +24,7 @@ efforts: {{smoke: {{runs: {RUNS}}}, default: {{runs: {RUNS}}}, full: {{runs: {RU
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty things of random looks, each photographed six times with some noise."""
+    """Forty things with random pixels, each photographed six times with some noise."""
     place, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     for group in range(GROUPS):
         looks = rng.integers(0, 256, (8, 8))
@@ -44,7 +44,7 @@ def obtain(plan: Plan):
     return [runner.obtain(grid(plan), study=plan.name, workers=1) for grid in (grids.plain, grids.ungrouped)]
 
 
-def test_a_split_image_by_image_flatters_and_the_page_says_so(folder: Path, tmp_path: Path) -> None:
+def test_a_split_image_by_image_inflates_the_score_and_the_page_says_so(folder: Path, tmp_path: Path) -> None:
     plan = open_plan(folder, tmp_path)
     kept, drawn = obtain(plan)
     assert np.mean([record.scores["balanced_accuracy"] for record in kept]) < 0.8
@@ -54,7 +54,7 @@ def test_a_split_image_by_image_flatters_and_the_page_says_so(folder: Path, tmp_
     assert frame["verdict"].tolist() == ["higher"]
     said = recommendation.say_leaks(plan, frame)
     assert f"{GROUPS} groups" in said
-    assert "the score of knn would have been higher" in said
+    assert "the score of knn would be higher" in said
     assert recommendation.share_seen(plan) == 1
 
 

@@ -73,8 +73,8 @@ def test_good_parameters_pass(plan: Plan) -> None:
     [
         ({"model": "resnet"}, "unknown model of family 'ann' 'resnet' in parameter 'model'; allowed: perceptron, article, mlp"),
         ({"model": "svm"}, "unknown model of family 'ann' 'svm' in parameter 'model'"),
-        ({"curves": []}, "parameter 'curves' is []; allowed: a list of at least one network"),
-        ({"curves": "mlp"}, "parameter 'curves' is 'mlp'; allowed: a list of at least one network"),
+        ({"curves": []}, "parameter 'curves' is []; allowed: a list with at least one network"),
+        ({"curves": "mlp"}, "parameter 'curves' is 'mlp'; allowed: a list with at least one network"),
         ({"curves": ["mlp", "svm"]}, "unknown network 'svm' in parameter 'curves'"),
         ({"example": 10_000}, "parameter 'example' is 10000; allowed: whole numbers from 0 to 9"),
         ({"example": -1}, "parameter 'example' is -1; allowed: whole numbers from 0 to 9"),
@@ -90,7 +90,7 @@ def test_a_bad_parameter_is_refused_with_the_given_and_the_allowed(plan: Plan, g
 
 @pytest.mark.parametrize("family", DECIDING)
 def test_the_grid_holds_all_that_a_notebook_shows(plan: Plan, family: str) -> None:
-    specs = families.grid(plan, family, model=DECIDING[family], curves=["mlp"])
+    specs = families.needs(plan, family, model=DECIDING[family], curves=["mlp"])
     ids = {spec.run_id for spec in specs}
     wanted = [*grids.overfit(plan, DECIDING[family]), *grids.ablation(plan, DECIDING[family])]
     wanted += grids.accuracy(plan, models_=[*DECIDING.values(), *(TRADITIONAL.values() if family in TRADITIONAL else ())])
@@ -101,9 +101,9 @@ def test_the_grid_holds_all_that_a_notebook_shows(plan: Plan, family: str) -> No
 
 
 def test_the_grid_follows_the_parameters(plan: Plan) -> None:
-    names = {spec.model.name for spec in families.grid(plan, "transformer", model="vit", curves=["vit", "crnn"])}
+    names = {spec.model.name for spec in families.needs(plan, "transformer", model="vit", curves=["vit", "crnn"])}
     assert names == {*DECIDING.values(), "crnn"}
-    assert {s.profile.size for s in families.grid(plan, "ann", model="article", curves=["mlp"]) if s.model.name == "article"} == {
+    assert {s.profile.size for s in families.needs(plan, "ann", model="article", curves=["mlp"]) if s.model.name == "article"} == {
         None,
         grids.OVERFIT_IMAGES,
     }
@@ -135,13 +135,13 @@ def test_probe_examples_differ_in_distance_alone(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("family", "said"),
     [
-        ("ann", "An image of 8 × 8 pixels becomes one vector of 64 numbers, and every hidden unit has a weight for each of them."),
-        ("cnn", "An image of 8 × 8 pixels becomes a grid of 8 × 8 positions, which strides or pooling shrink to 4 × 4."),
-        ("rnn", "An image of 8 × 8 pixels becomes a sequence of 8 time steps, each of 8 numbers."),
+        ("ann", "An image of 8 × 8 pixels becomes one vector of 64 numbers. Every hidden unit has a weight for each of them."),
+        ("cnn", "An image of 8 × 8 pixels becomes a grid of 8 × 8 positions. Strides or pooling shrink it to 4 × 4."),
+        ("rnn", "An image of 8 × 8 pixels becomes a sequence of 8 time steps with 8 numbers each."),
         (
             "transformer",
-            "An image of 8 × 8 pixels becomes 16 patches of 4 numbers, "
-            "and attention weighs 16 × 16 = 256 pairs of them in every head.",
+            "An image of 8 × 8 pixels becomes 16 patches of 4 numbers. "
+            "Each attention head computes a weight for each of 16 × 16 = 256 pairs of patches.",
         ),
     ],
 )
@@ -162,7 +162,7 @@ def test_parameters_of_the_layers_add_up_to_the_network(plan: Plan, name: str) -
 def test_sharing_is_counted_where_there_is_a_convolution(plan: Plan) -> None:
     assert families.say_sharing(plan, families.layers(plan, "mlp")) == ""
     said = families.say_sharing(plan, families.layers(plan, "lenet"))
-    assert "gives 384 numbers from 64 with 156 parameters" in said
+    assert "computes 384 numbers from 64 with 156 parameters" in said
     assert f"{64 * 384:,} weights, {64 * 384 / 156:,.0f} times as many" in said
 
 
@@ -177,8 +177,8 @@ def test_sizes_stand_beside_the_scores(plan: Plan) -> None:
 
 @pytest.mark.parametrize(
     ("share", "said"),
-    [(1.0, "names 40 of its 40 training images rightly after 8,000 images seen: it can overfit one batch."),
-     (39 / 40, "names 39 of its 40 training images rightly after 8,000 images seen: it cannot overfit one batch")],
+    [(1.0, "classifies 40 of its 40 training images correctly after 8,000 images seen: it can overfit one batch."),
+     (39 / 40, "classifies 39 of its 40 training images correctly after 8,000 images seen: it cannot overfit one batch")],
 )  # fmt: skip
 def test_one_batch_is_overfitted_only_if_all_of_it_is_right(plan: Plan, share: float, said: str) -> None:
     found = records(grids.overfit(plan, "mlp"))
@@ -196,12 +196,12 @@ def test_curves_are_read_at_their_end(plan: Plan) -> None:
     assert row["settled"] == 128, "0.695 is within one point of 0.700, 0.4 is not"
     assert row["gap"] == pytest.approx(0.2)
     assert (row["loss"], row["model"]) == (0.5, "mlp")
-    assert families.say_learned(frame) == "mlp settles after 128 images. Training − validation at the end: +20.0 points."
+    assert families.say_learned(frame) == "mlp settles after 128 images. The final gap, training − validation, is +20.0 points."
 
 
 def test_settling_of_several_is_compared() -> None:
     frame = pd.DataFrame({"model": ["a", "b"], "settled": [640, 64], "gap": [-0.01, 0.02]})
-    assert families.say_learned(frame).startswith("b settles first, after 64 images, a last, after 640. ")
+    assert families.say_learned(frame).startswith("b settles first, after 64 images; a settles last, after 640. ")
     assert families.say_learned(frame).endswith("largest for b: +2.0 points.")
     assert families.say_learned(frame.assign(settled=64)).startswith("a and b settle after 64 images. ")
 
@@ -212,7 +212,7 @@ def test_settling_of_several_is_compared() -> None:
 def test_without_mistakes_confusion_is_diagonal(plan: Plan) -> None:
     matrix = families.confusion(records(grids.cell(plan, "mlp")))
     assert np.array_equal(matrix, 50 * np.eye(10))
-    assert families.say_confusion(matrix, families.class_names(plan)) == "No test image is named wrongly in any run."
+    assert families.say_confusion(matrix, families.class_names(plan)) == "No run misclassifies any test image."
 
 
 def test_confusion_is_a_mean_over_runs(plan: Plan) -> None:
@@ -223,7 +223,7 @@ def test_confusion_is_a_mean_over_runs(plan: Plan) -> None:
     assert (matrix[3, 9], matrix[3, 3]) == (25.0, 25.0)
     assert np.array_equal(matrix.sum(axis=1), [50.0] * 10)
     said = families.say_confusion(matrix, families.class_names(plan))
-    assert said == "The most frequent mistake is 3 named 9: 25.0 of 50 test images a run, 100 % of all mistakes."
+    assert said == "The most frequent mistake is 3 classified as 9: 25.0 of 50 test images per run, 100 % of all mistakes."
 
 
 def test_recall_of_a_class_is_that_of_the_metrics(plan: Plan) -> None:
@@ -254,7 +254,7 @@ def test_errors_are_the_images_that_some_run_misses(plan: Plan) -> None:
     assert (found.misses[10], found.misses[20], found.misses.sum()) == (2, 1, 3)
     assert found.probabilities.sum(axis=1) == pytest.approx(1.0)
     assert found.probabilities[[10, 20], found.predicted[[10, 20]]] == pytest.approx([0.9, (0.9 + 0.1 / 9) / 2], abs=1 / 128)
-    assert families.say_errors(found) == "Of 297 validation images, 2 are named wrongly in at least one of 2 runs, 1 in every run."
+    assert families.say_errors(found) == "Of 297 validation images, 2 are misclassified in at least one of 2 runs, 1 in every run."
 
 
 def test_images_of_errors_are_those_of_validation(plan: Plan) -> None:
@@ -284,7 +284,7 @@ def test_a_part_that_matters_is_found(plan: Plan) -> None:
     assert families.say_differences(frame, "it")[0].startswith(
         "resnet with no shortcuts is lower than it in accuracy: −33.4 points"
     )
-    assert "with no shortcuts it is lower than the whole" in families.say_parts(frame, "resnet")
+    assert "with no shortcuts, it is lower than the whole network" in families.say_parts(frame, "resnet")
 
 
 def test_a_part_whose_runs_failed_is_left_out(plan: Plan) -> None:
@@ -311,7 +311,7 @@ def test_other_families_are_held_against_this_one(plan: Plan) -> None:
 
 @pytest.mark.parametrize("family", TRADITIONAL)
 def test_a_family_has_its_own_finding(plan: Plan, family: str) -> None:
-    found = records(families.grid(plan, family, model=DECIDING[family], curves=["mlp"]), poorly)
+    found = records(families.needs(plan, family, model=DECIDING[family], curves=["mlp"]), poorly)
     finding = families.modern_finding(plan, found, family)
     assert finding in claims.modern_is_more_accurate(plan, found)
     assert finding.effect.startswith(f"{DECIDING[family]} − {TRADITIONAL[family]}")
@@ -323,7 +323,7 @@ def test_a_family_has_its_own_finding(plan: Plan, family: str) -> None:
 def test_a_finding_of_structure_alone_names_no_runs(plan: Plan) -> None:
     [finding] = claims.listings(plan, records(grids.cell(plan, "article")))
     said = families.say_finding(finding)
-    assert said.endswith("is contradicted. Measured, structure alone: layers inside: Linear, ReLU, Dropout.")
+    assert said.endswith("is contradicted. Decided by architecture alone: the layers are Linear, ReLU, Dropout.")
 
 
 def test_the_probe_is_tabled_by_distance(plan: Plan) -> None:

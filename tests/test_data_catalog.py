@@ -1,4 +1,4 @@
-"""The table of data sets: every listed set, nothing read for it that is not at hand, and `data/README.md` says the same."""
+"""The table of datasets shows every listed dataset, needs no download, and agrees with `data/README.md`."""
 
 import time
 
@@ -9,7 +9,7 @@ from imagestudy.core import download, paths
 from imagestudy.core.specs import Choice
 from imagestudy.data import datasets, splits
 from imagestudy.data.public import mnist
-from imagestudy.report import results
+from imagestudy.report import listings
 
 LISTED = tuple(name for name in datasets.sources.names() if datasets.sources.entry(name).facts.get("listed", True))
 ROWS = {
@@ -17,7 +17,7 @@ ROWS = {
     for line in (paths.ROOT / "data" / "README.md").read_text(encoding="utf-8").splitlines()
     if line.startswith("| `") and (cells := [cell.strip() for cell in line.strip("|").split("|")])
 }
-"""Name of a set in data/README.md → the other cells of its row: images, source, licence, checksum, split rule."""
+"""Name of a dataset in data/README.md → the other cells of its row: images, source, license, checksum, split rule."""
 
 
 def row(name: str) -> dict[str, object]:
@@ -27,7 +27,7 @@ def row(name: str) -> dict[str, object]:
 
 @pytest.fixture
 def nothing_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No network; the data folder is empty, as in every test."""
+    """Fail if the network is used. The data folder is empty, as in every test."""
     monkeypatch.setattr(download, "urlopen", lambda *_, **__: pytest.fail("the network was asked"))
 
 
@@ -62,25 +62,25 @@ class TestCatalogue:
 @pytest.mark.usefixtures("nothing_at_hand")
 class TestTable:
     def test_it_fits_100_columns_and_says_where_things_go(self) -> None:
-        *table, empty, place = results.say_datasets().splitlines()
+        *table, empty, place = listings.say_datasets().splitlines()
         assert max(map(len, table)) <= 100
         assert empty == ""
         assert str(paths.data_folder()) in place
         assert "IMAGESTUDY_DATA" in place
 
     def test_a_line_has_the_facts_of_its_set(self) -> None:
-        line = next(line for line in results.say_datasets().splitlines() if line.startswith("svhn "))
+        line = next(line for line in listings.say_datasets().splitlines() if line.startswith("svhn "))
         assert line.split("  ")[0] == "svhn"
         assert all(fact in line for fact in ("house numbers in photographs ", " 99289 32×32×3 ", " 3.03 non-commercial ", " no"))
 
     def test_every_column_starts_at_one_place(self) -> None:
-        head, *lines = results.say_datasets().splitlines()[:-2]
+        head, *lines = listings.say_datasets().splitlines()[:-2]
         place = head.index("license")
         assert all(line[place - 1] == " " and line[place] != " " for line in lines)
 
     def test_it_takes_less_than_two_seconds_of_work(self) -> None:
         start = time.process_time()
-        results.say_datasets()
+        listings.say_datasets()
         assert time.process_time() - start < 2
 
 
@@ -92,8 +92,8 @@ class TestReadme:
     def test_a_row_says_what_the_registry_says(self, name: str) -> None:
         said, (images, source, license_, *_) = row(name), ROWS[name]
         height, width, channels = str(said["size"]).split("×")
-        colour = "grey" if channels == "1" else "colour"
-        assert images == f"{said['images']:,} {colour}, {height}×{width}, {said['classes']} classes"
+        color = "grayscale" if channels == "1" else "color"
+        assert images == f"{said['images']:,} {color}, {height}×{width}, {said['classes']} classes"
         assert license_.startswith(str(said["license"])) or name == "probe"
         first_author = datasets.sources.entry(name).facts["citation"].replace(" ", ",").split(",")[0]
         assert first_author in source or name == "probe"

@@ -52,9 +52,9 @@ def test_a_difference_is_paired_by_seed_whatever_the_order_of_the_records():
 def test_only_shared_seeds_are_paired_and_two_records_of_a_seed_are_refused():
     a, b = cell("mlp", 10, runs=5), cell("resnet", 10, runs=3)
     assert compare.difference(a, b).values.shape == (3, 200)
-    with pytest.raises(ValueError, match="one record a seed"):
+    with pytest.raises(ValueError, match="several records with the same seed"):
         compare.difference(Records(a.records * 2, a.labels), b)
-    with pytest.raises(ValueError, match="share no run"):
+    with pytest.raises(ValueError, match="no seed in common"):
         compare.difference(records(record(7, wrong=[])), b)
 
 
@@ -69,13 +69,15 @@ def test_the_verdict_comes_from_the_interval_at_the_corrected_level():
     assert mirrored.verdict == "lower"
 
 
-@pytest.mark.parametrize(("difference", "verb"), [(50, "is higher than"), (-50, "is lower than"), (0, "is undecided against")])
+@pytest.mark.parametrize(
+    ("difference", "verb"), [(50, "is higher than"), (-50, "is lower than"), (0, "is statistically indistinguishable from")]
+)
 def test_the_verb_of_a_sentence_is_that_of_the_verdict(difference, verb):
     a, b = cell("mlp", 60), cell("resnet", 60 + difference)
     said = compare.say(compare.judge(compare.difference(a, b), margin=0.01, comparisons=1), "A", "B")
     assert said.startswith(f"A {verb} B in balanced accuracy: ")
     assert "n = 5 runs × 200 test images" in said
-    assert ("would decide it" in said) == (verb == "is undecided against")
+    assert ("would decide it" in said) == (verb == "is statistically indistinguishable from")
 
 
 def test_a_sentence_holds_the_numbers_of_its_interval():
@@ -83,6 +85,7 @@ def test_a_sentence_holds_the_numbers_of_its_interval():
     assert compare.say_share(stats.Interval(0.8123, 0.7981, 0.8252, 0.95, 5, 100)) == "0.812 [0.798, 0.825]"
     assert compare.say_needed(stats.Needed(1, None)) == "about 1 more run"
     assert compare.say_needed(stats.Needed(12, 1234)) == "about 12 more runs and 1,300 more test images"
+    assert compare.say_needed(stats.Needed(None, 1)) == "about 1 more test image"
     assert compare.say_needed(stats.Needed(None, None)) == ""
 
 

@@ -1,4 +1,4 @@
-"""The training loop: bit for bit the same for the same run, within its budget, and blind to what it must not see."""
+"""Training is reproducible bit for bit, stays within its budget, and never uses images that it must not use."""
 
 import gc
 from collections.abc import Callable
@@ -36,7 +36,7 @@ from imagestudy.training.history import Tracker
 from imagestudy.training.optimizer import Descent
 
 NEURAL = models.names(kind="neural", pretrained=None)
-"""Those that need no file of weights; see test_pretrained for the other."""
+"""Models that need no file of weights. `test_pretrained` tests the others."""
 CLASSICAL = models.names(kind="classical")
 TRAINED = tuple(name for name in remedies.names() if remedies.entry(name).facts["acts"] != "posthoc")
 IMBALANCED = ProfileSpec(name="exponential", ratio=20.0)
@@ -58,13 +58,13 @@ def fitted(spec: RunSpec, *, watch: bool = False) -> TorchLearner | ClassicalLea
     return make_learner(spec, classes=10, watch=watched).fit(given.train.images, given.train.labels)
 
 
-def said(spec: RunSpec, *, watch: bool = False) -> np.ndarray:
+def predicted(spec: RunSpec, *, watch: bool = False) -> np.ndarray:
     return fitted(spec, watch=watch).predict_log_proba(prepared().validation.images)
 
 
 @lru_cache
 def ten_steps(model: str, name: str) -> tuple[TorchLearner, list[int], int]:
-    """A network trained under a remedy for ten steps of 16 images; the images in each batch it was paid for, and its steps."""
+    """A network trained with a remedy for ten steps of 16 images, the size of each batch in the loss, and the number of steps."""
     batches: list[int] = []
     steps: list[float] = []
     follow, take = Tracker.follow, Descent.take
@@ -93,27 +93,27 @@ def untrained(spec: RunSpec) -> Network:
 
 class TestSameRunSameBits:
     @pytest.mark.parametrize("model", NEURAL + CLASSICAL)
-    def test_equal_runs_say_the_same_bit_for_bit(self, model: str) -> None:
-        first = said(run(model))
+    def test_equal_runs_predict_the_same_bit_for_bit(self, model: str) -> None:
+        first = predicted(run(model))
         torch.rand(3)
-        np.testing.assert_array_equal(said(run(model)), first)
+        np.testing.assert_array_equal(predicted(run(model)), first)
 
     @pytest.mark.parametrize("stream", ["seed", "init", "batches"])
-    def test_another_seed_says_something_else(self, stream: str) -> None:
-        assert not np.array_equal(said(run(**{stream: 1})), said(run()))
+    def test_another_seed_changes_the_predictions(self, stream: str) -> None:
+        assert not np.array_equal(predicted(run(**{stream: 1})), predicted(run()))
 
-    def test_the_seeds_of_the_training_set_are_not_the_learners(self) -> None:
-        np.testing.assert_array_equal(said(run(draw=1, order=1)), said(run()))
+    def test_the_seeds_of_the_training_set_do_not_change_the_learner(self) -> None:
+        np.testing.assert_array_equal(predicted(run(draw=1, order=1)), predicted(run()))
 
     @pytest.mark.parametrize("model", ["logistic", "svm"])
     def test_the_threads_around_a_classical_model_change_nothing(self, model: str) -> None:
         with threadpool_limits(1):
-            one = said(run(model))
+            one = predicted(run(model))
         with threadpool_limits(2):
-            np.testing.assert_array_equal(said(run(model)), one)
+            np.testing.assert_array_equal(predicted(run(model)), one)
 
     @pytest.mark.parametrize("model", ["mlp", "resnet", "bilstm", "logistic"])
-    def test_watching_changes_no_bit_of_what_is_learned(self, model: str) -> None:
+    def test_validation_images_do_not_change_the_training(self, model: str) -> None:
         alone, watched = fitted(run(model)), fitted(run(model), watch=True)
         images = prepared().validation.images
         if isinstance(alone, TorchLearner):
@@ -138,19 +138,19 @@ class TestBudget:
         assert curve[-1, 0] == 64 * 50
         assert (np.diff(curve[:, 0]) > 0).all()
 
-    def test_a_short_training_has_a_point_a_step(self) -> None:
+    def test_a_short_training_has_one_point_per_step(self) -> None:
         assert fitted(run("article", seen=192)).curve[:, 0].tolist() == [64, 128, 192]
 
     def test_a_classical_model_has_no_curve(self) -> None:
         assert fitted(run("logistic")).curve.shape == (0, 4)
 
-    def test_only_a_watched_training_has_scores_of_the_watched_images(self) -> None:
+    def test_the_curve_has_validation_scores_only_with_validation_images(self) -> None:
         assert np.isnan(fitted(run("article")).curve[:, 3]).all()
         watched = fitted(run("article"), watch=True)
         predicted = watched.predict_log_proba(prepared().validation.images).argmax(axis=1)
         assert watched.curve[-1, 3] == classification.balanced_accuracy(predicted, prepared().validation.labels, classes=10)
 
-    def test_what_lies_beside_is_followed_in_a_column_of_its_own_and_changes_no_bit(self) -> None:
+    def test_scores_of_the_images_beside_are_a_further_column_and_change_no_bit(self) -> None:
         given, spec = prepared(), run("resnet")
         watch, beside = (given.validation.images, given.validation.labels), (given.train.images[:300], given.train.labels[:300])
         learner = make_learner(spec, classes=10, watch=watch, beside=beside, points=3).fit(given.train.images, given.train.labels)
@@ -170,8 +170,8 @@ class TestBudget:
         expected = [(end, losses[start:end].mean().item(), hits[start:end].float().mean().item(), 0.5) for start, end in bounds]
         np.testing.assert_array_equal(tracker.curve(), expected)
 
-    def test_steps_that_are_followed_leave_no_tensors_behind(self) -> None:
-        """What lies between small tensors that are kept is not given back: a recurrent network's memory grew with its steps."""
+    def test_the_tracker_keeps_no_tensor_per_step(self) -> None:
+        """Small tensors that are kept fragment the memory. The memory of a recurrent network once grew with every step."""
 
         def count() -> int:
             gc.collect()
@@ -195,8 +195,8 @@ class TestBudget:
             fitted(run(seen=63))
 
     @pytest.mark.parametrize("model", ["resnet", "vit"])
-    def test_a_batch_of_one_image_serves(self, model: str) -> None:
-        assert np.isfinite(said(run(model, training=TrainingSpec(images_seen=3, batch=1)))).all()
+    def test_a_batch_of_one_image_works(self, model: str) -> None:
+        assert np.isfinite(predicted(run(model, training=TrainingSpec(images_seen=3, batch=1)))).all()
 
 
 class TestRecipe:
@@ -210,7 +210,7 @@ class TestRecipe:
         assert learning_rate_at(steps, steps) == pytest.approx(0, abs=1e-12)
         assert shares[-1] > 0
 
-    def test_a_training_of_one_step_takes_it_whole(self) -> None:
+    def test_a_training_of_one_step_uses_the_peak_learning_rate(self) -> None:
         assert learning_rate_at(0, 1) == 1
 
     @pytest.mark.parametrize("model", NEURAL)
@@ -239,14 +239,14 @@ class TestRecipe:
         assert weights(fitted(shrunk).network).norm() < weights(fitted(plain).network).norm()
 
     @pytest.mark.parametrize("model", ["article", "resnet"])
-    def test_an_absurd_learning_rate_is_an_error_that_names_the_loss(self, model: str) -> None:
+    def test_a_diverging_training_is_an_error_that_names_the_loss(self, model: str) -> None:
         with pytest.raises(DivergedError, match=r"^the loss was (nan|inf) after \d+ images$"):
             fitted(run(model, seen=640, training=TrainingSpec(images_seen=640, learning_rate=1e30)))
 
-    def test_half_precision_is_another_run_that_also_serves(self) -> None:
-        half = said(run(training=TrainingSpec(images_seen=256, dtype="bfloat16")))
+    def test_half_precision_works_and_is_a_different_run(self) -> None:
+        half = predicted(run(training=TrainingSpec(images_seen=256, dtype="bfloat16")))
         assert np.isfinite(half).all()
-        assert not np.array_equal(half, said(run()))
+        assert not np.array_equal(half, predicted(run()))
 
 
 class TestRemedies:
@@ -281,28 +281,28 @@ class TestRemedies:
 
     @pytest.mark.parametrize("name", ["under_sampling", "over_sampling", "balanced_softmax", "logit_adjusted_loss"])
     def test_uniform_counts_make_it_plain_training_bit_for_bit(self, name: str) -> None:
-        np.testing.assert_array_equal(said(run(remedy=Choice(name=name))), said(run()))
+        np.testing.assert_array_equal(predicted(run(remedy=Choice(name=name))), predicted(run()))
 
     @pytest.mark.parametrize("name", ["class_weights", "class_balanced", "drw"])
     def test_uniform_counts_make_it_plain_training_but_for_rounding(self, name: str) -> None:
-        np.testing.assert_allclose(said(run(remedy=Choice(name=name))), said(run()), atol=1e-4)
+        np.testing.assert_allclose(predicted(run(remedy=Choice(name=name))), predicted(run()), atol=1e-4)
 
     @pytest.mark.parametrize(
         ("name", "options"), [("focal", {"gamma": 0.0}), ("logit_adjusted_loss", {"tau": 0.0}), ("class_balanced", {"beta": 0.0})]
     )
     def test_a_strength_of_zero_is_plain_training(self, name: str, options: dict) -> None:
         imbalanced = run(profile=IMBALANCED)
-        found = said(imbalanced.with_(remedy=Choice(name=name, options=options)))
-        np.testing.assert_allclose(found, said(imbalanced), atol=1e-3)
+        found = predicted(imbalanced.with_(remedy=Choice(name=name, options=options)))
+        np.testing.assert_allclose(found, predicted(imbalanced), atol=1e-3)
 
     @pytest.mark.parametrize("remedy_", [Choice(name="drw", options={"after": 1.0}), Choice(name="drs", options={"after": 1.0})])
     def test_deferred_beyond_the_end_is_plain_training_bit_for_bit(self, remedy_: Choice) -> None:
         imbalanced = run(profile=IMBALANCED)
-        np.testing.assert_array_equal(said(imbalanced.with_(remedy=remedy_)), said(imbalanced))
+        np.testing.assert_array_equal(predicted(imbalanced.with_(remedy=remedy_)), predicted(imbalanced))
 
     @pytest.mark.parametrize("name", ["drw", "ldam_drw", "drs"])
-    def test_what_is_deferred_begins_at_four_fifths_of_the_steps(self, name: str) -> None:
-        """A point a step: the losses are those without deferral up to step 15, and part at step 16 of 20."""
+    def test_a_deferred_loss_begins_at_four_fifths_of_the_steps(self, name: str) -> None:
+        """With one point per step, the losses equal those without deferral up to step 15 and differ from step 16 of 20 on."""
         first = {"drw": "none", "ldam_drw": "ldam", "drs": "none"}[name]
         deferred, without = (
             fitted(run(seen=20 * 64, profile=IMBALANCED, remedy=Choice(name=which))).curve[:, 1] for which in (name, first)
@@ -310,7 +310,7 @@ class TestRemedies:
         assert np.array_equal(deferred[:16], without[:16])
         assert deferred[16] != without[16]
 
-    def test_the_loss_is_told_how_far_the_training_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_loss_gets_the_progress_of_the_training(self, monkeypatch: pytest.MonkeyPatch) -> None:
         told: list[float] = []
 
         def note(logits: torch.Tensor, labels: torch.Tensor, progress: float) -> torch.Tensor:
@@ -322,20 +322,20 @@ class TestRemedies:
         assert told == [step / 8 for step in range(8)]
 
     @pytest.mark.parametrize("name", [name for name in TRAINED if "data" in remedies.entry(name).facts["acts"]])
-    def test_what_is_planned_is_what_the_network_sees(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every image carries its number in its first pixel; the schedule is drawn again beside the training."""
+    def test_the_network_trains_on_the_planned_images(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The first pixel of every image is its index. The test draws the same schedule again and compares."""
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, size=(200, 8, 8, 1), dtype=np.uint8)
         images[:, 0, 0, 0] = np.arange(200)
         labels = np.repeat(np.arange(4), [140, 45, 12, 3])
         seen: list[np.ndarray] = []
-        normalised = TorchLearner._normalised
+        normalized = TorchLearner._normalized
 
         def note(self: TorchLearner, batch: torch.Tensor) -> torch.Tensor:
             seen.append(batch[:, 0, 0, 0].numpy().copy())
-            return normalised(self, batch)
+            return normalized(self, batch)
 
-        monkeypatch.setattr(TorchLearner, "_normalised", note)
+        monkeypatch.setattr(TorchLearner, "_normalized", note)
         spec, found = run(remedy=Choice(name=name), seen=640), remedy(Choice(name=name))
         make_learner(spec, classes=4, points=0).fit(images, labels)
         order = generator(0, "batches")
@@ -348,21 +348,21 @@ class TestRemedies:
         np.testing.assert_array_equal(seen, expected)
 
     @pytest.mark.parametrize("name", ["ldam_drw", "crt", "lws", "tau_norm", "ncm", "remix", "tail_cutmix"])
-    def test_half_precision_serves_it_too(self, name: str) -> None:
+    def test_half_precision_works_too(self, name: str) -> None:
         half = TrainingSpec(images_seen=256, dtype="bfloat16")
-        assert np.isfinite(said(run("resnet", remedy=Choice(name=name), training=half, profile=IMBALANCED), watch=True)).all()
+        assert np.isfinite(predicted(run("resnet", remedy=Choice(name=name), training=half, profile=IMBALANCED), watch=True)).all()
 
     @pytest.mark.parametrize("name", ["ldam_drw", "crt", "lws", "ncm", "remix", "tail_cutmix", "drs"])
-    def test_the_same_run_says_the_same_bit_for_bit_and_another_seed_something_else(self, name: str) -> None:
+    def test_equal_runs_predict_the_same_bit_for_bit_and_another_seed_changes_them(self, name: str) -> None:
         spec = run("mlp", remedy=Choice(name=name), profile=IMBALANCED)
-        first = said(spec, watch=True)
+        first = predicted(spec, watch=True)
         torch.rand(3)
-        np.testing.assert_array_equal(said(spec, watch=True), first)
-        assert not np.array_equal(said(spec.with_(batches=1), watch=True), first)
+        np.testing.assert_array_equal(predicted(spec, watch=True), first)
+        assert not np.array_equal(predicted(spec.with_(batches=1), watch=True), first)
 
 
 class TestMixedImages:
-    """`lenet` has neither dropout nor batch norm: the loss of its first step can be computed by hand."""
+    """Training on mixed images. `lenet` has no dropout and no batch norm, so the loss of its first step can be computed by hand."""
 
     @staticmethod
     def mixing(**fields: object) -> Callable:
@@ -377,26 +377,26 @@ class TestMixedImages:
     def test_keeping_all_of_an_image_and_its_label_is_plain_training_bit_for_bit(
         self, model: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        plain = said(run(model))
+        plain = predicted(run(model))
         monkeypatch.setattr(Blend, "schedule", self.mixing(kept=1.0, shares=1.0))
-        np.testing.assert_array_equal(said(run(model, remedy=Choice(name="mixup"))), plain)
+        np.testing.assert_array_equal(predicted(run(model, remedy=Choice(name="mixup"))), plain)
 
     def test_keeping_nothing_is_plain_training_on_the_partners_bit_for_bit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Blend, "schedule", self.mixing(kept=0.0, shares=0.0))
-        found = said(run("lenet", remedy=Choice(name="mixup")))
+        found = predicted(run("lenet", remedy=Choice(name="mixup")))
         planned = Epochs.plan
         monkeypatch.setattr(Epochs, "plan", lambda *given, **options: np.roll(planned(*given, **options), 1, axis=1))
-        np.testing.assert_array_equal(found, said(run("lenet")))
+        np.testing.assert_array_equal(found, predicted(run("lenet")))
 
     @pytest.mark.parametrize("model", ["mlp", "resnet"])
     def test_a_patch_with_probability_zero_is_plain_training_bit_for_bit(self, model: str) -> None:
         never = Choice(name="tail_cutmix", options={"probability": 0.0})
-        np.testing.assert_array_equal(said(run(model, remedy=never)), said(run(model)))
+        np.testing.assert_array_equal(predicted(run(model, remedy=never)), predicted(run(model)))
 
     def test_remix_with_a_threshold_of_zero_is_mixup_bit_for_bit(self) -> None:
         remix = Choice(name="remix", options={"threshold": 0.0})
         spec = run(profile=IMBALANCED)
-        np.testing.assert_array_equal(said(spec.with_(remedy=remix)), said(spec.with_(remedy=Choice(name="mixup"))))
+        np.testing.assert_array_equal(predicted(spec.with_(remedy=remix)), predicted(spec.with_(remedy=Choice(name="mixup"))))
 
     @pytest.mark.parametrize(
         "choice",
@@ -433,7 +433,7 @@ class TestMixedImages:
         assert learner.curve[0, 1] == pytest.approx(-(soft * logs).sum() / 64, rel=1e-5)
 
 
-class TestNormalisation:
+class TestNormalization:
     def test_it_is_measured_on_the_training_images_alone(self) -> None:
         train = prepared().train.images / 255
         learner = fitted(run("article"), watch=True)
@@ -443,11 +443,11 @@ class TestNormalisation:
     def test_training_images_leave_it_with_mean_0_and_deviation_1(self) -> None:
         learner = fitted(run("article"))
         images = torch.from_numpy(prepared().train.images.transpose(0, 3, 1, 2)).float() / 255
-        normalised = learner._normalised(images)
-        assert normalised.mean().item() == pytest.approx(0, abs=1e-5)
-        assert normalised.std(correction=0).item() == pytest.approx(1, abs=1e-5)
+        normalized = learner._normalized(images)
+        assert normalized.mean().item() == pytest.approx(0, abs=1e-5)
+        assert normalized.std(correction=0).item() == pytest.approx(1, abs=1e-5)
 
-    def test_images_of_one_grey_value_do_not_break_it(self) -> None:
+    def test_images_of_one_gray_value_do_not_break_it(self) -> None:
         labels = np.arange(64) % 2
         learner = make_learner(run(), classes=2).fit(np.full((64, 8, 8, 1), 9, np.uint8), labels)
         assert np.isfinite(learner.predict_log_proba(np.zeros((1, 8, 8, 1), np.uint8))).all()
@@ -463,13 +463,13 @@ class TestAugmentation:
     SHIFTED = PreprocessingSpec(augment=(Choice(name="shift", options={"fraction": 0.25}),))
 
     def test_it_changes_what_is_learned_the_same_way_each_time(self) -> None:
-        on = said(run(preprocessing=self.SHIFTED))
-        assert not np.array_equal(on, said(run()))
-        np.testing.assert_array_equal(said(run(preprocessing=self.SHIFTED)), on)
+        on = predicted(run(preprocessing=self.SHIFTED))
+        assert not np.array_equal(on, predicted(run()))
+        np.testing.assert_array_equal(predicted(run(preprocessing=self.SHIFTED)), on)
 
-    def test_one_that_does_nothing_changes_nothing(self) -> None:
+    def test_an_augmentation_of_strength_zero_changes_nothing(self) -> None:
         still = PreprocessingSpec(augment=(Choice(name="shift", options={"fraction": 0.0}),))
-        np.testing.assert_array_equal(said(run(preprocessing=still)), said(run()))
+        np.testing.assert_array_equal(predicted(run(preprocessing=still)), predicted(run()))
 
     def test_predictions_are_not_augmented(self) -> None:
         learner, images = fitted(run(preprocessing=self.SHIFTED)), prepared().validation.images
@@ -482,7 +482,7 @@ class TestAugmentation:
 
 class TestInterface:
     @pytest.mark.parametrize("model", NEURAL + CLASSICAL)
-    def test_fit_gives_a_learner_that_says_probabilities(self, model: str) -> None:
+    def test_fit_returns_a_learner_that_predicts_probabilities(self, model: str) -> None:
         learner = fitted(run(model), watch=True)
         assert isinstance(learner, Learner)
         images = prepared().validation.images
@@ -493,21 +493,21 @@ class TestInterface:
         assert learner.seconds > 0
 
     @pytest.mark.parametrize("model", NEURAL + CLASSICAL)
-    def test_what_is_said_of_an_image_does_not_depend_on_the_others(self, model: str) -> None:
+    def test_the_prediction_of_an_image_does_not_depend_on_the_others(self, model: str) -> None:
         learner, images = fitted(run(model), watch=True), prepared().validation.images[:40]
         together = learner.predict_log_proba(images)
         alone = np.concatenate([learner.predict_log_proba(images[i : i + 1]) for i in range(5)])
         np.testing.assert_allclose(alone, together[:5], atol=1e-5)
         np.testing.assert_allclose(learner.predict_log_proba(images[::-1])[::-1], together, atol=1e-5)
 
-    def test_many_images_are_taken_in_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_many_images_are_predicted_in_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
         learner, images = fitted(run("resnet")), prepared().validation.images[:70]
         together = learner.predict_log_proba(images)
-        monkeypatch.setattr(training.network, "PREDICT_BATCH", 32)
+        monkeypatch.setattr(training.torch_learner, "PREDICT_BATCH", 32)
         np.testing.assert_allclose(learner.predict_log_proba(images), together, atol=1e-5)
 
     @pytest.mark.parametrize("model", ["mlp", "lenet", "svm"])
-    def test_images_that_cannot_be_written_to_serve(self, model: str) -> None:
+    def test_read_only_images_work(self, model: str) -> None:
         given = prepared()
         images, labels = given.train.images.copy(), given.train.labels.copy()
         images.flags.writeable = labels.flags.writeable = False
@@ -525,45 +525,45 @@ class TestInterface:
 
 
 class TestClassical:
-    def test_the_temperature_is_the_best_on_the_watched_images(self) -> None:
+    def test_the_temperature_is_the_best_on_the_validation_images(self) -> None:
         learner, part = fitted(run("svm"), watch=True), prepared().validation
 
         def loss(temperature: float) -> float:
-            spoken = log_softmax(learner.model.decision(part.images) / temperature)
-            return -spoken[np.arange(len(part.labels)), part.labels].mean()
+            log_probabilities = log_softmax(learner.model.decision(part.images) / temperature)
+            return -log_probabilities[np.arange(len(part.labels)), part.labels].mean()
 
         assert learner.temperature != 1
         assert all(loss(learner.temperature) <= loss(learner.temperature * factor) for factor in (0.5, 0.9, 1.1, 2.0))
         assert loss(learner.temperature) <= loss(1.0)
 
     def test_the_temperature_changes_no_prediction(self) -> None:
-        watched, alone = (said(run("svm"), watch=watch) for watch in (True, False))
+        watched, alone = (predicted(run("svm"), watch=watch) for watch in (True, False))
         np.testing.assert_array_equal(watched.argmax(axis=1), alone.argmax(axis=1))
         assert not np.array_equal(watched, alone)
 
-    def test_without_watched_images_it_is_one(self) -> None:
+    def test_without_validation_images_the_temperature_is_one(self) -> None:
         learner = fitted(run("svm"))
         assert learner.temperature == 1
         images = prepared().validation.images
         np.testing.assert_array_equal(learner.predict_log_proba(images), log_softmax(learner.model.decision(images)))
 
-    def test_log_softmax_is_normalised_and_safe(self) -> None:
+    def test_log_softmax_is_normalized_and_safe(self) -> None:
         values = log_softmax(np.array([[0.0, 0.0], [1e4, 0.0], [-1e4, 1e4]]))
         np.testing.assert_allclose(values, [[-np.log(2), -np.log(2)], [0, -1e4], [-2e4, 0]])
 
     @pytest.mark.parametrize("name", [name for name in remedies.names() if name not in classical_remedies()])
-    def test_a_remedy_that_needs_what_only_a_network_has_is_refused(self, name: str) -> None:
+    def test_a_remedy_that_needs_a_network_is_refused(self, name: str) -> None:
         needed = remedy(Choice(name=name)).needs
         with pytest.raises(
-            InputError, match=f"^remedy '{name}' needs {needed}, which a classical model does not have; allowed: none"
+            InputError, match=f"^remedy '{name}' needs {needed}, which classical models do not support; allowed: none"
         ):
             fitted(run("svm", remedy=Choice(name=name)))
 
     @pytest.mark.parametrize("name", ["under_sampling", "over_sampling", "balanced_sampler", "class_weights"])
     def test_a_remedy_changes_what_is_learned_of_imbalanced_images(self, name: str) -> None:
         plain = run("logistic", profile=ProfileSpec(name="exponential", ratio=20.0))
-        assert not np.array_equal(said(plain.with_(remedy=Choice(name=name))), said(plain))
+        assert not np.array_equal(predicted(plain.with_(remedy=Choice(name=name))), predicted(plain))
 
     @pytest.mark.parametrize("name", ["under_sampling", "over_sampling", "class_weights"])
     def test_a_remedy_changes_nothing_of_balanced_images(self, name: str) -> None:
-        np.testing.assert_allclose(said(run("svm", remedy=Choice(name=name))), said(run("svm")), atol=1e-6)
+        np.testing.assert_allclose(predicted(run("svm", remedy=Choice(name=name))), predicted(run("svm")), atol=1e-6)

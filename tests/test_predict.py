@@ -1,4 +1,4 @@
-"""A saved model asked about files: what it says of an image does not depend on where and beside what it lies."""
+"""Predictions of image files: they do not depend on the location of a file or on the other files."""
 
 import csv
 import io
@@ -48,7 +48,7 @@ def write_image(file: Path, image: np.ndarray) -> None:
 
 @pytest.fixture
 def folder(digits: np.ndarray, tmp_path: Path) -> Path:
-    """The digits by number, in folders at three depths."""
+    """A folder with the digits, named by number, at three depths."""
     for number, image in enumerate(digits):
         write_image(tmp_path / "images" / ("", "left", "left/deep")[number % 3] / f"{number:03}.png", image)
     return tmp_path / "images"
@@ -63,7 +63,7 @@ def numbers(rows: list[dict[str, str]]) -> np.ndarray:
     return np.array([[float(value) for value in list(row.values())[3:]] for row in rows])
 
 
-def test_files_are_predicted_as_the_arrays_are(model: Path, folder: Path, digits: np.ndarray, tmp_path: Path) -> None:
+def test_files_give_the_same_predictions_as_arrays(model: Path, folder: Path, digits: np.ndarray, tmp_path: Path) -> None:
     summary = predict(model, folder, tmp_path / "out.csv")
     rows, opened = read(tmp_path / "out.csv"), inference.load(model)
     assert list(rows[0]) == ["path", "predicted", "confidence", *opened.classes]
@@ -96,7 +96,7 @@ def test_workers_and_chunks_change_nothing(model: Path, folder: Path, tmp_path: 
     assert read(tmp_path / "other-unreadable.csv") == [{"path": "0.png", "reason": "empty: zero bytes"}]
 
 
-def test_strange_names_come_back_whole(model: Path, digits: np.ndarray, tmp_path: Path) -> None:
+def test_unusual_names_are_written_unchanged(model: Path, digits: np.ndarray, tmp_path: Path) -> None:
     for name, image in zip(STRANGE, digits, strict=False):
         write_image(tmp_path / "images" / name, image)
         (tmp_path / "images" / f"broken {name}").write_text("no image")
@@ -105,7 +105,7 @@ def test_strange_names_come_back_whole(model: Path, digits: np.ndarray, tmp_path
     assert {row["path"] for row in read(tmp_path / "out-unreadable.csv")} == {f"broken {name}" for name in STRANGE}
 
 
-def test_what_cannot_be_read_is_listed_with_its_reason(model: Path, folder: Path, digits: np.ndarray, tmp_path: Path) -> None:
+def test_unreadable_files_are_listed_with_a_reason(model: Path, folder: Path, digits: np.ndarray, tmp_path: Path) -> None:
     stream = io.BytesIO()
     Image.fromarray(np.tile(digits[0][..., 0], (40, 40))).save(stream, format="PNG")
     (folder / "cut.png").write_bytes(stream.getvalue()[:-200])
@@ -116,13 +116,13 @@ def test_what_cannot_be_read_is_listed_with_its_reason(model: Path, folder: Path
     summary = predict(model, folder, tmp_path / "out.csv")
     reasons = {row["path"]: row["reason"] for row in read(tmp_path / "out-unreadable.csv")}
     assert reasons.keys() == {"cut.png", "text.jpg", "left/empty.png", "leads nowhere.png"}
-    assert reasons["text.jpg"].startswith("not an image of a format that is read here")
-    assert reasons["cut.png"].startswith("broken or cut off")
+    assert reasons["text.jpg"].startswith("not an image of a supported format")
+    assert reasons["cut.png"].startswith("damaged or cut off")
     assert (summary.images, summary.unreadable, summary.left_out) == (NUMBER, 4, 1)
     assert len(read(tmp_path / "out.csv")) == NUMBER
 
 
-def test_an_archive_and_one_image_are_predicted_alike(model: Path, folder: Path, tmp_path: Path) -> None:
+def test_an_archive_a_folder_and_a_single_image_give_the_same_predictions(model: Path, folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
         for file in sorted(folder.rglob("*.png")):
             archive.write(file, file.relative_to(folder))
@@ -132,7 +132,7 @@ def test_an_archive_and_one_image_are_predicted_alike(model: Path, folder: Path,
     assert (tmp_path / "zip.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
     assert summary.unreadable == 1
     (refused,) = read(tmp_path / "zip-unreadable.csv")
-    assert refused == {"path": "../outside.png", "reason": "a path that leads out of the archive"}
+    assert refused == {"path": "../outside.png", "reason": "a path that leads outside the archive"}
     assert predict(model, folder / "000.png", tmp_path / "one.csv").images == 1
     (row,) = read(tmp_path / "one.csv")
     (same,) = [given for given in read(tmp_path / "out.csv") if given["path"] == "000.png"]
@@ -140,7 +140,9 @@ def test_an_archive_and_one_image_are_predicted_alike(model: Path, folder: Path,
     np.testing.assert_allclose(numbers([row]), numbers([same]), rtol=1e-4, atol=1e-6)
 
 
-def test_nothing_appears_where_it_stops_halfway(model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_prediction_leaves_no_new_file(
+    model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     earlier = "path,predicted,confidence,one,two\nearlier\n"
     (tmp_path / "out.csv").write_text(earlier)
     asked = inference.SavedModel.predict_proba
@@ -158,7 +160,7 @@ def test_nothing_appears_where_it_stops_halfway(model: Path, folder: Path, tmp_p
     assert sorted(file.name for file in tmp_path.iterdir()) == ["images", "out.csv"]
 
 
-def test_batches_are_of_one_size_however_the_chunks_were_cut_and_wait_for_no_more_than_they_need() -> None:
+def test_batches_have_one_size_for_any_chunks_and_read_no_more_chunks_than_needed() -> None:
     sizes, taken = [3, 0, 5, 1, 8, 2, 2], []
 
     def chunks() -> Iterator[tuple[list[str], np.ndarray]]:
@@ -177,16 +179,19 @@ def test_batches_are_of_one_size_however_the_chunks_were_cut_and_wait_for_no_mor
     assert seen == [str(row) for row in range(sum(sizes))]
 
 
-def test_a_class_that_is_called_as_a_column_keeps_one_of_its_own() -> None:
+def test_a_class_with_the_name_of_a_column_gets_a_prefix() -> None:
     assert predicting._columns(("cat", "path", "confidence")) == ["cat", "class path", "class confidence"]
 
 
 def test_the_summary_is_one_sentence() -> None:
     said = str(Summary(1_200, 3, 0, 2.0, Path("out.csv"), Path("out-unreadable.csv")))
-    assert said == ("1,200 images predicted in 2.0 s (600 images a second) in out.csv; 3 unreadable, listed in out-unreadable.csv.")
+    assert said == (
+        "1,200 images predicted in 2.0 s (600 images per second), written to out.csv; "
+        "3 unreadable files, listed in out-unreadable.csv."
+    )
 
 
-def test_earlier_outputs_are_replaced_and_nothing_stale_is_left(model: Path, folder: Path, tmp_path: Path) -> None:
+def test_earlier_outputs_are_replaced_completely(model: Path, folder: Path, tmp_path: Path) -> None:
     for name in ("z.png", "left/a.png", "a.png"):
         (folder / name).write_bytes(b"")
     predict(model, folder, tmp_path / "out.csv", workers=1)
@@ -204,11 +209,11 @@ class TestRefused:
     @pytest.mark.parametrize(
         "content", [b"path,label\na.png,cat\n", b"path,predicted,confidence\n", b"\xff\xfe", b"path,reason,more\n", b"\n\npath"]
     )
-    def test_a_table_of_somebody_else_is_never_overwritten(
-        self, content: bytes, name: str, model: Path, folder: Path, tmp_path: Path
-    ) -> None:
+    def test_another_table_is_never_overwritten(self, content: bytes, name: str, model: Path, folder: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=rf"{name} is there and is no table of .*; give another name for the output$") as error:
+        with pytest.raises(
+            InputError, match=rf"{name} already exists and is not a table of .*; give another name for the output$"
+        ) as error:
             predict(model, folder, tmp_path / "out.csv")
         assert "\n" not in str(error.value)
         assert (tmp_path / name).read_bytes() == content
@@ -219,7 +224,7 @@ class TestRefused:
         assert predict(model, folder, tmp_path / "out.csv").images == NUMBER
 
     @pytest.mark.parametrize("form", ["folder", "archive"])
-    def test_a_folder_in_which_nothing_can_be_read(self, form: str, model: Path, tmp_path: Path) -> None:
+    def test_a_folder_without_a_readable_image(self, form: str, model: Path, tmp_path: Path) -> None:
         given = tmp_path / "broken"
         given.mkdir()
         for name in ("b.png", "a.png"):
@@ -231,21 +236,21 @@ class TestRefused:
             given = tmp_path / "broken.zip"
         with pytest.raises(InputError) as error:
             predict(model, given, tmp_path / "out.csv")
-        assert f"nothing in {str(given)!r} could be predicted: 2 could not be read, listed in " in str(error.value)
-        assert "out-unreadable.csv; the first is 'a.png': not an image of a format that is read here" in str(error.value)
+        assert f"no image in {str(given)!r} could be predicted: 2 files could not be read, listed in " in str(error.value)
+        assert "out-unreadable.csv; the first is 'a.png': not an image of a supported format" in str(error.value)
         assert [row["path"] for row in read(tmp_path / "out-unreadable.csv")] == ["a.png", "b.png"]
         assert not (tmp_path / "out.csv").exists()
 
     @pytest.mark.parametrize(
         ("name", "said"),
         [
-            ("cut.png", "cut.png' could not be predicted: not an image of a format"),
-            ("cut.HEIC", "cut.HEIC' could not be predicted: not an image of a format"),
-            ("labels.csv", "labels.csv' is no image, folder or archive: not an image of a format"),
-            ("notes", "notes' is no image, folder or archive: not an image of a format"),
+            ("cut.png", "cut.png' could not be predicted: not an image of a supported format"),
+            ("cut.HEIC", "cut.HEIC' could not be predicted: not an image of a supported format"),
+            ("labels.csv", "labels.csv' is not an image, folder or archive: not an image of a supported format"),
+            ("notes", "notes' is not an image, folder or archive: not an image of a supported format"),
         ],
     )
-    def test_one_file_that_is_no_image(self, name: str, said: str, model: Path, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_an_image(self, name: str, said: str, model: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_text("path,label\n")
         with pytest.raises(InputError, match=said):
             predict(model, tmp_path / name, tmp_path / "out.csv")
@@ -254,9 +259,9 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("name", "said"),
         [
-            ("images", "is a folder; allowed is the name of a file that ends in .csv"),
-            ("images/000.png", "allowed is the name of a file that ends in .csv"),
-            ("nowhere/out.csv", "there is no folder '.*nowhere'"),
+            ("images", "is a folder; give the name of a file that ends in .csv"),
+            ("images/000.png", "does not end in .csv; give the name of a file that does"),
+            ("nowhere/out.csv", "folder '.*nowhere' does not exist"),
         ],
     )
     def test_an_output_that_cannot_be_written(self, name: str, said: str, model: Path, folder: Path, tmp_path: Path) -> None:
@@ -267,15 +272,15 @@ class TestRefused:
 
     @pytest.mark.parametrize("batch", [0, -1, 4_097])
     def test_a_batch_out_of_bounds(self, batch: int, model: Path, folder: Path, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=rf"^batch {batch} was given; allowed: 1 to 4096$"):
+        with pytest.raises(InputError, match=rf"^batch {batch} was given; allowed are 1 to 4096$"):
             predict(model, folder, tmp_path / "out.csv", batch=batch)
 
-    def test_images_that_are_not_there(self, model: Path, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"^no image, folder or archive '.*nothing'$"):
+    def test_missing_images(self, model: Path, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"nothing' does not exist; give an image, a folder or an archive$"):
             predict(model, tmp_path / "nothing", tmp_path / "out.csv")
         (tmp_path / "empty" / "deep").mkdir(parents=True)
         (tmp_path / "empty" / "notes.txt").write_text("")
-        with pytest.raises(InputError, match=r"empty' holds no images; looked at the endings of names"):
+        with pytest.raises(InputError, match=r"empty' contains no images; images are recognized by their suffix"):
             predict(model, tmp_path / "empty", tmp_path / "out.csv")
         assert not (tmp_path / "out.csv").exists()
 
@@ -287,25 +292,25 @@ class TestCommands:
             raise result.exception
         return result.exit_code, " ".join(result.output.split())
 
-    def test_predict_writes_and_says_how_fast(self, model: Path, folder: Path, tmp_path: Path) -> None:
+    def test_predict_writes_a_table_and_reports_its_speed(self, model: Path, folder: Path, tmp_path: Path) -> None:
         code, said = self.call("predict", model, folder, "-o", tmp_path / "out.csv", "--batch", 16)
         assert code == 0
         assert f"{NUMBER} images predicted in" in said
-        assert "images a second)" in said
+        assert "images per second)" in said
         assert len(read(tmp_path / "out.csv")) == NUMBER
 
-    def test_nothing_predicted_ends_with_two(self, model: Path, tmp_path: Path) -> None:
+    def test_predicting_nothing_exits_with_two(self, model: Path, tmp_path: Path) -> None:
         (tmp_path / "cut.png").write_bytes(b"")
         code, said = self.call("predict", model, tmp_path / "cut.png", "-o", tmp_path / "out.csv")
         assert code == 2
         assert said.endswith("cut.png' could not be predicted: empty: zero bytes")
 
-    def test_onnx_writes_and_says_where(self, model: Path, tmp_path: Path) -> None:
+    def test_onnx_writes_a_file_and_prints_its_path(self, model: Path, tmp_path: Path) -> None:
         assert self.call("onnx", model, "-o", tmp_path / "m.onnx") == (0, str(tmp_path / "m.onnx"))
         assert (tmp_path / "m.onnx").stat().st_size > 1_000
 
     @pytest.mark.parametrize("command", ["predict", "onnx"])
-    def test_what_is_wrong_ends_with_two_and_a_sentence(self, command: str, folder: Path, tmp_path: Path) -> None:
+    def test_an_error_exits_with_two_and_one_sentence(self, command: str, folder: Path, tmp_path: Path) -> None:
         images, output = ([folder], "out.csv") if command == "predict" else ([], "m.onnx")
         code, said = self.call(command, tmp_path, *images, "-o", tmp_path / output)
         assert code == 2

@@ -1,4 +1,4 @@
-"""The sources give what they promise; the probe cannot be solved from one mark, one place or a bag of marks."""
+"""The built-in datasets have the documented properties; one mark, one position or a bag of marks cannot solve the probe."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def probe(**options) -> Dataset:
 
 
 def marks_in(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Kind, row and column of the upper and the lower mark of every image, read from the pixels; shapes (n, 2)."""
+    """Read kind, row and column of the upper and the lower mark of every image from the pixels; three arrays of shape (n, 2)."""
     kinds, rows, columns = (np.empty((len(dataset.images), 2), dtype=np.int64) for _ in range(3))
     for i, image in enumerate(dataset.images[..., 0]):
         lit = np.flatnonzero(image.any(axis=1))
@@ -34,7 +34,7 @@ def marks_in(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def best_accuracy(seen: np.ndarray, labels: np.ndarray) -> float:
-    """Accuracy of the best rule that knows only `seen`: the more frequent label of each value."""
+    """Return the accuracy of the best rule that uses only `seen`: it predicts the more frequent label of each value."""
     return sum(np.bincount(labels[seen == value]).max() for value in np.unique(seen)) / len(labels)
 
 
@@ -48,7 +48,7 @@ def test_every_source_gives_well_formed_data_and_is_cited(name):
     assert {"title", "license", "citation"} <= set(sources.entry(name).facts)
 
 
-def test_digits_are_scikit_learns_stretched_to_255():
+def test_digits_are_those_of_scikit_learn_rescaled_to_255():
     dataset = load(Choice(name="digits"))
     assert dataset.images.shape == (1797, 8, 8, 1)
     assert (dataset.images.min(), dataset.images.max()) == (0, 255)
@@ -79,14 +79,14 @@ def test_an_unknown_source_is_refused_with_the_allowed_ones():
         load(Choice(name="digit"), where="here")
 
 
-def test_no_mark_is_given_away_by_its_size_or_changed_by_a_horizontal_flip():
+def test_all_marks_have_the_same_size_and_do_not_change_in_a_horizontal_flip():
     assert (MARKS.sum(axis=(1, 2)) == 5).all()
     np.testing.assert_array_equal(MARKS, MARKS[:, :, ::-1])
     assert len({mark.tobytes() for mark in MARKS}) == len(MARKS)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_the_label_says_which_of_two_neighbouring_marks_stands_above(distance):
+def test_the_label_tells_which_of_two_neighboring_marks_is_higher(distance):
     dataset = probe(distance=distance)
     kinds, rows, columns = marks_in(dataset)
     assert (np.diff(rows) == distance).all()
@@ -97,7 +97,7 @@ def test_the_label_says_which_of_two_neighbouring_marks_stands_above(distance):
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_every_distance_gives_the_marks_equally_many_places_that_tell_upper_from_lower(distance):
+def test_every_distance_has_equally_many_rows_for_upper_and_lower_marks_without_overlap(distance):
     _, rows, _ = marks_in(probe(distance=distance))
     upper, lower = (set(row.tolist()) for row in rows.T)
     assert len(upper) == len(lower) == PROBE_PLACES
@@ -118,7 +118,7 @@ def test_one_mark_gives_two_thirds_and_a_bag_of_marks_one_half_at_every_distance
     assert best_accuracy(kinds[:, 0] * 8 + kinds[:, 1], labels) == 1
 
 
-def test_the_bound_of_one_mark_follows_by_counting_all_images_of_the_rule():
+def test_the_bound_for_one_mark_follows_from_counting_all_cases():
     cases = [(earlier + label, label) for earlier in range(len(MARKS) - 1) for label in (0, 1)]
     upper, labels = np.array(cases).T
     assert best_accuracy(upper, labels) == pytest.approx(1 / 2 + 1 / (2 * (len(MARKS) - 1)))

@@ -1,4 +1,4 @@
-"""What a training step frees is there for the next one, without the system's help."""
+"""The memory that a training step frees is reused by the next step, without a request to the system."""
 
 import platform
 import subprocess
@@ -11,7 +11,7 @@ from imagestudy.training.memory import keep_freed_memory
 FAULTS = """
 import resource, sys
 import numpy as np
-from imagestudy.learners.heap import keep_freed_memory
+from imagestudy.training.memory import keep_freed_memory
 
 def step():
     return sum(block[0] for block in [np.ones(1_000_000) for _ in range(10)])  # 80 MB, all freed at the end
@@ -31,12 +31,12 @@ def faults(how: str) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told what to keep")
-def test_pages_are_asked_for_once_and_not_at_every_step():
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting exists in glibc only")
+def test_pages_are_requested_once_and_not_at_every_step():
     assert faults("kept") < 1_000
     assert faults("as it is") > 10 * faults("kept") + 10_000
 
 
-def test_asking_twice_is_asking_once():
+def test_a_second_call_changes_nothing():
     assert keep_freed_memory() == keep_freed_memory()
     assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")

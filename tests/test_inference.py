@@ -1,4 +1,4 @@
-"""A saved model says what its run said, bit for bit; a damaged one says what is wrong; ONNX agrees with PyTorch."""
+"""A saved model predicts what its run predicted, bit for bit; a damaged one gives a clear error; ONNX agrees with PyTorch."""
 
 import json
 import textwrap
@@ -19,10 +19,11 @@ from imagestudy.experiments import runner
 from imagestudy.experiments.codec import round_log_probabilities
 from imagestudy.experiments.records import decided
 from imagestudy.experiments.versions import stamp
-from imagestudy.inference import format, load, networks
-from imagestudy.inference import save as training
+from imagestudy.inference import format, networks
 from imagestudy.inference.files import put_folder
 from imagestudy.inference.format import DESCRIPTION_NAME, WEIGHTS_NAME, Description, digest_of, plain, to_json
+from imagestudy.inference.load import trained_run
+from imagestudy.inference.save import COLOURS, _choose
 from imagestudy.metrics import classification
 from imagestudy.models import build, models
 from imagestudy.remedies.posthoc import adjust
@@ -63,7 +64,7 @@ def save(folder: Path, *names: str, **fields: object) -> Path:
 
 
 def held_out(spec: RunSpec) -> np.ndarray:
-    """More images than go into one batch."""
+    """Return more images than fit into one batch."""
     return np.concatenate([data.test_part(spec).images, data.prepare(spec).validation.images])
 
 
@@ -79,15 +80,15 @@ def edit(folder: Path, change: Callable[[dict], object]) -> None:
 
 
 def put_weights(folder: Path, content: bytes) -> None:
-    """Other weights under the right digest."""
+    """Replace the weights and update the digest to match."""
     (folder / WEIGHTS_NAME).write_bytes(content)
     edit(folder, lambda facts: facts.update(digest=digest_of(content)))
 
 
 class TestAgainstItsRun:
     @pytest.mark.parametrize(("model", "remedy"), CELLS)
-    def test_it_says_what_the_learner_says_bit_for_bit(self, model: str, remedy: str, tmp_path: Path) -> None:
-        spec = load.trained_run(stamp(run(model, remedy)))
+    def test_it_predicts_what_the_learner_predicts_bit_for_bit(self, model: str, remedy: str, tmp_path: Path) -> None:
+        spec = trained_run(stamp(run(model, remedy)))
         prepared = data.prepare(spec)
         watch = (prepared.validation.images, prepared.validation.labels)
         learner = make_learner(spec, classes=10, watch=watch).fit(prepared.train.images, prepared.train.labels)
@@ -99,7 +100,7 @@ class TestAgainstItsRun:
         np.testing.assert_array_equal(opened.predict_log_proba(held_out(spec)), expected)
 
     @pytest.mark.parametrize(("model", "remedy"), CELLS)
-    def test_it_says_what_the_store_recorded(self, model: str, remedy: str, tmp_path: Path) -> None:
+    def test_it_predicts_what_the_store_recorded(self, model: str, remedy: str, tmp_path: Path) -> None:
         (record,) = found = runner.obtain([run(model, remedy)], study="tiny", workers=1)
         opened, images = inference.load(save(tmp_path, model, remedy)), data.test_part(run()).images
         facts, said = opened.description, round_log_probabilities(opened.speak(images))
@@ -114,14 +115,14 @@ class TestAgainstItsRun:
             decisions = opened.predict_log_proba(images).argmax(axis=1)
             np.testing.assert_array_equal(decisions, decided(record, found.test_labels()))
 
-    def test_a_redrawn_seed_and_a_moved_stream_are_those_of_the_run(self, tmp_path: Path) -> None:
+    def test_another_seed_and_a_moved_stream_are_those_of_the_run(self, tmp_path: Path) -> None:
         spec = run("mlp").with_(seed=3).moved("init")
         (record,) = runner.obtain([spec], study="tiny", workers=1)
         opened = inference.load(inference.save(spec, tmp_path / "model", scores={}, provenance={}))
         said = round_log_probabilities(opened.predict_log_proba(data.test_part(spec).images))
         np.testing.assert_array_equal(said, record.arrays["test"])
 
-    def test_probabilities_are_tempered_and_decide_the_same(self, tmp_path: Path) -> None:
+    def test_the_temperature_changes_probabilities_but_not_the_predicted_class(self, tmp_path: Path) -> None:
         opened, images = inference.load(save(tmp_path, "resnet", "logit_adjustment")), held_out(run())
         log, proba, heat = opened.predict_log_proba(images), opened.predict_proba(images), opened.description.temperature
         assert heat != 1
@@ -129,15 +130,13 @@ class TestAgainstItsRun:
         np.testing.assert_array_equal(proba.argmax(axis=1), log.argmax(axis=1))
         np.testing.assert_allclose(np.diff(np.log(proba)), np.diff(log) / heat, atol=1e-9)
 
-    def test_images_of_another_size_are_refused_and_none_is_fine(self, tmp_path: Path) -> None:
+    def test_images_of_another_size_are_refused_and_zero_images_are_allowed(self, tmp_path: Path) -> None:
         opened = inference.load(save(tmp_path))
-        with pytest.raises(InputError, match=r"^images of 9×9×1 were given; the model takes 8×8×1: height, width, channels$"):
+        with pytest.raises(InputError, match=r"^the images are 9×9×1, but the model takes 8×8×1 \(height, width, channels\)$"):
             opened.predict_log_proba(random_images(2, 9, 1))
         assert opened.predict_proba(random_images(0, 8, 1)).shape == (0, 10)
 
-    def test_a_model_without_a_mistake_on_validation_is_not_made_surer_than_it_was_trained(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_model_without_a_validation_error_does_not_become_more_confident(self, monkeypatch: pytest.MonkeyPatch) -> None:
         spec = run()
         prepared = data.prepare(spec)
         labels = prepared.validation.labels
@@ -145,13 +144,13 @@ class TestAgainstItsRun:
 
         learner = object.__new__(ClassicalLearner)
         monkeypatch.setattr(ClassicalLearner, "predict_log_proba", lambda *_: sure)
-        assert training._choose(spec, learner, prepared)["temperature"] == 1.0
+        assert _choose(spec, learner, prepared)["temperature"] == 1.0
         sure[0] = np.roll(sure[0], 1)
         assert sure[0].argmax() != labels[0]
         fitted = classification.fit_temperature(classification.normalize(round_log_probabilities(sure)), labels)
-        assert training._choose(spec, learner, prepared)["temperature"] == round(fitted, 4) != 1.0
+        assert _choose(spec, learner, prepared)["temperature"] == round(fitted, 4) != 1.0
 
-    def test_asking_leaves_the_process_as_it_was(self, tmp_path: Path) -> None:
+    def test_predicting_changes_neither_threads_nor_the_random_state(self, tmp_path: Path) -> None:
         folder = save(tmp_path, "vit")
         torch.set_num_threads(2)
         before = torch.get_rng_state()
@@ -161,7 +160,7 @@ class TestAgainstItsRun:
 
 
 class TestTheFiles:
-    def test_there_are_two_and_they_say_what_is_known(self, tmp_path: Path) -> None:
+    def test_there_are_two_files_with_the_facts_of_the_model(self, tmp_path: Path) -> None:
         folder = save(tmp_path, "resnet", "logit_adjustment")
         assert sorted(file.name for file in tmp_path.iterdir()) == ["model"]
         assert sorted(file.name for file in folder.iterdir()) == [DESCRIPTION_NAME, WEIGHTS_NAME]
@@ -182,7 +181,7 @@ class TestTheFiles:
         )
 
     @pytest.mark.parametrize("remedy", ["none", "logit_adjustment"])
-    def test_what_the_docstring_says_opens_it_with_torch_and_safetensors_alone(
+    def test_the_code_in_the_docstring_needs_only_torch_and_safetensors(
         self, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder, images = save(tmp_path, "article", remedy), held_out(run())
@@ -198,7 +197,7 @@ class TestTheFiles:
         given = {"a": np.float32(0.5), "b": float("nan"), "c": [np.int64(3), (True, None)], 4: Path("x"), "d": np.arange(2)}
         assert plain(given) == {"a": 0.5, "b": None, "c": [3, [True, None]], "4": "x", "d": [0, 1]}
 
-    def test_another_model_takes_the_place_of_an_earlier_one_and_leaves_what_is_not_its_own(self, tmp_path: Path) -> None:
+    def test_a_model_replaces_an_earlier_one_and_keeps_other_files(self, tmp_path: Path) -> None:
         folder = save(tmp_path)
         (folder / "notes.txt").write_text("mine")
         assert save(tmp_path, "mlp") == folder
@@ -206,7 +205,7 @@ class TestTheFiles:
         assert (folder / "notes.txt").read_text() == "mine"
         assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
-    def test_a_training_that_fails_leaves_the_earlier_model(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_failed_save_keeps_the_earlier_model(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = save(tmp_path)
         before = {file.name: file.read_bytes() for file in folder.iterdir()}
         monkeypatch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
@@ -215,9 +214,9 @@ class TestTheFiles:
         assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
         assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
-    def test_a_file_in_the_way_is_refused(self, tmp_path: Path) -> None:
+    def test_an_existing_file_instead_of_the_folder_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "model").write_text("")
-        with pytest.raises(InputError, match=r"model is a file; a model is a folder$"):
+        with pytest.raises(InputError, match=r"model is a file; a model needs a folder$"):
             save(tmp_path)
 
 
@@ -225,22 +224,28 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("fields", "said"),
         [
-            ({"remedy": "seed_ensemble"}, "remedy 'seed_ensemble' is several trainings"),
-            ({"remedy": "tuned"}, "remedy 'tuned' chooses its settings among trials"),
-            ({"kind": "trial"}, "kind 'trial' is no run with a score"),
-            ({"preprocessing": PreprocessingSpec(noise=Choice(name="gaussian"))}, "changes its images by noise or steps"),
-            ({"preprocessing": PreprocessingSpec(steps=(Choice(name="median"),))}, "changes its images by noise or steps"),
-            ({"model": models.names(kind="keras")[0]}, "is one in Keras"),
+            ({"remedy": "seed_ensemble"}, "remedy 'seed_ensemble' combines several trained models"),
+            ({"remedy": "tuned"}, "remedy 'tuned' chooses its settings by trials"),
+            ({"kind": "trial"}, "a run of kind 'trial' has no score"),
+            (
+                {"preprocessing": PreprocessingSpec(noise=Choice(name="gaussian"))},
+                "adds noise or preprocessing steps to its images",
+            ),
+            (
+                {"preprocessing": PreprocessingSpec(steps=(Choice(name="median"),))},
+                "adds noise or preprocessing steps to its images",
+            ),
+            ({"model": models.names(kind="keras")[0]}, "is a Keras model"),
         ],
     )
-    def test_a_model_that_cannot_be_kept(self, fields: dict, said: str, tmp_path: Path) -> None:
+    def test_a_model_that_cannot_be_saved(self, fields: dict, said: str, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"^this model cannot be saved: .*{said}"):
             save(tmp_path, **fields)
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_training_on_a_device_that_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_run_on_a_missing_device(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        with pytest.raises(InputError, match="there is no CUDA device here"):
+        with pytest.raises(InputError, match="training needs a CUDA device, and this machine has none"):
             save(tmp_path, training=TrainingSpec(images_seen=512, device="cuda"))
 
 
@@ -266,7 +271,9 @@ class TestDamaged:
     @pytest.mark.parametrize("name", [DESCRIPTION_NAME, WEIGHTS_NAME])
     def test_a_missing_file_is_named(self, name: str, folder: Path) -> None:
         (folder / name).unlink()
-        with pytest.raises(InputError, match=rf"^no model in '.*model': {name} is missing; a study makes such a folder$"):
+        with pytest.raises(
+            InputError, match=rf"^no model in '.*model': {name} is missing; a study with a recommendation writes such a folder$"
+        ):
             inference.load(folder)
         with pytest.raises(InputError, match=r"^no model in '.*nowhere': model.json is missing"):
             inference.load(folder / "nowhere")
@@ -276,14 +283,17 @@ class TestDamaged:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            (put(format=2), r"model.json is of format 2; this version of imagestudy reads format 1$"),
-            (drop("format"), r"model.json describes no model: key 'format' is missing$"),
+            (put(format=2), r"model.json has format 2; this version of imagestudy reads format 1$"),
+            (drop("format"), r"model.json does not describe a model: key 'format' is missing$"),
             (drop("temperature"), r"^key 'temperature' of the model is missing in .*model.json$"),
             (put(colour="red"), r"^unknown key 'colour' of the model in .*model.json$"),
             (put(temperature=0.0), r"^the model, temperature: 0.0 was given in .*; input should be greater than 0$"),
-            (put(classes=["0", "1"]), r"counts of 10 classes were given for 2 classes"),
-            (put(normalisation={"mean": [0.1, 0.2], "deviation": [0.1, 0.2]}), r"the normalisation is not one of 1 channels"),
-            (put(head=None), r"a network has normalisation and head"),
+            (put(classes=["0", "1"]), r"counts has 10 entries for 2 classes"),
+            (
+                put(normalisation={"mean": [0.1, 0.2], "deviation": [0.1, 0.2]}),
+                r"the normalisation needs one mean and one deviation for each of 1 channels",
+            ),
+            (put(head=None), r"a network needs normalisation and head"),
             (
                 lambda facts: facts["images"].update(side=9),
                 r"weights 'features.layers.0.weight' are .* \(\d+, 64\); .* 81\)$",
@@ -292,28 +302,28 @@ class TestDamaged:
                 lambda facts: facts["model"]["options"].update(width=7),
                 r"weights .* are torch.float32 .* \(7, 64\)$",
             ),
-            (lambda facts: facts["model"].update(name="mlp", options={}), r"lacks the weights 'features.layers.0.linear.weight'"),
-            (lambda facts: facts["head"].update(bias=False), r"holds weights 'head.bias' that the network .* does not have$"),
-            (lambda facts: facts["head"].update(kind="scaled"), r"lacks the weights 'head.factors'"),
+            (lambda facts: facts["model"].update(name="mlp", options={}), r"has no weights 'features.layers.0.linear.weight'"),
+            (lambda facts: facts["head"].update(bias=False), r"contains weights 'head.bias', which the network .* does not have$"),
+            (lambda facts: facts["head"].update(kind="scaled"), r"has no weights 'head.factors'"),
             (lambda facts: facts["model"].update(name="articel"), r"unknown model 'articel' in .*; did you mean 'article'\?$"),
             (lambda facts: facts["model"].update(version=7), r"model 'article' is at version 1, not 7 in .*model.json$"),
         ],
     )
-    def test_what_the_description_says_wrongly_is_named(self, change: Callable, said: str, folder: Path) -> None:
+    def test_an_error_in_the_description_is_named(self, change: Callable, said: str, folder: Path) -> None:
         edit(folder, change)
         with pytest.raises(InputError, match=said) as raised:
             inference.load(folder)
         assert "\n" not in str(raised.value)
 
     @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
-    def test_a_description_that_is_no_json(self, content: bytes, folder: Path) -> None:
+    def test_a_description_that_is_not_json(self, content: bytes, folder: Path) -> None:
         (folder / DESCRIPTION_NAME).write_bytes(content)
-        with pytest.raises(InputError, match=r"model.json is damaged: it is not readable as JSON$"):
+        with pytest.raises(InputError, match=r"model.json is damaged: it cannot be read as JSON$"):
             inference.load(folder)
 
     def test_a_description_that_is_a_list(self, folder: Path) -> None:
         (folder / DESCRIPTION_NAME).write_bytes(b"[1]")
-        with pytest.raises(InputError, match="describes no model"):
+        with pytest.raises(InputError, match="does not describe a model"):
             inference.load(folder)
 
     def test_a_flipped_bit_and_the_weights_of_another_model(self, folder: Path, tmp_path: Path) -> None:
@@ -322,11 +332,13 @@ class TestDamaged:
         other = (save(tmp_path / "other", "mlp") / WEIGHTS_NAME).read_bytes()
         for wrong in (bytes(content), other, b""):
             (folder / WEIGHTS_NAME).write_bytes(wrong)
-            with pytest.raises(InputError, match=r"model.safetensors is damaged, or belongs to another model.json"):
+            with pytest.raises(
+                InputError, match=r"model.safetensors is damaged, or does not belong to the model.json in the same folder"
+            ):
                 inference.load(folder)
 
     @pytest.mark.parametrize("keep", [0, 4, 100, -1])
-    def test_weights_cut_off_under_the_right_digest(self, keep: int, folder: Path) -> None:
+    def test_truncated_weights_with_the_right_digest(self, keep: int, folder: Path) -> None:
         put_weights(folder, (folder / WEIGHTS_NAME).read_bytes()[:keep])
         with pytest.raises(InputError, match=r"model.safetensors is damaged: ") as raised:
             inference.load(folder)
@@ -335,20 +347,20 @@ class TestDamaged:
     def test_weights_of_another_type(self, folder: Path) -> None:
         weights = safetensors.torch.load((folder / WEIGHTS_NAME).read_bytes())
         put_weights(folder, safetensors.torch.save({name: one.double() for name, one in weights.items()}))
-        with pytest.raises(InputError, match=r"are torch.float64 .*; the network .* has torch.float32"):
+        with pytest.raises(InputError, match=r"are torch.float64 .*; the network .* needs torch.float32"):
             inference.load(folder)
 
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            (lambda t: t.pop("labels"), "lacks 'labels', which a classical model is fitted again on$"),
+            (lambda t: t.pop("labels"), "has no tensor 'labels', which is needed to fit a classical model again$"),
             (
                 lambda t: t.update(labels=t["labels"][1:].clone()),
-                r"images are uint8 \(318, 8, 8, 1\) and labels int64; needed: uint8 \(317",
+                r"images are uint8 \(318, 8, 8, 1\) and labels are int64; needed are uint8 \(317",
             ),
             (lambda t: t.update(images=t["images"].float()), r"images are float32"),
-            (lambda t: t["labels"].fill_(0), "the labels do not count as model.json says"),
-            (lambda t: t["labels"].fill_(-1), "the labels do not count as model.json says"),
+            (lambda t: t["labels"].fill_(0), "the labels do not match the class counts in model.json"),
+            (lambda t: t["labels"].fill_(-1), "the labels do not match the class counts in model.json"),
         ],
     )
     def test_a_classical_model_needs_its_images(self, change: Callable, said: str, tmp_path: Path) -> None:
@@ -361,7 +373,7 @@ class TestDamaged:
 
 
 def drawn(folder: Path, name: str, head: format.Head | None = None, *, tau: float | None = 0.7) -> Path:
-    """A model of random weights and statistics for RGB images at side 12, sure enough that rounding would show."""
+    """Save a model with random weights and statistics for RGB images of side 12, confident enough that rounding would show."""
     torch.manual_seed(1)
     spec, classes = ModelSpec(name=name, options={"width": SMALLEST[name]} if name in SMALLEST else {}), tuple("äbcd")
     network = build(spec, shape=(3, 12, 12), classes=len(classes))
@@ -400,7 +412,7 @@ def ask_onnx(file: Path, images: np.ndarray) -> list[np.ndarray]:
 
 class TestOnnx:
     @pytest.mark.parametrize("name", models.names(kind="neural", pretrained=None))
-    def test_it_agrees_with_pytorch_at_any_number_of_images(self, name: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    def test_it_agrees_with_pytorch_for_any_batch_size(self, name: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
         folder = drawn(tmp_path, name, HEADS.get(name))
         file = inference.write_onnx(folder, tmp_path / "model.onnx")
         assert capfd.readouterr() == ("", "")
@@ -415,7 +427,7 @@ class TestOnnx:
         content = file.read_bytes()
         assert [word for word in (b"imagestudy", b"stack_trace", str(Path.cwd()).encode()) if word in content] == []
 
-    def test_a_trained_model_decides_as_its_run_did(self, tmp_path: Path) -> None:
+    def test_a_trained_model_predicts_the_probabilities_of_its_run(self, tmp_path: Path) -> None:
         folder, images = save(tmp_path, "resnet", "logit_adjustment_tuned"), held_out(run())
         session = onnxruntime.InferenceSession(
             inference.write_onnx(folder, tmp_path / "model.onnx"), providers=["CPUExecutionProvider"]
@@ -423,7 +435,7 @@ class TestOnnx:
         (said,) = session.run(["probabilities"], {"images": images})
         np.testing.assert_allclose(said, inference.load(folder).predict_proba(images), atol=1e-5)
 
-    def test_the_file_says_what_it_takes_and_gives(self, tmp_path: Path) -> None:
+    def test_the_file_describes_its_input_and_output(self, tmp_path: Path) -> None:
         proto = onnx.load(inference.write_onnx(drawn(tmp_path, "article"), tmp_path / "model.onnx"))
         (given,), (made,) = proto.graph.input, proto.graph.output
         sizes = [[one.dim_param or one.dim_value for one in part.type.tensor_type.shape.dim] for part in (given, made)]
@@ -437,19 +449,19 @@ class TestOnnx:
         assert notes["images"] == {"side": 12, "channels": 3, "fit": "crop", "colours": "rgb"}
 
     def test_a_classical_model_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"^model 'knn' in '.*' is classical; only networks are written as ONNX$"):
+        with pytest.raises(InputError, match=r"^model 'knn' in '.*' is classical; only networks can be exported as ONNX$"):
             inference.write_onnx(save(tmp_path, "knn"), tmp_path / "model.onnx")
         assert not (tmp_path / "model.onnx").exists()
 
     @pytest.mark.parametrize(
         ("name", "said"),
-        [(".", "is a folder"), ("m.pt", "ends in .onnx"), ("no/m.onnx", "there is no folder '.*no'")],
+        [(".", "is a folder"), ("m.pt", "does not end in .onnx"), ("no/m.onnx", "folder '.*no' does not exist")],
     )
     def test_an_output_that_cannot_be_written_is_refused_first(self, name: str, said: str, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=said):
             inference.write_onnx(tmp_path / "nowhere", tmp_path / name)
 
 
-def test_every_neural_model_that_needs_no_file_is_among_the_cells() -> None:
+def test_every_neural_model_without_a_weight_file_is_among_the_cells() -> None:
     assert set(models.names(kind="neural", pretrained=None)) <= {model for model, _ in TRAINED}
-    assert training.COLOURS.keys() == {1, 3}
+    assert COLOURS.keys() == {1, 3}

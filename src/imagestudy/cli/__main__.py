@@ -1,0 +1,5 @@
+"""`python -m imagestudy.cli`."""
+
+from imagestudy.cli import main
+
+main()
