@@ -59,7 +59,7 @@ def test_a_folder_becomes_a_plan_a_report_and_a_model_and_its_name_stands_for_it
     assert "cat/torn.png" in Path(found[1]).read_text(encoding="utf-8")
     front = (results / "report" / "index.html").read_text(encoding="utf-8")
     assert "24 images of 2 classes" in front
-    assert "1 file was set aside; 13_recommendation lists it and says why." in front
+    assert "1 file was set aside; 17_recommendation lists it and says why." in front
     assert (results / "tables" / "panel.csv").is_file()
     assert inference.load(results / "model").classes == ("cat", "dog")
 

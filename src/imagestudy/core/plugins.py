@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from imagestudy.core.errors import InputError
-from imagestudy.core.registry import Origin, registering_from
+from imagestudy.core.registry import Origin, plugin_modules
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -41,9 +41,9 @@ def _run(file: Path, content: bytes, digest: str) -> None:
     module = ModuleType(f"imagestudy_plugin_{file.stem}_{digest}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module
+    plugin_modules[module.__name__] = Origin(str(file), digest)
     try:
-        with registering_from(Origin(str(file), digest)):
-            exec(compile(content, str(file), "exec"), module.__dict__)
+        exec(compile(content, str(file), "exec"), module.__dict__)
     except InputError:
         raise
     except Exception as error:

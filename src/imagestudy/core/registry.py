@@ -7,9 +7,7 @@ notebook and a Python call therefore raise the same error for the same invalid o
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -31,17 +29,8 @@ class Origin:
 
 BUILT_IN = Origin()
 
-_origin: ContextVar[Origin] = ContextVar("origin", default=BUILT_IN)
-
-
-@contextmanager
-def registering_from(origin: Origin) -> Iterator[None]:
-    """Assign all names that are registered inside the block to a plug-in."""
-    token = _origin.set(origin)
-    try:
-        yield
-    finally:
-        _origin.reset(token)
+plugin_modules: dict[str, Origin] = {}
+"""Name of a module that was made from a plug-in → its origin. Functions of all other modules are built in."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +85,7 @@ class Registry(Generic[F]):
         """
 
         def add(function: F) -> F:
-            origin = _origin.get()
+            origin = plugin_modules.get(function.__module__, BUILT_IN) if hasattr(function, "__module__") else BUILT_IN
             if origin.file:
                 self._make_room(name, origin)
             elif name in self._entries:

@@ -270,7 +270,7 @@ class RunStore:
             own = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs")}
             listed = connection.execute("SELECT key, name FROM arrays").fetchall()
             if arrays is None:
-                arrays = {run_id: PARTS for run_id in wanted}
+                arrays = dict.fromkeys(wanted, PARTS)
                 for key, name in listed:
                     if key in wanted or key not in own:
                         arrays[key] = (*arrays.get(key, ()), name)

@@ -72,6 +72,7 @@ class Description(Spec):
         validation: balanced accuracy of the saved weights on the validation images of the run.
         digest: digest of `model.safetensors`, which shows that the two files belong together.
         run: spec of the run without default values; training it again gives the same model.
+        plugins: name of each plug-in file that the run needs → digest of its content.
         scores: scores that the caller of `save` passed.
         provenance: origin that the caller of `save` passed, with date and versions.
     """
@@ -91,6 +92,7 @@ class Description(Spec):
     validation: float
     digest: str
     run: RunSpec
+    plugins: dict[str, str] = Field(default_factory=dict)
     scores: dict[str, Any]
     provenance: dict[str, Any]
 

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as read_weights
 from torch import Tensor
 
+from imagestudy.core import plugins
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import RunSpec
 from imagestudy.experiments.dependencies import is_derived, parents
@@ -109,6 +110,7 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
         except OSError as error:
             raise InputError(f"no model in {str(folder)!r}: {name} cannot be read: {error.strerror or error}") from None
     description = from_json(contents[0], where=folder / DESCRIPTION_NAME)
+    _require_plugins(description, where=str(folder / DESCRIPTION_NAME))
     models.check(description.model, where=str(folder / DESCRIPTION_NAME))
     file = folder / WEIGHTS_NAME
     if digest_of(contents[1]) != description.digest:
@@ -117,6 +119,20 @@ def read(folder: Path) -> tuple[Description, dict[str, Tensor]]:
         return description, read_weights(contents[1])
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{file} is damaged: {' '.join(str(error).split())}") from None
+
+
+def _require_plugins(description: Description, *, where: str) -> None:
+    """Raise `InputError` unless the plug-ins of the model are loaded, with the content that they had when it was saved."""
+    for name, digest in description.plugins.items():
+        if digest in plugins.loaded().values():
+            continue
+        changed = name in {file.name for file in plugins.loaded()}
+        reason = (
+            "has changed since the model was saved"
+            if changed
+            else "is not loaded; give its path with --plugin, which runs its code"
+        )
+        raise InputError(f"{where} needs the plug-in {name}, which {reason}")
 
 
 def trained_run(run: RunSpec) -> RunSpec:

@@ -88,7 +88,7 @@ def with_width(spec: ModelSpec, *, shape: Shape, classes: int) -> ModelSpec:
     others = {name: value for name, value in models.options(spec).items() if name != "width"}
     builder = partial(entry.function, shape, classes, **others)
     width = fitting_width(lambda width: builder(width=width), spec.params, step=entry.facts["step"], name=spec.name)
-    return ModelSpec(name=spec.name, options=spec.options | {"width": width}, version=spec.version)
+    return ModelSpec(name=spec.name, options=spec.options | {"width": width}, version=spec.version, source=spec.source)
 
 
 def restore(description: Description, weights: Mapping[str, Tensor], *, where: Path) -> BytesNetwork:

@@ -23,7 +23,7 @@ from imagestudy.inference.load import EXAMPLES, LABELS, trained_run
 from imagestudy.inference.networks import keep_head, keep_normalisation, keep_weights, with_width
 from imagestudy.metrics import classification
 from imagestudy.models import models
-from imagestudy.remedies import remedy
+from imagestudy.remedies import remedies, remedy
 from imagestudy.training import ClassicalLearner, KerasLearner, TorchLearner, make_learner
 
 COLOURS = {1: "grey", 3: "rgb"}
@@ -119,7 +119,14 @@ def _describe(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLea
         "layers": () if network is None else tuple(repr(network).splitlines()),
         "decision_temperature": learner.temperature if isinstance(learner, ClassicalLearner) else None,
         "run": spec,
+        "plugins": _plugins(spec),
     } | _choose(spec, learner, prepared)
+
+
+def _plugins(spec: RunSpec) -> dict[str, str]:
+    """Return the plug-ins that register the model, the remedy or the data set of a run: file name → digest."""
+    entries = models.entry(spec.model.name), remedies.entry(spec.remedy.name), datasets.sources.entry(spec.dataset.name)
+    return {Path(one.origin.file).name: one.origin.digest for one in entries if one.origin.file}
 
 
 def _choose(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLearner, prepared: data.Prepared) -> dict[str, Any]:

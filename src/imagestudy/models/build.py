@@ -16,7 +16,7 @@ from imagestudy.models.keras import KerasNetwork
 def at_budget(choice: Choice, params: int) -> ModelSpec:
     """Return the model with a parameter budget, or without one if its size is fixed or its width is given."""
     sized = "step" in models.entry(choice.name).facts and "width" not in choice.options
-    return ModelSpec(name=choice.name, options=choice.options, version=choice.version, params=params if sized else None)
+    return ModelSpec(**choice.model_dump(include={"name", "options", "version", "source"}), params=params if sized else None)
 
 
 def twin(spec: ModelSpec) -> ModelSpec:

@@ -203,7 +203,7 @@ def gap_grows_with_size(plan: Plan, records: Records) -> list[Finding]:
         ]
         slope = slope_of(losses, np.log2(sizes))
         judged = comparisons.judge(slope, margin=plan.study.margin, comparisons=3)
-        says = f"A modern {FAMILY_TITLES[family]}'s lead under imbalance grows with the training set"
+        says = f"The lead of a modern {FAMILY_TITLES[family]} under imbalance grows with the training set"
         at = "; ".join(f"{size}: {comparisons.say_points(loss.interval())}" for size, loss in zip(sizes, losses, strict=True))
         effect = "growth of that difference with each doubling of the training set"
         findings.append(
