@@ -151,10 +151,10 @@ class TestThePackage:
     def test_nothing_above_the_records_names_torch(self, module: str) -> None:
         assert outside(module) & {"torch", "torchvision"} == set()
 
-    def test_the_store_knows_specs_and_records_alone(self) -> None:
+    def test_the_store_knows_specs_files_and_records_alone(self) -> None:
         names = {n for name, text, _ in modules(SOURCES) if name == f"{PACKAGE}.experiments.store" for n in imported(text, name)}
         own = {name.split(".")[2] for name in names if name.startswith(f"{PACKAGE}.") and name.count(".") > 1}
-        assert own == {"specs", "records", "codec"}
+        assert own == {"specs", "files", "records", "codec"}
 
     def test_no_search_path_is_edited(self) -> None:
         assert [name for name, text, _ in modules(SOURCES) if "sys.path" in text] == []

@@ -102,7 +102,7 @@ def test_a_study_is_trained_once_and_its_runs_can_be_listed_and_pruned(tmp_path)
     _, pruned = imagestudy("runs", "prune", "--study", study)
     assert '"removed": 0' in pruned
     assert imagestudy("runs", "failed", "--study", study) == (0, "")
-    assert "0 failed runs forgotten" in imagestudy("runs", "retry", "--study", study)[1]
+    assert "0 failed runs removed" in imagestudy("runs", "retry", "--study", study)[1]
 
 
 def test_the_datasets_are_listed_with_their_licenses():

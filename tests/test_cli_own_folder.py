@@ -10,8 +10,9 @@ import yaml
 from sample_folders import fill
 from typer.testing import CliRunner
 
-from imagestudy import cli, inference
+from imagestudy import inference
 from imagestudy.cli import app
+from imagestudy.cli import study as study_commands
 from imagestudy.core import paths
 from imagestudy.core.download import RemoteFile
 from imagestudy.core.errors import InputError
@@ -48,7 +49,7 @@ def test_a_folder_becomes_a_plan_a_report_and_a_model_and_its_name_stands_for_it
     results = paths.study_results("pets")
     plan = grids.open_study(str(results / "study.yaml"), "smoke")
     assert yaml.safe_load((results / "study.yaml").read_text(encoding="utf-8"))["name"] == plan.name == "pets"
-    assert "trainings are missing" in output
+    assert "training runs are missing" in output
     assert "The report:" in output
     found = re.search(
         r"The images: 24 of 2 classes \(cat, dog\). The largest class is 1.0 times the size of the smallest. "
@@ -66,7 +67,7 @@ def test_a_folder_becomes_a_plan_a_report_and_a_model_and_its_name_stands_for_it
     before = (results / "study.yaml").read_bytes()
     code, output = imagestudy("run", "--data", str(others), *given)
     assert (code, output.count("imagestudy:")) == (2, 1)
-    assert "it was planned for other images than those that are given; give another --name" in output
+    assert "it was planned for other images; give another --name" in output
     assert (results / "study.yaml").read_bytes() == before
 
     code, output = imagestudy("train", "--study", str(results / "study.yaml"), "--effort", "smoke")
@@ -84,13 +85,13 @@ def test_a_folder_becomes_a_plan_a_report_and_a_model_and_its_name_stands_for_it
         (["--data", "good", "--budget", "1s"], "these images need about"),
         (["--data", "good", "--name", "a/b"], "allowed: letters, digits, _ and -"),
         (["--data", "good", "--name", ""], "allowed: letters, digits, _ and -"),
-        (["--data", "good", "--name", "Digits"], "results of that name come with the project: give another --name"),
-        (["--data", "good", "--name", "published"], "results of that name come with the project: give another --name"),
+        (["--data", "good", "--name", "Digits"], "the project uses this name itself; give another --name"),
+        (["--data", "good", "--name", "published"], "the project uses this name itself; give another --name"),
         (["--data", "good", "--effort", "quick"], "unknown effort 'quick'; allowed: smoke, default, full"),
-        (["--data", "good", "-p", "nosuch=1"], "unknown parameter 'nosuch' in 13_recommendation.ipynb"),
+        (["--data", "good", "-p", "nosuch=1"], "unknown parameter 'nosuch' in 17_recommendation.ipynb"),
         (["--data", "good", "-p", "nosuch"], "allowed: NAME=VALUE"),
         (["--data", "good", "--budget", ""], "allowed: a number with s, m or h"),
-        (["--data", "good", "--study", "digits"], "allowed is one of them"),
+        (["--data", "good", "--study", "digits"], "give only one of them"),
         (["--data", ""], "allowed: a folder, a zip or tar archive, or a CSV table"),
         (["--name", "pets"], "--name 'pets' was given without --data"),
         (["--budget", "40m"], "--budget '40m' was given without --data"),
@@ -124,7 +125,7 @@ def _only_plans(monkeypatch: pytest.MonkeyPatch) -> None:
         raise typer.Exit(0)
 
     monkeypatch.setattr(planner, "measure", lambda *_, **__: 1_000.0)
-    monkeypatch.setattr(cli, "_train", stop)
+    monkeypatch.setattr(study_commands, "_train", stop)
 
 
 @pytest.mark.usefixtures("_only_plans")

@@ -60,7 +60,9 @@ def test_the_bound_counts_no_more_than_can_be_asked_for(study):
     plan = grids.open_study(study, "smoke")
     certain = 1 + 2 + 6  # majority, the plain ones of the grid, and the first rung, where two of eight candidates are derived
     assert catalog.look_ahead(plan).certain == 2 * certain
-    assert catalog.look_ahead(plan).most == 2 * (certain + 3 + 2)  # three go on; one finalist of the run and one of the panel, not plain
+    assert catalog.look_ahead(plan).most == 2 * (
+        certain + 3 + 2
+    )  # three go on; one finalist of the run and one of the panel, not plain
 
 
 def test_runs_that_are_recorded_are_not_announced_again_when_more_are_asked_for(study):
@@ -92,7 +94,7 @@ def test_a_study_that_chooses_nothing_is_announced_exactly(tmp_path):
     found = catalog.look_ahead(plan, workers=1)
     assert found.certain == found.most == 4
     assert found.seconds == pytest.approx(2 * catalog.look_ahead(plan, workers=2).seconds)
-    assert "4 trainings are missing" in say_forecast(plan, found)
+    assert "4 training runs are missing" in say_forecast(plan, found)
 
 
 def test_the_time_is_that_of_the_slowest_that_may_go_on(study, monkeypatch):

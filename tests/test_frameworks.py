@@ -17,12 +17,12 @@ from IPython.display import HTML
 from imagestudy import data
 from imagestudy.analysis import catalog, comparisons, frameworks
 from imagestudy.analysis.frameworks import costs
-from imagestudy.core import paths
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import SEED_STREAMS, Choice, ProfileSpec, RunSpec
 from imagestudy.experiments import grids, import_cost, runner
 from imagestudy.experiments.grids import TWINS, Plan
 from imagestudy.experiments.records import Record, Records, labels_key
+from imagestudy.experiments.study import AccuracyEffort
 from imagestudy.experiments.versions import stamp
 from imagestudy.models.keras import HOW_TO_INSTALL, is_installed
 from imagestudy.training import KerasLearner, TorchLearner, make_learner
@@ -42,7 +42,7 @@ REMEDIES = ("balanced_softmax", "logit_adjustment")
 DIGITS = Choice(name="digits")
 LABELS = data.held_out_labels(DIGITS)
 WITH_TENSORFLOW = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
-NOTEBOOK = paths.notebooks_folder() / "06_frameworks.ipynb"
+NOTEBOOK = catalog.notebook_of("frameworks")
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ class TestTurns:
         assert {spec.seed for spec in specs} == {1, 2}
 
     def test_models_that_the_effort_does_not_price_are_not_measured(self, plan: Plan) -> None:
-        priced = Plan(plan.study, plan.effort.model_copy(update={"costs": ("mlp", "resnet")}))
+        priced = Plan(plan.study, plan.effort.model_copy(update={"accuracy": AccuracyEffort(costs=("mlp", "resnet"))}))
         assert {spec.model.name for spec in grids.twin_costs(priced)} == {"resnet", "keras_resnet"}
 
     @pytest.mark.parametrize("kind", ["neural", pytest.param("keras", marks=WITH_TENSORFLOW)])

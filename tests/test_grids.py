@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imagestudy import data
-from imagestudy.analysis import catalog
+from imagestudy.analysis import catalog, families
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import MOVED_BY, SEED_STREAMS, Choice, ProfileSpec, RunSpec
 from imagestudy.experiments import grids
@@ -65,7 +65,7 @@ def each(request: pytest.FixtureRequest) -> Plan:
 
 
 def ids(specs: list[RunSpec]) -> list[str]:
-    return [spec.run_id for spec in specs]
+    return [stamp(spec).run_id for spec in specs]
 
 
 @lru_cache
@@ -81,6 +81,11 @@ def declared(effort: str, part: str) -> tuple[RunSpec, ...]:
 def part(each: Plan, name: str) -> tuple[RunSpec, ...]:
     """The runs of one part, declared once for all tests."""
     return declared(next(effort for effort in EFFORTS if plan(effort) is each), name)
+
+
+def of_families(each: Plan) -> list[RunSpec]:
+    """Every network of each family on balanced training data."""
+    return [spec for family in grids.DECIDING for spec in families.needs(each, family)]
 
 
 def cells(specs: list[RunSpec]) -> dict[str, list[int]]:
@@ -99,7 +104,8 @@ class TestEverything:
     def test_it_is_its_parts_and_nothing_else(self, effort: str) -> None:
         parts = {name: set(ids(part(plan(effort)))) for name, part in PARTS.items()}
         assert [name for name, found in parts.items() if not found <= set(everything(effort))] == []
-        assert set(everything(effort)) == set().union(*parts.values())
+        behind = {parent.run_id for spec in catalog.needs(plan(effort)) for parent in parents(spec)}
+        assert set(everything(effort)) - behind <= set().union(*parts.values(), set(ids(of_families(plan(effort)))))
 
     def test_every_run_passes_the_checks(self, effort: str) -> None:
         specs = catalog.needs(plan(effort))
@@ -125,8 +131,9 @@ class TestPairing:
         assert all(seeds == list(range(each.effort.runs)) for seeds in found.values())
 
     def test_no_stream_is_moved_alone_but_to_measure_the_spread(self, each: Plan) -> None:
+        behind = {parent.run_id for spec in catalog.needs(each) for parent in parents(spec)}
         moved = [s for s in catalog.needs(each) if (s.draw, s.order, s.init, s.batches) != (None,) * 4]
-        assert set(ids(moved)) <= set(ids(grids.spread(each)))
+        assert set(ids(moved)) - behind <= set(ids(grids.spread(each)))
 
     def test_the_probe_gives_all_runs_to_the_rnn_and_the_first_to_the_others(self, each: Plan) -> None:
         for spec in grids.probe(each):
@@ -446,7 +453,7 @@ class TestOpening:
             (("images_seen: 640", "diagnosed: [mpl]"), "unknown model 'mpl' in study {file!r}; allowed: "),
             (
                 ("images_seen: 640", "diagnosed: [svm]"),
-                "unknown model that is trained in steps 'svm' in study {file!r}; allowed: perceptron, article, mlp",
+                "unknown network under 'diagnosed' 'svm' in study {file!r}; allowed: perceptron, article, mlp",
             ),
             (("images_seen: 640", "sizes: [500]"), "a largest class of 500 was given to profile 'exponential'; allowed: 1 to 95"),
             (("images_seen: 640", "sizes: [500]"), "; given in study {file!r}"),
@@ -498,5 +505,5 @@ def test_a_network_with_a_learning_rate_of_its_own_has_it_in_every_run_and_the_o
 @pytest.mark.parametrize("name", ["svm", "mpl"])
 def test_only_a_network_can_have_a_learning_rate_of_its_own(name: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(STUDY + f"learning_rates: {{{name}: 0.003}}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=f"network with a learning rate of its own.*{name}|{name}.*allowed"):
+    with pytest.raises(InputError, match=f"unknown network under 'learning_rates' '{name}' in study .*; allowed: "):
         grids.open_study(str(tmp_path / "mine.yaml"), "default")

@@ -36,11 +36,11 @@ def test_a_name_follows_from_the_path_and_is_none_of_the_project_s_own():
     [
         ("# Planned for abc in 40m.", ""),
         ("# Planned for abc in 2400s.", ""),
-        ("# Planned for abc in 0.5h.", "a budget of 0.5h, and 40m is given;"),
-        ("# Planned for xyz in 40m.", "and it was planned for other images than those that are given; give"),
-        ("# Planned for xyz in 1h.", "than those that are given and it was planned for a budget of 1h, and 40m is given;"),
-        ("name: mine", "its first line does not say for what it was planned"),
-        ("", "its first line does not say for what it was planned"),
+        ("# Planned for abc in 0.5h.", "a budget of 0.5h, not 40m;"),
+        ("# Planned for xyz in 40m.", "and it was planned for other images; give"),
+        ("# Planned for xyz in 1h.", "it was planned for other images and it was planned for a budget of 1h, not 40m;"),
+        ("name: mine", "its first line does not say what it was planned for"),
+        ("", "its first line does not say what it was planned for"),
     ],
 )
 def test_a_plan_for_something_else_is_refused_with_what_it_was_for(head, said, tmp_path):
@@ -90,4 +90,7 @@ def test_what_names_no_path_stays_as_it_is(text, tmp_path):
 
 def test_a_plan_that_was_turned_to_a_known_set_sets_nothing_aside():
     said = scan_summary.say_images(grids.open_study("digits", "smoke"))
-    assert said == "The images: 1,797 of 10 classes (0, 1, 2, 3, 4, 5, 6, 7, …), the largest 1.1 times the smallest."
+    assert (
+        said
+        == "The images: 1,797 of 10 classes (0, 1, 2, 3, 4, 5, 6, 7, …). The largest class is 1.1 times the size of the smallest."
+    )

@@ -91,7 +91,7 @@ def test_a_classical_model_takes_part_if_its_share_of_the_budget_is_enough(monke
         assert [name for name in planner.CLASSICAL if name not in left_out] == kept
         added_s = 5 * (work.every_run_s - bare.every_run_s) + work.once_s
         assert added_s == pytest.approx(sum(fits[name] for name in kept) * 0.1 * pool)
-        assert all(re.match(r"it would have taken about \d+ minutes of the", why) for why in left_out.values())
+        assert all(re.match(r"it would take about \d+ minutes? of the budget of", why) for why in left_out.values())
     monkeypatch.setattr(planner, "MOST_FOR_CLASSICAL", pool - 1)
     work, left_out = planner.invite_classical(dataset, allowed_s=1e9, cores=1)
     assert (work, set(left_out)) == (bare, set(planner.CLASSICAL))
@@ -166,10 +166,10 @@ def test_the_plan_opens_as_a_study_and_is_kept_for_the_same_images(own):
     assert plan.study.left_out["resnet18"].endswith("could not be fetched (a test fetches nothing)")
     before = file.read_bytes()
     assert planner.plan_study(own, name=None, budget="120m").read_bytes() == before
-    with pytest.raises(InputError, match="it was planned for a budget of 2h, and 1h is given; give another --name"):
+    with pytest.raises(InputError, match="it was planned for a budget of 2h, not 1h; give another --name"):
         planner.plan_study(own, name=None, budget="1h")
     (own / "a" / "0.png").unlink()
-    with pytest.raises(InputError, match="it was planned for other images than those that are given; give another --name"):
+    with pytest.raises(InputError, match="it was planned for other images; give another --name"):
         planner.plan_study(own, name=None, budget="2h")
     assert file.read_bytes() == before
 

@@ -139,7 +139,7 @@ def test_a_failing_notebook_is_kept_beside_and_stops_no_other(folder: Path, tmp_
     bad = write(folder, "bad", code("print('before')"), code("1 / 0"), code("print('behind')"))
     good = write(folder, "good", code("print('fine')"))
     with pytest.raises(
-        report.NotebookError, match=r"bad\.ipynb, cell \[\d\]: ZeroDivisionError: division by zero; kept: .*bad\.failed\.ipynb"
+        report.NotebookError, match=r"bad\.ipynb, cell \[\d\]: ZeroDivisionError: division by zero; saved as .*bad\.failed\.ipynb"
     ):
         report.execute([bad, good], output=tmp_path / "out", parameters={}, timeout_s=60)
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["bad.failed.ipynb", "good.ipynb"]
@@ -339,6 +339,6 @@ def test_the_guard_of_the_tests_holds(write_there: Callable[[Path], object], nam
 
 
 def test_children_inherit_the_moved_folders(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from imagestudy import paths; print(paths.data_folder(), paths.results_folder())"]
+    command = [sys.executable, "-c", "from imagestudy.core import paths; print(paths.data_folder(), paths.results_folder())"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stdout.split() == [str(tmp_path / "data"), str(tmp_path / "results")]

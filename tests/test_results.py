@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,9 @@ from imagestudy.experiments.records import Record, Records, labels_key
 from imagestudy.experiments.store import RunStore
 from imagestudy.experiments.versions import stamp
 from imagestudy.report import publish, results
+from imagestudy.report.findings import published_studies
 from imagestudy.report.publish import readme_marks
+from imagestudy.report.run_table import COLUMNS
 
 BEGIN, END = readme_marks("digits")
 
@@ -76,7 +79,7 @@ def _put(folder, made: dict[str, pd.DataFrame]) -> None:
 
 def test_agreement_names_exactly_the_cells_that_are_apart_and_the_verdicts_that_differ(records, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "published_results", lambda study: tmp_path / "published" / study)
-    assert "Nothing is published" in results.say_agreement("digits")
+    assert "No results of study digits are published" in results.say_agreement("digits")
     published = tables(records, [_finding(records, "supported")])
     _put(tmp_path / "published" / "digits", published)
     own = tables(records, [_finding(records, "undecided")])
@@ -85,7 +88,7 @@ def test_agreement_names_exactly_the_cells_that_are_apart_and_the_verdicts_that_
     first, *rest = results.say_agreement("digits").splitlines()
     total, apart = len(own["cells"]), int((own["cells"]["model"] == "mlp").sum())
     assert f"{total - apart} of {total} cells" in first
-    assert "0 of 1 verdicts are the same" in first
+    assert "the verdict is the same for 0 of 1 claim" in first
     assert sum("mlp" in line and "0.200 [0.100, 0.300]" in line for line in rest) == apart
     assert rest[-1].strip() == "verdict on A2: undecided, published supported"
 
@@ -97,7 +100,7 @@ def test_equal_tables_agree_throughout(records, tmp_path, monkeypatch):
     _put(paths.study_results("digits"), made)
     said = results.say_agreement("digits")
     assert f"{len(made['cells'])} of {len(made['cells'])} cells" in said
-    assert "1 of 1 verdicts are the same" in said
+    assert "the verdict is the same for 1 of 1 claim" in said
     assert len(said.splitlines()) == 1
 
 
@@ -124,29 +127,56 @@ def test_the_headline_shows_longer_training_beside_the_budget_and_only_where_the
 def test_only_the_part_between_the_marks_of_the_readme_is_renewed(plan, records, tmp_path, monkeypatch):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    monkeypatch.setattr(paths, "published_readme", lambda: readme)
     monkeypatch.setattr(paths, "readme_file", lambda: readme)
+    monkeypatch.setattr(publish, "say_findings", lambda: ["found"])
     monkeypatch.setattr(paths, "published_results", lambda study: tmp_path / study)
     (tmp_path / "digits").mkdir()
     made = json.dumps(publish._provenance(plan, 7, ["one", "another"]))
     (tmp_path / "digits" / "provenance.json").write_text(made, encoding="utf-8")
-    publish.renew_readme(plan, records)
+    publish.renew_pages(plan, records)
     once = readme.read_text(encoding="utf-8")
     assert once.startswith(f"before\n{BEGIN}\n")
     assert once.endswith(f"{END}\nafter\n")
     assert "old" not in once
     assert results.headline(plan, records) in once
     assert f"7 runs on {os.cpu_count()} cores of one and another;" in once
-    publish.renew_readme(plan, records)
+    publish.renew_pages(plan, records)
     assert readme.read_text(encoding="utf-8") == once
 
 
-def test_the_committed_readme_has_both_marks_once():
-    text = paths.readme_file().read_text(encoding="utf-8")
-    assert text.count(BEGIN) == text.count(END) == 1
+def test_the_committed_pages_have_all_marks_once_and_the_findings_of_the_published_tables():
+    page, readme = (file.read_text(encoding="utf-8") for file in (paths.published_readme(), paths.readme_file()))
+    marks = [mark for study in published_studies() for mark in readme_marks(study)]
+    assert all(page.count(mark) == 1 for mark in (*marks, *publish.COLUMN_MARKS))
+    assert f"{publish.FINDINGS[0]}\n{publish.findings_part()}\n{publish.FINDINGS[1]}" in readme
+
+
+def test_the_lines_on_the_page_of_results_read_them_without_this_package(monkeypatch):
+    monkeypatch.chdir(paths.ROOT)
+    (lines,) = re.findall(r"```python\n(.*?)```", paths.published_readme().read_text(encoding="utf-8"), re.DOTALL)
+    assert "imagestudy" not in lines
+    found: dict = {}
+    exec(lines, found)
+    assert found["accuracy"] == pytest.approx(found["run"].test_accuracy, abs=1e-9)
+    assert found["probabilities"].sum(axis=1) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("study", published_studies())
+def test_every_published_run_is_a_row_with_documented_columns(study):
+    folder = paths.published_results(study)
+    table, status = pd.read_csv(folder / "runs.csv"), RunStore(folder / paths.STORE_NAME, read_only=True).status()
+    assert set(table["run_id"]) == set(status)
+    documented = {name for name in COLUMNS if not name.endswith("…")}
+    assert {name for name in table if not name.startswith(("test_", "validation_"))} == documented
+    with np.load(folder / "predictions.npz") as predictions:
+        named = {name.partition(".")[0] for name in predictions.files}
+    assert named <= set(table["run_id"]) | set(table["labels"])
+    assert set(table["labels"]) <= named
 
 
 def test_what_was_not_run_is_not_published(plan):
-    with pytest.raises(InputError, match="missing; `imagestudy run` makes them"):
+    with pytest.raises(InputError, match="missing in study 'digits'; create what is missing with `imagestudy run`"):
         publish.publish(plan, names=["01_preprocessing.ipynb"])
 
 

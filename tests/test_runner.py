@@ -94,14 +94,14 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]
 
 
 def in_another_process(code: str, **options: object) -> subprocess.Popen:
-    head = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_runs import *\n"
+    head = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_runner import *\n"
     return subprocess.Popen([sys.executable, "-c", head + code], stdout=subprocess.PIPE, text=True, **options)
 
 
 class TestFitOrLoad:
     def test_a_missing_run_is_trained_and_a_recorded_one_loaded(self, capsys: pytest.CaptureFixture) -> None:
         first = runner.obtain([run(), run(seed=1)], study="tiny", workers=1)
-        assert "Runs missing, parents included: 2" in capsys.readouterr().out
+        assert "Missing runs, including parents: 2. Estimated time: " in capsys.readouterr().out
         again = runner.obtain([run(), run(seed=1)], study="tiny", executor=Nobody())
         assert capsys.readouterr().out == ""
         assert content(again) == content(first)
@@ -143,7 +143,7 @@ class TestFitOrLoad:
 
     def test_training_can_be_forbidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IMAGESTUDY_TRAIN", "never")
-        with pytest.raises(InputError, match=r"^IMAGESTUDY_TRAIN is 'never' and 1 runs are missing in .*runs.sqlite; the first is"):
+        with pytest.raises(InputError, match=r"^IMAGESTUDY_TRAIN is 'never', but 1 run is missing in .*runs.sqlite; the first is"):
             runner.obtain([run()], study="tiny")
         assert not paths.results_folder().exists()
 
@@ -368,7 +368,7 @@ class TestEnsemble:
         ensemble = runner.stamp(run(remedy="seed_ensemble"))
         store().write(Failure(dependencies.parents(ensemble)[2], "no luck"))
         assert len(runner.obtain([ensemble], study="tiny", executor=InProcess())) == 0
-        assert store().failures()[ensemble.run_id].reason.startswith("what it is computed from failed: ")
+        assert store().failures()[ensemble.run_id].reason.startswith("a run it depends on failed: ")
 
 
 class TestDiagnostic:
@@ -460,7 +460,7 @@ class TestTuned:
         for trial in dependencies.parents(tuned):
             store().write(Failure(trial, "no luck"))
         assert len(runner.obtain([tuned, run(seed=1)], study="tiny", executor=Noting())) == 1
-        assert "what it is computed from failed" in store().failures()[tuned.run_id].reason
+        assert "a run it depends on failed" in store().failures()[tuned.run_id].reason
 
 
 class TestFailures:
@@ -483,7 +483,7 @@ class TestFailures:
         derived = runner.stamp(run(remedy="logit_adjustment", training=ABSURD))
         found = runner.obtain([derived, run()], study="tiny", workers=1)
         assert len(found) == 1
-        assert store().failures()[derived.run_id].reason.startswith("what it is computed from failed: ")
+        assert store().failures()[derived.run_id].reason.startswith("a run it depends on failed: ")
 
     def test_any_error_inside_is_the_runs_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def break_on_seed_1(spec: RunSpec, **_: object) -> object:
@@ -505,7 +505,7 @@ class TestSameNumbersHoweverDone:
         assert {run_id: made for one in found for run_id, made in one.items()} == uninterrupted
 
     def test_killed_in_the_middle_and_resumed(self, uninterrupted: dict[str, object]) -> None:
-        killed = in_another_process('runs.obtain(table(), study="tiny", executor=Noting(kill_before=5))')
+        killed = in_another_process('runner.obtain(table(), study="tiny", executor=Noting(kill_before=5))')
         killed.communicate(timeout=120)
         assert killed.returncode == -signal.SIGKILL
         status = list(store().status().values())
@@ -520,7 +520,7 @@ class TestSameNumbersHoweverDone:
         code = """
 noting = Noting()
 sys.stdin.readline()
-found = runs.obtain(table(), study="tiny", executor=noting)
+found = runner.obtain(table(), study="tiny", executor=noting)
 print(json.dumps([noting.trained, {record.spec.run_id: record.scores for record in found}]))
 """
         both = [in_another_process(code, stdin=subprocess.PIPE) for _ in range(2)]

@@ -264,10 +264,10 @@ class TestStudyFile:
 
     @pytest.mark.parametrize(("text", "held"), [("- a\n- b\n", "list"), ("", "NoneType"), ("word", "str")])
     def test_a_file_that_is_no_mapping_is_refused(self, text: str, held: str, tmp_path: Path) -> None:
-        assert refusal(tmp_path, text) == f"FILE holds {held}; a study file is a mapping of keys to values"
+        assert refusal(tmp_path, text) == f"FILE contains {held}; a study file is a mapping of keys to values"
 
     def test_a_value_that_yaml_makes_but_a_study_cannot_hold_is_refused(self, tmp_path: Path) -> None:
-        assert refusal(tmp_path, STUDY + "margin: 2020-01-01").startswith("FILE holds a value that a study file cannot")
+        assert refusal(tmp_path, STUDY + "margin: 2020-01-01").startswith("FILE contains a value that is not allowed in a study")
 
     def test_an_unknown_effort_is_answered_with_the_known_ones(self) -> None:
         with pytest.raises(InputError) as caught:

@@ -65,7 +65,8 @@ def notebook_of(question: str) -> Path:
 def needs(plan: Plan, names: Sequence[str] | None = None) -> list[RunSpec]:
     """The runs that these questions, or all of the study, need whatever the scores are; each once."""
     specs = (spec for name in (asked(plan) if names is None else names) for spec in questions.entry(name).function(plan))
-    return list({spec.run_id: spec for spec in specs}.values())
+    stamped = map(runner.stamp, specs)
+    return list({spec.run_id: spec for spec in stamped}.values())
 
 
 def stages_of(plan: Plan, names: Sequence[str] | None = None) -> list[Stages]:

@@ -1,4 +1,4 @@
-"""The command line. Each group of commands has its own file; what is slow to import is imported inside a command."""
+"""The command line. Each group of commands has its own file. Modules that are slow to import are imported inside the commands."""
 
 import signal
 import sys
@@ -36,6 +36,6 @@ def _root(
 
 
 def main() -> None:
-    """Entry point of the `imagestudy` command. SIGTERM ends it as Ctrl-C does: claims are released and workers end."""
+    """Run the `imagestudy` command. SIGTERM stops it in the same way as Ctrl-C: claims are released and workers are stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     app()

@@ -1,4 +1,4 @@
-"""`python -m imagestudy.cli`."""
+"""Run the command line as `python -m imagestudy.cli`."""
 
 from imagestudy.cli import main
 

@@ -1,4 +1,4 @@
-"""Commands that list what there is, and fetch or measure it."""
+"""Commands that list models, remedies and data sets, fetch pretrained weights, and measure the training speed."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ def _load_plugins(study: str | None) -> None:
 
 @says_what_was_wrong
 def models(study: StudyOption = None) -> None:
-    """List the models: family, kind, and what each is."""
+    """List the models: family, era, kind, and a description."""
     from imagestudy.models import models as registry
     from imagestudy.report.listings import say_entries
 
@@ -36,7 +36,7 @@ def remedies(study: StudyOption = None) -> None:
 
 @says_what_was_wrong
 def datasets(study: StudyOption = None) -> None:
-    """List the data sets: images, size, classes, imbalance, licence, and whether they are on disk."""
+    """List the data sets: images, size, classes, imbalance, license, and whether they are on disk."""
     from imagestudy.report.listings import say_datasets
 
     _load_plugins(study)
@@ -45,7 +45,7 @@ def datasets(study: StudyOption = None) -> None:
 
 @says_what_was_wrong
 def weights() -> None:
-    """Fetch the weights of pretrained networks into the data folder, or say where to get them and where to put them."""
+    """Download the weights of pretrained networks to the data folder, or explain how to get them by hand."""
     from imagestudy.models import models as registry
     from imagestudy.models.pretrained import starting_weights
     from imagestudy.models.pretrained_weights import fetch_weights
@@ -57,7 +57,7 @@ def weights() -> None:
 
 @says_what_was_wrong
 def bench(seconds: Annotated[float, typer.Option(min=0.1, help="Time for each measurement, in seconds.")] = 3.0) -> None:
-    """Print training speed as ratios within one run."""
+    """Measure the training speed and print it as ratios within one measurement."""
     from imagestudy.training import benchmark
 
     benchmark.measure(seconds=seconds, say=typer.echo)

@@ -8,7 +8,7 @@ import typer
 from imagestudy.cli.options import Command, ModelArgument, WorkersOption, says_what_was_wrong
 
 PluginOption = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="Python file that the saved model needs; its code is run.")
+    list[Path] | None, typer.Option("--plugin", help="Python file that the saved model needs. Its code is executed.")
 ]
 
 
@@ -16,12 +16,12 @@ PluginOption = Annotated[
 def predict(
     model: ModelArgument,
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="An image, a folder, or a zip or tar archive.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Table to be written, ending in .csv.")],
-    batch: Annotated[int, typer.Option("--batch", min=1, max=4_096, help="Images predicted at a time.")] = 256,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, ending in .csv.")],
+    batch: Annotated[int, typer.Option("--batch", min=1, max=4_096, help="Number of images that are predicted at a time.")] = 256,
     workers: WorkersOption = None,
     plugin: PluginOption = None,
 ) -> None:
-    """Predict the classes of images with a saved model, into a table of probabilities."""
+    """Predict the classes of images with a saved model, and write a table of probabilities."""
     from imagestudy.core import plugins
     from imagestudy.inference import predict as predicting
 
@@ -32,10 +32,10 @@ def predict(
 @says_what_was_wrong
 def onnx(
     model: ModelArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to be written, ending in .onnx.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, ending in .onnx.")],
     plugin: PluginOption = None,
 ) -> None:
-    """Write a saved network as ONNX: bytes (batch, side, side, channels) in, probabilities out."""
+    """Export a saved network to ONNX. Its input is bytes (batch, side, side, channels), its output is probabilities."""
     from imagestudy import inference
     from imagestudy.core import plugins
 

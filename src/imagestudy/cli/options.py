@@ -1,4 +1,4 @@
-"""What the commands share: their options, and how an error leaves the command line."""
+"""Options that the commands share, and the handling of errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of 
 
 @dataclass(frozen=True)
 class Command:
-    """A command with an example of how it is typed."""
+    """A command with an example call."""
 
     name: str
     function: Callable[..., None]
@@ -30,7 +30,7 @@ class Command:
 
 
 def says_what_was_wrong(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorator: wrong input prints its sentence and exits with 2, a failed notebook or site with 1."""
+    """Decorate a command so that errors are printed. Wrong input exits with code 2, a failed notebook or site with code 1."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -49,15 +49,15 @@ def says_what_was_wrong(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def one_study(position: str | None, option: str | None) -> str:
-    """The study that was given by position or by `--study`; `digits` by default.
+    """Return the study that was given as argument or by `--study`, or `digits` if none was given.
 
     Raises:
-        InputError: two different studies were given, or a folder of images in the place of a study.
+        InputError: two different studies were given, or a folder of images instead of a study.
     """
     from imagestudy.core.errors import InputError
 
     if position is not None and option is not None and position != option:
-        raise InputError(f"{position!r} and --study {option!r} were given; allowed is one study")
+        raise InputError(f"{position!r} and --study {option!r} were given; give only one study")
     given = position if position is not None else option
     if given is not None and Path(given).expanduser().is_dir():
         raise InputError(f"{given!r} is a folder, not a study file; for a folder of images use: imagestudy run --data {given}")

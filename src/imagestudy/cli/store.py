@@ -24,7 +24,7 @@ def _store(position: str | None, study: str | None, *, read_only: bool) -> "RunS
 @app.command(name="list", epilog="Example: imagestudy runs list digits")
 @says_what_was_wrong
 def list_runs(position: StudyArgument = None, study: StudyOption = None) -> None:
-    """Print one line a run: its id and status."""
+    """Print one line per run with its id and status."""
     for run_id, status in sorted(_store(position, study, read_only=True).status().items()):
         typer.echo(f"{run_id} {status}")
 
@@ -32,7 +32,7 @@ def list_runs(position: StudyArgument = None, study: StudyOption = None) -> None
 @app.command(name="failed", epilog="Example: imagestudy runs failed digits")
 @says_what_was_wrong
 def failed_runs(position: StudyArgument = None, study: StudyOption = None) -> None:
-    """Print the failed runs with their reasons."""
+    """Print the failed runs and the reasons."""
     for failure in _store(position, study, read_only=True).failures().values():
         typer.echo(str(failure))
 
@@ -40,18 +40,18 @@ def failed_runs(position: StudyArgument = None, study: StudyOption = None) -> No
 @app.command(epilog="Example: imagestudy runs retry digits")
 @says_what_was_wrong
 def retry(position: StudyArgument = None, study: StudyOption = None) -> None:
-    """Forget the failed runs, so that the next command trains them again."""
+    """Remove the failed runs, so that the next command trains them again."""
     store = _store(position, study, read_only=False)
     failed = list(store.failures())
     if failed:
         store.forget(failed)
-    typer.echo(f"{len(failed)} failed runs forgotten.")
+    typer.echo(f"{len(failed)} failed {'run' if len(failed) == 1 else 'runs'} removed.")
 
 
 @app.command(epilog="Example: imagestudy runs prune digits")
 @says_what_was_wrong
 def prune(position: StudyArgument = None, study: StudyOption = None) -> None:
-    """Remove the runs that no effort of the study asks for."""
+    """Remove the runs that no effort of the study needs."""
     from imagestudy.analysis import catalog
     from imagestudy.experiments import grids, runner
     from imagestudy.experiments.study import EFFORTS

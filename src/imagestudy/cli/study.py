@@ -1,4 +1,4 @@
-"""Commands that run a study: `run` = `train` (the runs) + `notebooks` (papermill) + `report` (the site)."""
+"""Commands that run a study. `run` combines `train` (the runs), `notebooks` (papermill) and `report` (the site)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,13 +31,17 @@ def run(
     effort: EffortOption = "default",
     workers: WorkersOption = None,
     parameter: ParameterOption = None,
-    images: Annotated[str | None, typer.Option("--data", help="Your own images: a folder, a zip or tar archive, a CSV.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the study on --data. Default: the folder's name.")] = None,
+    images: Annotated[
+        str | None, typer.Option("--data", help="Your images: a folder, a zip or tar archive, or a CSV table.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the study of your images. Default: the folder's name.")
+    ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", help="Time that a study on --data can take: 90s, 30m, 2h.", show_default=BUDGET)
+        str | None, typer.Option("--budget", help="Time for the study of your images, such as 90s, 30m or 2h.", show_default=BUDGET)
     ] = None,
 ) -> None:
-    """Train what is missing, execute the notebooks, build the report, and compare the numbers with the published ones."""
+    """Train the missing runs, execute the notebooks, build the report, and compare the results with the published ones."""
     from imagestudy import report
     from imagestudy.analysis import catalog
     from imagestudy.analysis.recommendation import scan_summary
@@ -51,7 +55,7 @@ def run(
         plan = _open(file, effort)
     else:
         if given := position or study:
-            raise InputError(f"study {given!r} and --data {images!r} were given; allowed is one of them")
+            raise InputError(f"study {given!r} and --data {images!r} were given; give only one of them")
         file = str(_plan_own(images, name=name, budget=BUDGET if budget is None else budget, given={"effort": effort} | parameters))
         plan = _open(file, effort)
         typer.echo(scan_summary.say_images(plan))
@@ -71,11 +75,11 @@ def _refuse_own_image_options(given: dict[str, str | None]) -> None:
 
     for option, value in given.items():
         if value is not None:
-            raise InputError(f"{option} {value!r} was given without --data; it is for a study of your own images")
+            raise InputError(f"{option} {value!r} was given without --data; it applies only to a study of your own images")
 
 
 def _open(study: str, effort: str) -> "Plan":
-    """Open a study, check first that its results can be written, and say which of its keys are of an older version."""
+    """Check that the results of a study can be written, print a note about old keys, and return the plan of the study."""
     from imagestudy.core import files, paths
     from imagestudy.experiments import grids
     from imagestudy.experiments.study import load_study, old_keys
@@ -87,9 +91,10 @@ def _open(study: str, effort: str) -> "Plan":
 
 
 def _plan_own(images: str, *, name: str | None, budget: str, given: dict[str, Any]) -> Path:
-    """Write the study file for somebody's own images and return its path.
+    """Write the study file for the user's own images and return its path.
 
-    All other options are checked first: a written plan would stay, and refuse the next command with another budget.
+    All other options are checked first. Otherwise, a wrong option would leave a plan behind, and the next command with another
+    budget would be refused.
     """
     from imagestudy import report
     from imagestudy.analysis import catalog
@@ -112,7 +117,7 @@ def _plan_own(images: str, *, name: str | None, budget: str, given: dict[str, An
 def train(
     position: StudyArgument = None, study: StudyOption = None, effort: EffortOption = "default", workers: WorkersOption = None
 ) -> None:
-    """Train the runs of a study that its store does not have."""
+    """Train the runs that are missing in the store of a study."""
     _train(_open(one_study(position, study), effort), workers=workers)
 
 
@@ -126,22 +131,25 @@ def _train(plan: "Plan", *, workers: int | None) -> None:
         typer.echo(stages.describe(plan))
     wanted = {runner.stamp(spec).run_id for spec in catalog.train(plan, workers=workers)}
     failed = len(wanted & set(runner.failures(plan.name)))
+    recorded = len(wanted) - failed
     typer.echo(
-        f"{len(wanted) - failed} runs are recorded" + (f", {failed} failed: see `imagestudy runs failed`." if failed else ".")
+        f"{recorded} {'run is' if recorded == 1 else 'runs are'} recorded"
+        + (f", {failed} failed: see `imagestudy runs failed`." if failed else ".")
     )
 
 
 @says_what_was_wrong
 def notebooks(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Questions or notebooks, such as class_imbalance. Default: all of the study.")
+        list[str] | None,
+        typer.Argument(help="Questions or notebooks, such as class_imbalance. Default: all questions of the study."),
     ] = None,
     study: StudyOption = None,
     effort: EffortOption = "default",
     parameter: ParameterOption = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Execute notebooks with papermill into the study's results."""
+    """Execute notebooks with papermill and write them to the study's results."""
     file = one_study(None, study)
     plan = _open(file, effort)
     for executed in _execute(plan, file, effort, names=names, parameters=_parameters(parameter), workers=workers):
@@ -149,7 +157,7 @@ def notebooks(
 
 
 def _notebooks(plan: "Plan", names: Sequence[str] | None) -> list[Path]:
-    """The notebooks of the named questions, or of all questions of the study."""
+    """Return the notebooks of the named questions, or of all questions of the study."""
     from imagestudy.analysis import catalog
 
     return [catalog.notebook_of(catalog.resolve(name)) for name in names or catalog.asked(plan)]
@@ -171,7 +179,10 @@ def _parameters(given: list[str] | None) -> dict[str, Any]:
 
 
 def _for_notebooks(study: str, effort: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of every notebook. A study file elsewhere is given by its full path: a kernel can run in another folder."""
+    """Return the parameters of every notebook.
+
+    A study file outside the studies folder is given by its full path, because a kernel can run in another folder.
+    """
     from imagestudy.core import paths
     from imagestudy.experiments.study import study_file
 
@@ -196,7 +207,7 @@ def _execute(
 
 @says_what_was_wrong
 def make_report(position: StudyArgument = None, study: StudyOption = None, effort: EffortOption = "default") -> None:
-    """Write tables and figures and build the site from the notebooks that were executed last."""
+    """Write tables and figures, and build the site from the notebooks that were executed last."""
     from imagestudy.core import paths
     from imagestudy.core.errors import InputError
 
@@ -204,7 +215,7 @@ def make_report(position: StudyArgument = None, study: StudyOption = None, effor
     executed = [paths.study_results(plan.name) / "notebooks" / file.name for file in _notebooks(plan, None)]
     lacking = [file.name for file in executed if not file.is_file()]
     if lacking:
-        raise InputError(f"not executed yet: {', '.join(lacking)}; `imagestudy notebooks` does it")
+        raise InputError(f"not executed yet: {', '.join(lacking)}; execute them with `imagestudy notebooks`")
     _build(plan, executed)
 
 
@@ -223,7 +234,7 @@ def _build(plan: "Plan", executed: list[Path]) -> None:
 
 @says_what_was_wrong
 def publish(position: StudyArgument = None, study: StudyOption = None, effort: EffortOption = "full") -> None:
-    """Copy a study's results into results/published and renew the pages about them; for maintainers."""
+    """Copy the results of a study to results/published and update the pages about them; for maintainers."""
     from imagestudy.report.publish import publish as publish_plan
 
     plan = _open(one_study(position, study), effort)

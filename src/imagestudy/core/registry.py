@@ -67,12 +67,16 @@ class Registry(Generic[F]):
 
     @property
     def _known(self) -> dict[str, Entry[F]]:
-        """All entries, including those of the home package, which is imported on first access."""
+        """All entries, including those of the home package, in the order of its modules, whichever was imported first."""
         if self.home and not self._is_complete:
             self._is_complete = True
             package = importlib.import_module(self.home)
-            for found in pkgutil.walk_packages(package.__path__, f"{self.home}."):
-                importlib.import_module(found.name)
+            modules = [found.name for found in pkgutil.walk_packages(package.__path__, f"{self.home}.")]
+            for module in modules:
+                importlib.import_module(module)
+            place = {module: number for number, module in enumerate(modules)}
+            ordered = sorted(self._entries.items(), key=lambda item: place.get(item[1].function.__module__, len(place)))
+            self._entries = dict(ordered)
         return self._entries
 
     def register(self, name: str, *, version: int = 1, **facts: Any) -> Callable[[F], F]:

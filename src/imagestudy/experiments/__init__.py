@@ -1,1 +1,1 @@
-"""From a study to its grid of runs, and from a run to its record."""
+"""Plan the runs of a study, execute them, and store their records."""

@@ -1,4 +1,4 @@
-"""How the store keeps text and arrays: compressed, log-probabilities on a fixed grid of levels."""
+"""Compress text and arrays for the store. Log-probabilities are rounded to a fixed set of levels."""
 
 import json
 import lzma
@@ -12,18 +12,18 @@ ROOT_STEPS = 128
 FLOOR = 0.25
 
 LEVELS = (2 * np.log(np.concatenate(([FLOOR], np.arange(1, ROOT_STEPS + 1))) / ROOT_STEPS)).astype(np.float16)
-"""The log-probabilities that are stored: √p in steps of 1/128, the lowest at a quarter of a step."""
+"""The log-probabilities that can be stored: √p in steps of 1/128. The lowest level is a quarter of a step."""
 
 CODE = "level"
 
 
 def round_log_probabilities(log_probabilities: Float[np.ndarray, "n class"]) -> Float16[np.ndarray, "n class"]:
-    """Log-probabilities as they are stored: the nearest of 129 levels that are equally far apart in √p.
+    """Round log-probabilities to the nearest of the 129 levels that can be stored, which are equally spaced in √p.
 
-    √p is the scale on which a probability is equally sure everywhere (it stabilises the variance of a share; distances on it are
-    Hellinger's): p moves by at most √p/128 and a bit, by 0.008 near 1 and 0.0003 near 0.001, and values end at −12.5. The most
-    likely class stays the only most likely one: what would tie with it goes one level down. Rounding again changes nothing.
-    All recorded scores are computed from these values, so that they follow from the store.
+    The square root stabilizes the variance of a proportion, and distances on this scale are Hellinger distances. Rounding changes
+    p by little more than √p/128 at most: by 0.008 near 1 and by 0.0003 near 0.001. The lowest value is −12.5. The most likely class
+    keeps the highest value alone: a class that would tie with it is moved one level down. Rounding twice gives the same values as
+    rounding once. All recorded scores are computed from the rounded values, so they can be recomputed from the store.
     """
     level = np.rint(ROOT_STEPS * np.exp(np.minimum(log_probabilities, 0.0).astype(np.float64) / 2)).astype(np.int64)
     rows, best = np.arange(len(level)), log_probabilities.argmax(axis=1)
@@ -34,7 +34,10 @@ def round_log_probabilities(log_probabilities: Float[np.ndarray, "n class"]) -> 
 
 
 def pack(array: np.ndarray) -> tuple[str, str, bytes]:
-    """Type, shape and compressed bytes. Rounded log-probabilities take one byte each, the number of their level."""
+    """Return the type, the shape and the compressed bytes of an array.
+
+    Rounded log-probabilities take one byte each before compression: the number of their level.
+    """
     if array.dtype.hasobject:
         raise TypeError("an array of Python objects cannot be stored")
     shape = json.dumps(array.shape)
@@ -46,7 +49,7 @@ def pack(array: np.ndarray) -> tuple[str, str, bytes]:
 
 
 def unpack(dtype: str, shape: str, packed: bytes) -> np.ndarray:
-    """The array that was packed."""
+    """Return the array that was packed by `pack`."""
     if dtype == CODE:
         return LEVELS[expand(packed, np.dtype(np.uint8)).reshape(json.loads(shape))]
     return expand(packed, np.dtype(dtype)).reshape(json.loads(shape))
@@ -58,7 +61,7 @@ def squeeze_text(text: str) -> bytes:
 
 
 def expand_text(packed: bytes | str) -> str:
-    """Return the text that was compressed. Older stores hold plain text, or zlib with a dictionary of their own."""
+    """Return the text that was compressed. Older stores contain plain text, or zlib data with a preset dictionary."""
     if isinstance(packed, str):
         return packed
     try:
@@ -68,17 +71,17 @@ def expand_text(packed: bytes | str) -> str:
 
 
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 2**20, "lc": 0, "lp": 0, "pb": 0}]
-"""Raw LZMA that looks for no context: the bytes are independent samples of a few levels."""
+"""Raw LZMA without context modeling, because the bytes are independent samples of a few levels."""
 
 
 def squeeze(array: np.ndarray) -> bytes:
-    """The bytes of an array, byte planes apart, compressed with LZMA."""
+    """Compress the bytes of an array with LZMA, one byte plane after the other."""
     planes = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8).reshape(-1, array.dtype.itemsize).T
     return lzma.compress(planes.tobytes(), format=lzma.FORMAT_RAW, filters=_FILTERS)
 
 
 def expand(packed: bytes, dtype: np.dtype) -> np.ndarray:
-    """The flat array of a type that was compressed by `squeeze`."""
+    """Return the array that was compressed by `squeeze`, flat and with the given type."""
     planes = np.frombuffer(lzma.decompress(packed, format=lzma.FORMAT_RAW, filters=_FILTERS), np.uint8)
     return np.frombuffer(planes.reshape(dtype.itemsize, -1).T.tobytes(), dtype)
 
@@ -91,4 +94,4 @@ _OLD_PHRASES = (
     b'"macro_f1":0.9,"nll":0.3},"cost":{"seconds":1.0,"images_seen":40000},"facts":{"counts":[95,61,39,25,16,10,6,4,2,1],'
     b'"train_accuracy":1.0,"temperature":1.0}}'
 )
-"""The preset dictionary of older stores; needed to read them."""
+"""The preset dictionary of older stores. It is needed to read them."""

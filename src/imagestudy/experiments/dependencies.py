@@ -1,4 +1,4 @@
-"""Which runs a run is computed or chosen from."""
+"""Find the runs that another run depends on: the parents of a derived run, and the trials of a tuned run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,22 +13,23 @@ from imagestudy.training import LEARNING_RATE
 
 @dataclass(frozen=True)
 class Task:
-    """A run, and the spec with which it is really trained: the same, but for a tuned run, whose settings its trials chose."""
+    """A run and the spec it is trained with. They differ only for a tuned run, which takes its settings from its best trial."""
 
     spec: RunSpec
     effective: RunSpec
 
 
 def is_derived(spec: RunSpec) -> bool:
-    """Whether the run's remedy acts on stored log-probabilities alone."""
+    """Return whether the run is computed from stored log-probabilities alone, without training."""
     chosen = remedy(spec.remedy)
     return chosen.posthoc is not None or chosen.members > 1
 
 
 def parents(spec: RunSpec) -> tuple[RunSpec, ...]:
-    """The runs of `none` behind a post-hoc remedy or an ensemble, the trials behind a tuned run, nothing behind any other.
+    """Return the runs that a run depends on.
 
-    The members of an ensemble train on the same images, with other initialisations and batch orders.
+    A post-hoc remedy depends on a run of plain training, an ensemble on several of them, and a tuned run on its trials. All other
+    runs depend on nothing. The members of an ensemble train on the same images, with different initializations and batch orders.
     """
     plain, chosen = spec.with_(remedy=remedies.stamp(Choice(name="none"))), remedy(spec.remedy)
     if is_derived(spec):
@@ -38,9 +39,10 @@ def parents(spec: RunSpec) -> tuple[RunSpec, ...]:
 
 
 def _trials(plain: RunSpec, trials: Sequence[Trial]) -> tuple[RunSpec, ...]:
-    """The trials of a cell, one set for all its runs, on a seed that is never reported.
+    """Return the trials of a cell. All its runs share them, and their seed is never reported.
 
-    Learning rate × weight decay for a network, as many of its own settings for a classical model.
+    The trials of a network vary the learning rate and the weight decay. The trials of a classical model vary its own settings, and
+    there are at most as many of them.
     """
     base = plain.with_(seed=TRIAL_SEED, kind="trial")
     facts = models.entry(plain.model.name).facts
@@ -55,7 +57,9 @@ def _trials(plain: RunSpec, trials: Sequence[Trial]) -> tuple[RunSpec, ...]:
 
 
 def task(spec: RunSpec, records: dict[str, Record]) -> Task:
-    """The task of a run, given the records of its parents; a tuned run takes the trial of highest balanced accuracy on validation.
+    """Return the task of a run, given the records of its parents.
+
+    A tuned run takes the settings of the trial with the highest balanced accuracy on the validation images.
 
     Raises:
         InputError: every trial failed.
@@ -64,6 +68,6 @@ def task(spec: RunSpec, records: dict[str, Record]) -> Task:
         return Task(spec, spec)
     trials = [records[trial.run_id] for trial in parents(spec) if trial.run_id in records]
     if not trials:
-        raise InputError(f"all trials of {spec.model.name} under {spec.profile.label} failed; nothing to choose from")
+        raise InputError(f"all trials of {spec.model.name} under {spec.profile.label} failed, so no settings can be chosen")
     best = max(trials, key=lambda record: record.validation["balanced_accuracy"]).spec
     return Task(spec, spec.with_(model=best.model, training=best.training))

@@ -1,4 +1,4 @@
-"""About how long runs take: by what their like took before on this machine, or by their operations."""
+"""Estimate how long runs take, from recorded durations or from the number of operations."""
 
 from collections.abc import Sequence
 
@@ -15,25 +15,26 @@ from imagestudy.models import Network, build, models, twin
 from imagestudy.models.complexity import count_flops
 
 GUESSED_RATE = 30e9
-"""Operations a second of one core; two cores of several machines gave 20 to 45 thousand million, from 8×8 to 64×64 pixels."""
+"""Operations per second of one core. On several two-core machines, 20 to 45 billion were measured, with 8×8 to 64×64 pixels."""
 GUESSED_SECONDS = {"neural": 2.5e-5, "keras": 2.5e-5, "classical": 5e-6}
-"""For each image seen, whatever the size of the model: drawing, normalising, calling."""
+"""Kind of model → seconds per image seen that do not depend on the size of the model: drawing, normalizing and calling."""
 BOTH_WAYS = 3
-"""The way back costs about twice the way forward."""
+"""The cost of a forward and a backward pass, relative to a forward pass. A backward pass costs about twice a forward pass."""
 
 
 def estimate_each(specs: Sequence[RunSpec], store: RunStore) -> list[float]:
-    """About how many seconds of one core each run takes; 0 for one that is computed from others.
+    """Estimate the duration of each run in seconds on one core. A derived run takes 0 seconds.
 
-    As long as its like took in this store; else as long as its model took on these images with another budget, in proportion;
-    else by its operations. Medians, since an ensemble carries the seconds of all its members.
+    The estimate is the recorded duration of runs with the same model, images and budget. If there are none, it is scaled from runs
+    with the same model and images but another budget. If there are none either, it is computed from the number of operations.
+    Several durations are combined by their median, because an ensemble records the seconds of all its members.
     """
     if all(map(is_derived, specs)):
         return [0.0] * len(specs)
     like: dict[str, list[float]] = {}
     for done in store.load(run_id for run_id, status in store.status().items() if status == "done").values():
         if done.spec.kind == "start":
-            continue  # one step, with all that comes before it, says nothing of the next thousand
+            continue  # its seconds include building and compiling, so they do not predict the time of further steps
         seconds, seen = done.cost["seconds"], done.spec.training.images_seen
         like.setdefault(_cell(done.spec), []).append(seconds)
         like.setdefault(_kind(done.spec), []).append(seconds / seen)
@@ -50,7 +51,7 @@ def estimate_each(specs: Sequence[RunSpec], store: RunStore) -> list[float]:
 
 
 def estimate_seconds(todo: Sequence[RunSpec], store: RunStore, *, workers: int | None = None) -> float:
-    """About how long the runs take on all cores, or on as many as there are workers; see `estimate_each`."""
+    """Estimate the duration of the runs in seconds on all cores, or on one core per worker; see `estimate_each`."""
     return sum(estimate_each(todo, store)) / (workers or available_cores())
 
 
@@ -63,14 +64,14 @@ def _cell(spec: RunSpec) -> str:
 
 
 def _guess(spec: RunSpec) -> float:
-    """Seconds an image seen."""
+    """Return the estimated seconds per image seen, from the number of operations."""
     kind = models.entry(spec.model.name).facts["kind"]
     flops = 0 if kind == "classical" else _flops(spec)
     return GUESSED_SECONDS[kind] + BOTH_WAYS * flops / GUESSED_RATE
 
 
 def _flops(spec: RunSpec) -> int:
-    """Of one image's way forward; none for a network that cannot be built, since its run fails at once."""
+    """Return the operations of a forward pass of one image; 0 for a network that cannot be built, because its run fails at once."""
     shape, classes = data.image_shape(spec.dataset), data.class_count(spec.dataset)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -82,6 +83,6 @@ def _flops(spec: RunSpec) -> int:
 
 
 def say_duration(seconds: float) -> str:
-    """`less than a minute`, `about 3 minutes`."""
+    """Return a duration in words, as `less than a minute` or `about 3 minutes`."""
     minutes = max(1, round(seconds / 60))
     return "less than a minute" if seconds < 50 else f"about {minutes} minute{'s' if minutes > 1 else ''}"

@@ -1,6 +1,6 @@
-"""One run → one record: trained and scored, or computed from its parent's record.
+"""Turn one run into one record: train and score a model, or compute the record from the records of the run's parents.
 
-The functions are pure, fit to be sent to another process.
+The functions have no side effects and can be sent to another process.
 """
 
 import resource
@@ -27,19 +27,19 @@ from imagestudy.remedies.decoupling import ClassMeans, Normalization
 from imagestudy.training import CURVE_POINTS, ClassicalLearner, KerasLearner, TorchLearner, make_learner
 
 LEAST_POINTS = 5
-"""Of a run's curve, where the validation images are many beside those that it learns from."""
+"""The minimum number of points of a curve. It applies if there are many validation images compared to the training budget."""
 DIAGNOSTIC_POINTS = 100
-"""Looks at the test images during a diagnostic run."""
+"""The number of times that a diagnostic run is scored on the test images."""
 MOST_TIMED = 2_048
-"""Images that are predicted at once to see how many that are a second."""
+"""The maximum number of images that are predicted to measure the images per second."""
 TIMINGS = 21
-"""Times that something is done to time it, the first of which does not count."""
+"""The number of calls that measure the duration of a call. The first call is not counted."""
 SELECTING = ("balanced_accuracy", "accuracy", "macro_f1", "nll")
-"""Scores that are kept of the validation images, by which something may be chosen."""
+"""The scores on the validation images that are recorded. Selection may use them."""
 
 
 def record(task: Task) -> Record | Failure:
-    """Do the task. Whatever goes wrong inside is this run's failure, with its reason, and does not stop the others."""
+    """Execute a task and return its record. An error becomes a failure with its reason, so that it does not stop other runs."""
     try:
         return {"cost": _measure_cost, "start": _measure_start, "diagnostic": _diagnose}.get(task.spec.kind, _train_and_score)(task)
     except Exception as error:
@@ -50,7 +50,7 @@ def _train_and_score(task: Task) -> Record:
     spec = task.effective
     prepared = data.prepare(spec)
     watch = (prepared.validation.images, prepared.validation.labels)
-    # A trial is judged by its end.
+    # Only the final score of a trial is used.
     points = 0 if spec.kind == "trial" else curve_points(spec.training.images_seen, images=data.image_count(spec.dataset))
     learner = make_learner(spec, classes=len(prepared.classes), flips=prepared.flips, watch=watch, points=points)
     learner.fit(prepared.train.images, prepared.train.labels)
@@ -72,18 +72,20 @@ def _train_and_score(task: Task) -> Record:
 
 
 def curve_points(images_seen: int, *, images: int) -> int:
-    """How often a run looks at the validation images: it sees no more there than it learns from, or looks `LEAST_POINTS` times.
+    """Return how many times a run is scored on the validation images during training.
+
+    The run predicts at most as many validation images as it sees training images, but it has at least `LEAST_POINTS` points.
 
     Args:
-        images_seen: that it learns from.
-        images: of the whole dataset, of which about `VALIDATION_SHARE` are looked at: redrawn splits differ a little, and their
-            curves have the same points.
+        images_seen: the images that the run sees in training.
+        images: the images in the whole dataset. About `VALIDATION_SHARE` of them are validation images. The exact number differs
+            a little between redrawn splits and is not used, so that all splits have the same number of points.
     """
     return int(np.clip(images_seen // (VALIDATION_SHARE * images), LEAST_POINTS, CURVE_POINTS))
 
 
 def _diagnose(task: Task) -> Record:
-    """Train as a run does and keep the curve, with a column more for the test images; no score and no prediction."""
+    """Train like a normal run and record only the curve, with an additional column for the test images."""
     spec = task.effective
     prepared, test = data.prepare(spec), data.test_part(spec)
     learner = make_learner(
@@ -104,13 +106,13 @@ def _selecting(scores: dict[str, float]) -> dict[str, float]:
 
 
 def _missed(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """By how many classes, counted round, each decision is off; 0 where it is right."""
+    """Return the predicted class minus the true class, modulo the number of classes; 0 where the prediction is correct."""
     off = (log_probabilities.argmax(axis=1) - labels) % log_probabilities.shape[1]
     return off.astype(np.min_scalar_type(log_probabilities.shape[1]))
 
 
 def _temperature(log_probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature that fits best on validation, for whoever asks how well the run is calibrated."""
+    """Return the temperature that fits the validation images best. Analyses of calibration use it."""
     return round(classification.fit_temperature(classification.normalize(log_probabilities), labels), 4)
 
 
@@ -133,7 +135,7 @@ def _images_seen(learner: TorchLearner | KerasLearner | ClassicalLearner, train:
 
 
 def _measure_cost(task: Task) -> Record:
-    """What a model costs: seconds to train, memory above the start, latency, images a second, parameters, FLOPs."""
+    """Measure the cost of a model: training seconds, additional memory, latency, images per second, parameters and FLOPs."""
     spec = task.effective
     prepared = data.prepare(spec)
     chooses = isinstance(remedy(spec.remedy).ending, Normalization | ClassMeans)
@@ -157,9 +159,9 @@ def _measure_cost(task: Task) -> Record:
 
 
 def _measure_start(task: Task) -> Record:
-    """What it takes to get going: seconds and memory of importing the framework, and of building the model and one step.
+    """Measure the startup: seconds and memory of importing the framework, and of building the model and one training step.
 
-    The step is taken in a process that has imported everything; `seconds` is that step's, compiling included.
+    The step runs in a process that has already imported everything. `seconds` is the duration of the step, including compilation.
     """
     spec = task.effective
     prepared = data.prepare(spec)
@@ -172,7 +174,7 @@ def _measure_start(task: Task) -> Record:
 
 
 def _peak_memory_bytes() -> int:
-    """The system counts in KiB, on macOS in bytes."""
+    """Return the peak memory of this process in bytes. The system reports KiB, except for macOS, which reports bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1_024)
 
 
@@ -186,14 +188,14 @@ def _median_seconds(call: Callable[[], object]) -> float:
 
 
 def derive(spec: RunSpec, behind: Sequence[Record], labels: dict[str, np.ndarray]) -> Record | Failure:
-    """A post-hoc remedy, from its parents' stored log-probabilities; what it has to choose, it chooses on validation.
+    """Return the record of a derived run, computed from the log-probabilities of its parents.
 
-    Whatever goes wrong inside is this run's failure.
+    The constants of a post-hoc remedy are chosen on the validation images. An error becomes a failure with its reason.
 
     Args:
-        spec: with a post-hoc remedy.
-        behind: its parents: the run of `none` with the same seeds, and the other members of an ensemble.
-        labels: of the `validation` and `test` images.
+        spec: the derived run.
+        behind: the records of its parents: plain training with the same seeds and, for an ensemble, the other members.
+        labels: the labels of the `validation` and `test` images.
     """
     try:
         return _derive(spec, behind, labels)
@@ -206,8 +208,8 @@ def _derive(spec: RunSpec, behind: Sequence[Record], labels: dict[str, np.ndarra
     counts = np.array(plain.facts["counts"], dtype=np.int64)
     correction = remedy(spec.remedy).posthoc
     chosen = {} if correction is None else {"tau": correction.choose(plain.arrays["validation"], labels["validation"], counts)}
-    derived = with_arrays(Record(spec, {}, {}, _together(behind), plain.facts | chosen), behind)
-    scores = {part: _score(said, labels[part], counts) for part, said in derived.arrays.items()}
+    derived = with_arrays(Record(spec, {}, {}, _total_cost(behind), plain.facts | chosen), behind)
+    scores = {part: _score(log_probabilities, labels[part], counts) for part, log_probabilities in derived.arrays.items()}
     if spec.kind == "trial":
         return Record(spec, {}, _selecting(scores["validation"]), derived.cost, derived.facts)
     facts = derived.facts | {"temperature": _temperature(derived.arrays["validation"], labels["validation"])}
@@ -215,25 +217,28 @@ def _derive(spec: RunSpec, behind: Sequence[Record], labels: dict[str, np.ndarra
     return Record(spec, scores["test"], _selecting(scores["validation"]), derived.cost, facts, arrays)
 
 
-def _together(behind: Sequence[Record]) -> dict[str, float]:
-    """What all the trainings cost that stand behind a derived run."""
+def _total_cost(behind: Sequence[Record]) -> dict[str, float]:
+    """Return the total cost of the training runs that a derived run is computed from."""
     return {name: round(sum(record.cost[name] for record in behind), 3) for name in behind[0].cost}
 
 
 def with_arrays(derived: Record, behind: Sequence[Record]) -> Record:
-    """A derived run with the log-probabilities that follow from its parents', where those have theirs; they are kept but once."""
+    """Return a derived run with log-probabilities computed from those of its parents, for each part that all parents have.
+
+    The store keeps only the log-probabilities of the parents.
+    """
     counts = np.array(derived.facts["counts"], dtype=np.int64)
     correction = remedy(derived.spec.remedy).posthoc
     arrays = dict(derived.arrays)
     for part in ("validation", "test"):
         if all(part in record.arrays for record in behind):
-            said = mean_probability([record.arrays[part] for record in behind])
-            arrays[part] = said if correction is None else correction.apply(said, counts, derived.facts["tau"])
+            mean = mean_probability([record.arrays[part] for record in behind])
+            arrays[part] = mean if correction is None else correction.apply(mean, counts, derived.facts["tau"])
     return replace(derived, arrays=arrays)
 
 
 def mean_probability(logs: Sequence[Float[np.ndarray, "n class"]]) -> Float[np.ndarray, "n class"]:
-    """The log of the mean probability of several models; one model's own, as it is."""
+    """Return the logarithm of the mean probability of several models; the log-probabilities of a single model are unchanged."""
     if len(logs) == 1:
         return logs[0]
     return logsumexp([classification.normalize(one) for one in logs], axis=0) - np.log(len(logs))

@@ -1,4 +1,4 @@
-"""What importing a framework takes, in an interpreter that imports nothing else."""
+"""Measure the time and memory of importing a framework, in a new interpreter that imports nothing else."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 from imagestudy.models.keras import SETTINGS
 
 MODULES = {"neural": "torch", "keras": "tensorflow, keras"}
-"""Kind of a model → the modules that it needs."""
+"""Kind of model → the modules it needs."""
 PROBE = """
 import json, resource, sys, time
 started = time.perf_counter()
@@ -16,7 +16,7 @@ import {modules}
 seconds = time.perf_counter() - started
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1_024)
 if sys.platform == "linux":
-    # The counter above outlives the start of a program, and would be that of the process before.
+    # On Linux, a started program inherits the counter above, so it can hold the peak of the parent process.
     with open("/proc/self/status") as status:
         peak = next(int(line.split()[1]) * 1_024 for line in status if line.startswith("VmHWM"))
 print(json.dumps({{"import_seconds": seconds, "import_mb": peak / 2**20}}))
@@ -24,10 +24,10 @@ print(json.dumps({{"import_seconds": seconds, "import_mb": peak / 2**20}}))
 
 
 def measure_import(kind: str) -> dict[str, float]:
-    """Seconds, and the most memory in MiB that the interpreter had by then.
+    """Return the seconds of the import and the peak memory of the interpreter in MiB.
 
     Args:
-        kind: of a model, `neural` or `keras`.
+        kind: the kind of model, `neural` or `keras`.
     """
     command = [sys.executable, "-c", PROBE.format(modules=MODULES[kind])]
     done = subprocess.run(command, env=os.environ | SETTINGS, capture_output=True, text=True, check=True)

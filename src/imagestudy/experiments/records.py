@@ -1,4 +1,4 @@
-"""Records as a collection: chosen by what was run, with the labels of the images that they were scored on."""
+"""Records of finished runs, and collections of them that can be filtered by run and contain the labels of the scored images."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from imagestudy.experiments.versions import stamp
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of one finished run.
+    """The recorded results of one finished run.
 
     Args:
-        spec: what was run.
+        spec: the run.
         scores: score name → value on the test images; empty for a trial.
-        validation: the same on the validation images.
-        cost: seconds, images seen, parameters, and what else was measured.
-        facts: class counts of the training set, what was chosen, accuracy on the training images.
-        arrays: `test` and `validation` log-probabilities (float16), the training `curve`, and `missed`: by how many classes,
-            counted round, the decision on each test image is off, 0 where it is right. A derived run stores the last alone.
+        validation: score name → value on the validation images.
+        cost: seconds, images seen, parameters and other measurements.
+        facts: class counts of the training set, values that were chosen, accuracy on the training images.
+        arrays: `test` and `validation` log-probabilities (float16), the training `curve`, and `missed`: the predicted class minus
+            the true class of each test image, modulo the number of classes. A derived run stores only `missed`.
     """
 
     spec: RunSpec
@@ -35,7 +35,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that did not finish, and why."""
+    """A run that failed, and the reason."""
 
     spec: RunSpec
     reason: str
@@ -45,16 +45,16 @@ class Failure:
 
 
 def labels_key(dataset: Choice, split: int | None = None) -> str:
-    """The key under which the store keeps the labels of a split's validation and test images."""
+    """Return the key of the labels of a split's validation and test images in the store."""
     return f"labels of {dataset.key()}" + ("" if split is None else f", split {split}")
 
 
 @dataclass(frozen=True)
 class Records:
-    """Finished runs in a fixed order, by cell and seed.
+    """The records of finished runs in a fixed order, with the labels of their images.
 
     Args:
-        records: the runs.
+        records: the records.
         labels: `labels_key` of a dataset → part → labels.
     """
 
@@ -68,7 +68,7 @@ class Records:
         return len(self.records)
 
     def of(self, specs: Iterable[RunSpec]) -> "Records":
-        """The records of the given runs, in their order; those that are not here are left out."""
+        """Return the records of the given runs, in the given order. Runs without a record are left out."""
         by_id = {record.spec.run_id: record for record in self}
         wanted = dict.fromkeys(stamp(spec).run_id for spec in specs)
         return Records(tuple(by_id[run_id] for run_id in wanted if run_id in by_id), self.labels)
@@ -82,7 +82,7 @@ class Records:
         dataset: Choice | None = None,
         kind: str | None = None,
     ) -> "Records":
-        """The records of which all that is given is true."""
+        """Return the records that match all given values."""
 
         def fits(spec: RunSpec) -> bool:
             return (
@@ -96,7 +96,7 @@ class Records:
         return Records(tuple(record for record in self if fits(record.spec)), self.labels)
 
     def cells(self) -> dict[str, "Records"]:
-        """The records by cell, that is, by everything but the seed, each cell in the order of its seeds."""
+        """Return the records by cell, in the order of their seeds. The runs of a cell differ only in seed and split."""
         grouped: dict[str, list[Record]] = {}
         for record in self:
             grouped.setdefault(record.spec.with_(seed=0, split=None).run_id, []).append(record)
@@ -104,27 +104,30 @@ class Records:
 
     @property
     def is_redrawn(self) -> bool:
-        """Whether every run has a test set of its own; all of them or none."""
+        """Whether every run has its own test set."""
         redrawn = {record.spec.split is not None for record in self}
         return redrawn == {True}
 
     def labels_of(self, record: Record) -> dict[str, Int64[np.ndarray, " image"]]:
-        """The labels of the validation and test images of one run."""
+        """Return the labels of the validation and test images of one run."""
         return self.labels[labels_key(record.spec.dataset, record.spec.split)]
 
     def test_labels(self) -> Int64[np.ndarray, " image"]:
-        """The labels of the test images that all these records share."""
+        """Return the labels of the test images that all these records share."""
         (key,) = {labels_key(record.spec.dataset, record.spec.split) for record in self}
         return self.labels[key]["test"]
 
     def correct(self) -> Float[np.ndarray, "run image"]:
-        """1 where a run names a test image rightly, else 0; one row a record."""
+        """Return 1 where a run classifies a test image correctly, else 0; one row per record."""
         labels = self.test_labels()
         return np.stack([decided(record, labels) == labels for record in self]).astype(np.float64)
 
 
 def decided(record: Record, labels: Int64[np.ndarray, " image"]) -> Int64[np.ndarray, " image"]:
-    """The class that a run decides for on each test image: the most likely one, or, where predictions were left out, as noted."""
+    """Return the class that a run predicts for each test image.
+
+    It is the most likely class. Without stored log-probabilities, it is computed from `missed`.
+    """
     if "test" in record.arrays:
         return record.arrays["test"].argmax(axis=1)
     return (labels + record.arrays["missed"]) % len(record.facts["counts"])

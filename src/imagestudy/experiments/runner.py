@@ -1,7 +1,7 @@
-"""Fit or load: the records of runs, trained where they are missing. No other package touches test labels.
+"""Load the records of runs, and train the runs that are missing. No other package uses test labels.
 
-A *derived* run (a post-hoc remedy) is computed from its parent's stored log-probabilities. A *tuned* run is trained with the
-settings that did best, on validation, among its trials.
+A *derived* run (a post-hoc remedy or an ensemble) is computed from the stored log-probabilities of its parents. A *tuned* run is
+trained with the settings of its best trial on the validation images.
 """
 
 import os
@@ -29,23 +29,23 @@ from imagestudy.models.pretrained_weights import fetch_weights
 
 TRAIN_VARIABLE = "IMAGESTUDY_TRAIN"
 MEASURING = ("cost", "start")
-"""Kinds of runs that are measured one after the other, in their order, each in a fresh process."""
+"""Kinds of runs that are measured one after the other, in the given order, each in a new process."""
 
 
 def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, executor: Executor | None = None) -> Records:
-    """The records of these runs: those in the study's store are loaded, the others trained and stored first.
+    """Return the records of these runs. Runs that are missing in the study's store are trained and stored first.
 
-    Runs that failed are left out of the result; the store keeps the reason.
+    Runs that failed are left out of the result. The store keeps the reason.
 
     Args:
-        specs: any runs; what they are computed from is added by itself.
-        study: whose store it is.
-        workers: processes; as many as there are cores by default.
-        executor: replaces the choice that `workers` makes.
+        specs: the runs. The runs that they depend on are added automatically.
+        study: the name of the study that the store belongs to.
+        workers: the number of processes. Default: one per core.
+        executor: an executor that is used instead of `workers` processes.
 
     Raises:
-        InputError: a name or option is not allowed; or a run is missing, and the environment says `IMAGESTUDY_TRAIN=never` or the
-            weights that its model starts from are not there and cannot be fetched.
+        InputError: a name or option is not allowed; or a run is missing and the environment variable `IMAGESTUDY_TRAIN` is `never`,
+            or the pretrained weights of its model are not available.
     """
     wanted = {spec.run_id: spec for spec in map(stamp, specs)}
     store = RunStore(paths.store_file(study))
@@ -53,13 +53,13 @@ def obtain(specs: Iterable[RunSpec], *, study: str, workers: int | None = None, 
         _refuse_if_told(todo, store)
         _fetch_weights(todo)
         seconds = estimate_seconds(todo, store, workers=workers)
-        print(f"Runs missing, parents included: {len(todo)}; they take {say_duration(seconds)}.", flush=True)
+        print(f"Missing runs, including parents: {len(todo)}. Estimated time: {say_duration(seconds)}.", flush=True)
         _finish(todo, store, workers=workers, executor=executor)
     return _complete(store.read(wanted), store)
 
 
 def _complete(records: Records, store: RunStore) -> Records:
-    """The records, derived ones with the log-probabilities that follow from their parents'."""
+    """Return the records, with the log-probabilities of derived runs computed from those of their parents."""
     behind = {record.spec.run_id: [p.run_id for p in parents(record.spec)] for record in records if is_derived(record.spec)}
     known = store.load({run_id for run_ids in behind.values() for run_id in run_ids})
     whole = {
@@ -71,17 +71,17 @@ def _complete(records: Records, store: RunStore) -> Records:
 
 
 def failures(study: str) -> dict[str, Failure]:
-    """Run id → failure, of the failed runs in the study's store."""
+    """Return run id → failure for all failed runs in the study's store."""
     return RunStore(paths.store_file(study)).failures()
 
 
 def missing(specs: Iterable[RunSpec], *, study: str) -> list[RunSpec]:
-    """The runs, parents included, that are not in the study's store, in an order in which they can be done."""
+    """Return the runs that are not in the study's store, including parents. Parents come before the runs that depend on them."""
     return _missing([stamp(spec) for spec in specs], RunStore(paths.store_file(study)))
 
 
 def with_parents(specs: Iterable[RunSpec]) -> list[RunSpec]:
-    """The runs and what they are computed from, each once."""
+    """Return the runs and the runs that they depend on, each once."""
     stamped = [stamp(spec) for spec in specs]
     return list({one.run_id: one for spec in stamped for one in (*parents(spec), spec)}.values())
 
@@ -98,20 +98,19 @@ def _missing(wanted: Iterable[RunSpec], store: RunStore) -> list[RunSpec]:
 
 def _refuse_if_told(todo: Sequence[RunSpec], store: RunStore) -> None:
     if require_known(os.environ.get(TRAIN_VARIABLE, "allowed"), ("allowed", "never"), what=f"value of {TRAIN_VARIABLE}") == "never":
-        raise InputError(
-            f"{TRAIN_VARIABLE} is 'never' and {len(todo)} runs are missing in {store.file}; the first is {todo[0].key()}"
-        )
+        missing_runs = "1 run is" if len(todo) == 1 else f"{len(todo)} runs are"
+        raise InputError(f"{TRAIN_VARIABLE} is 'never', but {missing_runs} missing in {store.file}; the first is {todo[0].key()}")
 
 
 def _fetch_weights(todo: Sequence[RunSpec]) -> None:
-    """What pretrained models start from is there before anything trains; a recorded run needs it no more."""
+    """Fetch the pretrained weights of the missing runs before training starts. Recorded runs do not need them."""
     for model in dict.fromkeys(spec.model.name for spec in todo):
         if name := starting_weights(model):
             fetch_weights(name)
 
 
 def _finish(todo: Sequence[RunSpec], store: RunStore, *, workers: int | None, executor: Executor | None) -> None:
-    """Parents first, what stands on them next; costs last, when nothing else runs."""
+    """Execute the missing runs: first parents, then the runs that depend on them, and last, alone, the cost measurements."""
     _keep_labels(todo, store)
     costs = [spec for spec in todo if spec.kind in MEASURING]
     others = [spec for spec in todo if spec.kind not in MEASURING]
@@ -124,7 +123,10 @@ def _finish(todo: Sequence[RunSpec], store: RunStore, *, workers: int | None, ex
 
 
 def _finish_stage(stage: Sequence[RunSpec], store: RunStore, executor: Executor) -> Iterator[None]:
-    """Until every run is done or failed: claim what is free and do it; wait for what others have claimed."""
+    """Execute the runs of a stage until every run is done or failed, and yield after each.
+
+    Runs that other processes have claimed are waited for.
+    """
     while stage:
         mine = store.claim(stage)
         for outcome in _outcomes(mine, store, executor):
@@ -142,7 +144,7 @@ def _outcomes(mine: Sequence[RunSpec], store: RunStore, executor: Executor) -> I
     for spec in mine:
         lost = [p for p in parents(spec) if p.run_id not in records]
         if lost and (is_derived(spec) or len(lost) == len(parents(spec))):
-            yield Failure(spec, f"what it is computed from failed: {lost[0].key()}")
+            yield Failure(spec, f"a run it depends on failed: {lost[0].key()}")
         elif is_derived(spec):
             yield derive(spec, [records[p.run_id] for p in parents(spec)], store.load_arrays(labels_key(spec.dataset, spec.split)))
         else:

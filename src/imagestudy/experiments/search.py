@@ -1,8 +1,8 @@
-"""Successive halving over models × remedies: which candidates deserve the whole budget, asked anew in every run.
+"""Successive halving over models × remedies (Jamieson & Talwalkar 2016, with η = 3), repeated in every run.
 
-In each run all candidates are trained with a small part of the budget; the better third, by balanced accuracy on validation, goes
-on with three times as much, until the finalists are trained with the whole (Jamieson & Talwalkar 2016, with η = 3). A run chooses
-by its own validation images, and never by its test images; so no image judges a choice that it helped to make.
+In each run, all candidates are trained with a small part of the budget. The best third by balanced accuracy on validation continues
+with three times the budget, until the finalists are trained with the whole budget. A run selects by its own validation images. Test
+images never influence the choice.
 """
 
 from collections import Counter
@@ -37,15 +37,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Selection:
-    """What every run chose, and the records behind it.
+    """The selection of every run, with its records.
 
     Args:
         plan: the study at its effort.
-        trials: one row a candidate, run and rung: `run`, `rung`, `images_seen`, `model`, `remedy`, `score` (on validation), `kept`.
+        trials: one row per candidate, run and rung: `run`, `rung`, `images_seen`, `model`, `remedy`, validation `score`, `kept`.
         finalists: number of a run → its finalists, the best of the last rung first.
-        panel: the candidates that were finalists most often; trained with the whole budget in every run, so that they are paired.
-        records: of the finalists, the panel, and plain training of their models.
-        wanted: all runs that were asked for, trials among them.
+        panel: the candidates that were finalists most often. Every run trains them with the whole budget, so they are paired.
+        records: the records of the finalists, of the panel, and of plain training of their models.
+        wanted: all runs that were needed, including trials.
     """
 
     plan: Plan
@@ -57,13 +57,13 @@ class Selection:
 
 
 def candidates(plan: Plan) -> list[Candidate]:
-    """The crossed models with each remedy that is one training or follows from one.
+    """Return the crossed models with each remedy that is one training run or is computed from one.
 
     Raises:
-        InputError: the study names no model to be crossed, or no profile.
+        InputError: the study names no model under `crossed`, or no profile.
     """
     if not plan.study.crossed or not plan.study.profiles:
-        raise InputError(f"study {plan.name!r} names no model under 'crossed' or no profile; needed: one or more, to choose among")
+        raise InputError(f"study {plan.name!r} names no model under 'crossed' or no profile; needed: at least one of each")
     return [
         Candidate(model, name)
         for model in plan.study.crossed
@@ -73,40 +73,40 @@ def candidates(plan: Plan) -> list[Candidate]:
 
 
 def runs_of(plan: Plan, candidate: Candidate) -> list[RunSpec]:
-    """The paired runs of a candidate under the study's first profile, with the whole budget."""
+    """Return the paired runs of a candidate under the study's first profile, with the whole budget."""
     return grids.cell(plan, candidate.model, profile=plan.study.profiles[0], remedy=grids.remedy_of(plan, candidate.remedy))
 
 
 def budgets(plan: Plan) -> list[int]:
-    """Images seen in each rung before the whole budget, the smallest first."""
+    """Return the images seen in each rung before the whole budget, the smallest first."""
     return [plan.training.images_seen // ETA**left for left in range(plan.effort.recommendation.rungs, 0, -1)]
 
 
 def kept_after(rung: int, *, rungs: int, candidates: int, finalists: int) -> int:
-    """How many candidates go on: a third, but never fewer than the finalists; after the last rung, those."""
+    """Return how many candidates continue after a rung: a third, but at least `finalists`; after the last rung, `finalists`."""
     survivors = max(finalists, -(-candidates // ETA ** (rung + 1)))
     return min(candidates, finalists if rung == rungs - 1 else survivors)
 
 
 def trial(spec: RunSpec, images_seen: int) -> RunSpec:
-    """A candidate's run as a trial on the same training images, with a part of the budget."""
+    """Return a candidate's run as a trial: the same training images, but a part of the budget."""
     return spec.with_(kind="trial", training=spec.training.model_copy(update={"images_seen": images_seen}))
 
 
 def possible(plan: Plan) -> list[RunSpec]:
-    """All runs that `select` may ask for, whatever the scores turn out to be."""
+    """Return all runs that `select` may need, whatever the scores are."""
     whole = [spec for one in candidates(plan) for spec in runs_of(plan, one)]
     return [*whole, *(trial(spec, images_seen) for spec in whole for images_seen in budgets(plan))]
 
 
 @dataclass(frozen=True)
 class Climb:
-    """How far the trials of one run are recorded.
+    """The rungs of one run that are known so far.
 
     Args:
-        specs: rung → candidate → trial, the last rung perhaps not recorded yet.
-        scores: rung → candidate → score on validation, of the rungs that are recorded.
-        left: who goes on from the last recorded rung, the best first.
+        specs: rung → candidate → trial. The last rung may not be recorded yet.
+        scores: rung → candidate → score on validation, for the recorded rungs.
+        left: the candidates that continue after the last recorded rung, the best first.
     """
 
     specs: tuple[dict[Candidate, RunSpec], ...]
@@ -120,10 +120,10 @@ class Climb:
 
 
 def climb(plan: Plan, store: RunStore, number: int) -> Climb:
-    """The trials of one run, rung by rung, as far as the store tells who goes on.
+    """Return the rungs of one run that are known from the store.
 
     Raises:
-        InputError: no candidate is left, since all of its trainings failed.
+        InputError: all trials of a rung failed, so no candidate is left.
     """
     left, specs, scores = tuple(candidates(plan)), [], []
     for rung, images_seen in enumerate(budgets(plan)):
@@ -137,7 +137,7 @@ def climb(plan: Plan, store: RunStore, number: int) -> Climb:
 
 
 def _scores(plan: Plan, specs: dict[Candidate, RunSpec], store: RunStore) -> dict[Candidate, float] | None:
-    """Candidate → balanced accuracy on validation, without those whose training failed; None if one is not recorded yet."""
+    """Return candidate → balanced accuracy on validation, without failed candidates; None if a trial is not recorded yet."""
     if runner.missing(specs.values(), study=plan.name):
         return None
     stamped = {one: runner.stamp(spec).run_id for one, spec in specs.items()}
@@ -145,19 +145,19 @@ def _scores(plan: Plan, specs: dict[Candidate, RunSpec], store: RunStore) -> dic
     scores = {one: found[run_id].validation[SCORE] for one, run_id in stamped.items() if run_id in found}
     if not scores:
         number = next(iter(specs.values())).seed
-        raise InputError(f"every training of run {number} of study {plan.name!r} failed; `imagestudy runs failed` says why")
+        raise InputError(f"all trials of run {number} of study {plan.name!r} failed; `imagestudy runs failed` shows the reasons")
     return scores
 
 
 def ask(plan: Plan, store: RunStore) -> list[RunSpec]:
-    """The trials, and once all rungs are recorded the finals, that are needed by what the store holds."""
+    """Return the runs that are known to be needed: the trials and, once all rungs are recorded, the runs with the whole budget."""
     climbs = [climb(plan, store, number) for number in range(plan.effort.runs)]
     asked = [spec for one in climbs for rung in one.specs for spec in rung.values()]
     return [*asked, *_finals(plan, _finalists(plan, climbs))] if all(one.is_done for one in climbs) else asked
 
 
 def bound(plan: Plan, store: RunStore) -> list[Bound]:
-    """What `ask` may still add, run by run: the candidates that go on at most, whoever they are."""
+    """Return upper bounds of what `ask` may still add: for each run and rung, the maximum number of candidates that continue."""
     climbs = [climb(plan, store, number) for number in range(plan.effort.runs)]
     if all(one.is_done for one in climbs):
         return []
@@ -174,10 +174,10 @@ def bound(plan: Plan, store: RunStore) -> list[Bound]:
 
 
 def select(plan: Plan, *, workers: int | None = None) -> Selection:
-    """Train rung by rung what the store lacks; a second call only loads.
+    """Return the selection of every run. Runs that the store lacks are trained, rung by rung.
 
     Raises:
-        InputError: as `candidates` and `climb`.
+        InputError: see `candidates` and `climb`.
     """
     wanted = meet(STAGES, plan, workers=workers)
     store = RunStore(paths.store_file(plan.name))
@@ -203,7 +203,7 @@ def _rows(plan: Plan, one: Climb, number: int, rung: int) -> list[dict[str, obje
 
 
 def _most_after(plan: Plan, rung: int) -> int:
-    """How many candidates go on to the next rung at most; fewer where trainings failed."""
+    """Return the maximum number of candidates that continue to the next rung. Fewer continue if trials failed."""
     number = len(candidates(plan))
     return kept_after(
         rung, rungs=plan.effort.recommendation.rungs, candidates=number, finalists=plan.effort.recommendation.finalists
@@ -211,26 +211,26 @@ def _most_after(plan: Plan, rung: int) -> int:
 
 
 def _go_on(plan: Plan, scores: dict[Candidate, float], rung: int) -> list[Candidate]:
-    """Who goes on to the next rung, the best first."""
+    """Return the candidates that continue to the next rung, the best first."""
     return sorted(scores, key=lambda one: (-scores[one], one))[: _most_after(plan, rung)]
 
 
 def _panel(plan: Plan, finalists: dict[int, tuple[Candidate, ...]]) -> tuple[Candidate, ...]:
-    """The most frequent finalists; among equally frequent ones those that stood higher."""
+    """Return the most frequent finalists. Among equally frequent ones, a better mean rank comes first."""
     often = Counter(one for ranked in finalists.values() for one in ranked)
     place = {one: sum(ranked.index(one) for ranked in finalists.values() if one in ranked) / often[one] for one in often}
     return tuple(sorted(often, key=lambda one: (-often[one], place[one], one))[: plan.effort.recommendation.finalists])
 
 
 def _finals(plan: Plan, finalists: dict[int, tuple[Candidate, ...]]) -> list[RunSpec]:
-    """The runs with the whole budget: finalists in their own run, the panel in all, each with plain training beside it."""
+    """Return the runs with the whole budget: finalists in their own run, the panel in all runs, and their plain training."""
     wanted = [(number, one) for number, ranked in finalists.items() for one in (*ranked, *_panel(plan, finalists))]
     beside = [(number, Candidate(one.model, PLAIN)) for number, one in wanted]
     return [runs_of(plan, one)[number] for number, one in dict.fromkeys((*wanted, *beside))]
 
 
 def chosen(selection: Selection) -> list[Record]:
-    """In every run the finalist that is best on validation with the whole budget."""
+    """Return for every run the record of the finalist that is best on validation with the whole budget."""
     by_run: dict[int, list[Record]] = {}
     for record in selection.records:
         if Candidate(record.spec.model.name, record.spec.remedy.name) in selection.finalists[record.spec.seed]:
@@ -239,16 +239,18 @@ def chosen(selection: Selection) -> list[Record]:
 
 
 def say_schedule(plan: Plan) -> str:
-    """How many trainings of which length, and how many go on, in one sentence."""
+    """Return the schedule in words: how many candidates are trained with how many images, and how many continue."""
     number = len(candidates(plan))
     steps = []
     for rung, images_seen in enumerate(budgets(plan)):
-        steps.append(f"{number} with {images_seen:,} images seen")
+        steps.append(f"{number} {'candidate' if number == 1 else 'candidates'} with {images_seen:,} images seen")
         number = _most_after(plan, rung)
-    steps.append(f"the best {min(number, plan.effort.recommendation.finalists)} with {plan.training.images_seen:,}")
-    how = "a third goes on each time, chosen on validation" if len(steps) > 2 else "chosen on validation"
-    return f"In each of {plan.effort.runs} runs: {', then '.join(steps)}; {how}."
+    best = min(number, plan.effort.recommendation.finalists)
+    steps.append(f"the best {best} with {plan.training.images_seen:,} images seen")
+    how = "A third continues each time, chosen on validation" if len(steps) > 2 else "They are chosen on validation"
+    where = "In 1 run" if plan.effort.runs == 1 else f"In each of {plan.effort.runs} runs"
+    return f"{where}, successive halving trains {', then '.join(steps)}. {how}."
 
 
 STAGES = Stages(ask, bound, possible, say_schedule)
-"""Successive halving as needs that follow from records."""
+"""Successive halving as stages: the records decide which runs are needed next."""

@@ -1,4 +1,4 @@
-"""Runs that are known only once others are recorded, such as the later rungs of successive halving."""
+"""Runs that are not known before other runs are recorded, such as the later rungs of successive halving."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from imagestudy.experiments.store import RunStore
 
 @dataclass(frozen=True)
 class Bound:
-    """Runs of which at most `most` will be needed; scores that are not recorded yet decide which."""
+    """An upper bound: at most `most` of these runs will be needed. Scores that are not recorded yet decide which."""
 
     among: tuple[RunSpec, ...]
     most: int
@@ -20,14 +20,14 @@ class Bound:
 
 @dataclass(frozen=True)
 class Stages:
-    """Needs that follow from records.
+    """A part of a study that needs different runs depending on the records.
 
     Args:
-        ask: plan and store → the runs that are known to be needed by what the store holds. When all of them are recorded and
-            asking again adds none, the needs are met.
+        ask: plan and store → the runs that are known to be needed so far. Nothing more is needed when all of them are recorded and
+            another call adds none.
         bound: plan and store → upper bounds of what later stages need.
-        possible: plan → every run that may ever be asked for.
-        describe: plan → one sentence about the stages.
+        possible: plan → every run that may be needed.
+        describe: plan → a short description of the stages.
     """
 
     ask: Callable[[Plan, RunStore], list[RunSpec]]
@@ -37,7 +37,7 @@ class Stages:
 
 
 def meet(stages: Stages, plan: Plan, *, workers: int | None = None) -> list[RunSpec]:
-    """Train stage by stage what the store lacks; return all runs that were needed."""
+    """Train what the store lacks, stage by stage, and return all runs that were needed."""
     store = RunStore(paths.store_file(plan.name))
     while runner.missing(asked := stages.ask(plan, store), study=plan.name):
         runner.obtain(asked, study=plan.name, workers=workers)

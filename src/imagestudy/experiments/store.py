@@ -1,7 +1,7 @@
-"""The run store: one SQLite file, two tables, and no half-written run in it at any moment. Reading changes no byte of it.
+"""The run store: one SQLite file with two tables. A run is never half written, and reading does not change the file.
 
-A run is *claimed* before it is trained, so that two processes never train the same one, and appears with its record and
-arrays in one transaction. A claim whose owner has died is free again.
+A run is *claimed* before it is trained, so that two processes never train the same run. Its record and arrays are written in one
+transaction. The claim of a process that has died is free again.
 """
 
 import io
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS arrays (
 """
 
 
-def _read_spec(packed: bytes) -> RunSpec:
+def _read_spec(packed: bytes | str) -> RunSpec:
     return RunSpec.model_validate_json(expand_text(packed))
 
 
@@ -58,11 +58,11 @@ def _owner_lives(owner: str, beat: float) -> bool:
 
 
 class RunStore:
-    """The store in one file; made when it is first written to.
+    """A run store in one file, which is created by the first write.
 
     Args:
-        file: where the store is.
-        read_only: raise on every attempt to write.
+        file: the path of the store.
+        read_only: whether every attempt to write raises an error.
     """
 
     def __init__(self, file: Path, *, read_only: bool = False) -> None:
@@ -72,13 +72,13 @@ class RunStore:
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
-        """A connection that cannot write."""
+        """Open a connection that cannot write."""
         with closing(sqlite3.connect(f"{self.file.as_uri()}?mode=ro", uri=True, timeout=60, isolation_level=None)) as connection:
             yield connection
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        """A connection to the store, which is made if it is not there.
+        """Open a connection that can write, and create the store if it does not exist.
 
         Raises:
             PermissionError: the store was opened for reading only.
@@ -87,7 +87,7 @@ class RunStore:
             raise PermissionError(f"{self.file} was opened for reading only")
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.file, timeout=60, isolation_level=None)) as connection:
-            # Of a new store; in SQLite's usual pages of 4 KiB every small array takes a whole one.
+            # This affects a new store. With SQLite's default pages of 4 KiB, every small array would take a whole page.
             connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
@@ -106,14 +106,14 @@ class RunStore:
             connection.execute("COMMIT")
 
     def status(self) -> dict[str, str]:
-        """Run id → claimed, done or failed, of all runs in the store."""
+        """Return run id → status (claimed, done or failed) for all runs in the store."""
         if not self.file.exists():
             return {}
         with self._read() as connection:
             return dict(connection.execute("SELECT run_id, status FROM runs"))
 
     def claim(self, specs: Sequence[RunSpec]) -> list[RunSpec]:
-        """Claim those runs that are not in the store or whose claimant has died; return them, now this process's own."""
+        """Claim the runs that are not in the store or were claimed by a process that has died, and return them."""
         with self._transaction() as connection:
             rows = connection.execute("SELECT run_id, status, owner, beat FROM runs WHERE status = 'claimed'").fetchall()
             dead = [run_id for run_id, _, owner, beat in rows if not _owner_lives(owner, beat)]
@@ -128,7 +128,7 @@ class RunStore:
 
     @contextmanager
     def keeping_claims(self) -> Iterator[None]:
-        """Keep this process's claims alive inside the block, and release what it leaves unfinished."""
+        """Keep this process's claims alive inside the block, and release the unfinished ones at its end."""
         stop = threading.Event()
 
         def beat() -> None:
@@ -147,7 +147,7 @@ class RunStore:
                 connection.execute("DELETE FROM runs WHERE owner = ? AND status = 'claimed'", (self.owner,))
 
     def write(self, outcome: Record | Failure) -> None:
-        """Write a finished or failed run whole, in one transaction."""
+        """Write a finished or failed run in one transaction."""
         run_id, spec = outcome.spec.run_id, squeeze_text(outcome.spec.key())
         with self._transaction() as connection:
             if isinstance(outcome, Failure):
@@ -158,7 +158,7 @@ class RunStore:
             self._put_arrays(connection, run_id, outcome.arrays)
 
     def write_arrays(self, key: str, arrays: dict[str, np.ndarray]) -> None:
-        """Keep arrays that many runs share, such as the labels of the test images."""
+        """Write arrays that many runs share, such as the labels of the test images."""
         with self._transaction() as connection:
             self._put_arrays(connection, key, arrays)
 
@@ -177,7 +177,7 @@ class RunStore:
         connection.executemany("INSERT OR REPLACE INTO arrays (key, name, dtype, shape, bytes) VALUES (?, ?, ?, ?, ?)", rows)
 
     def load(self, run_ids: Iterable[str]) -> dict[str, Record]:
-        """The finished runs among the given ones, with their arrays."""
+        """Return run id → record for the finished runs among the given ones, with their arrays."""
         if not self.file.exists():
             return {}
         wanted = (json.dumps(list(run_ids)),)
@@ -199,7 +199,7 @@ class RunStore:
         }
 
     def _published(self, run_ids: Iterable[str]) -> Iterator[tuple[str, str, np.ndarray]]:
-        """Run id, part and log-probabilities of these runs in the file of predictions that lies beside a published store."""
+        """Yield run id, part and log-probabilities of these runs from the predictions file beside a published store."""
         file = self.file.with_name(PREDICTIONS)
         if not file.is_file():
             return
@@ -211,14 +211,14 @@ class RunStore:
                         yield run_id, part, LEVELS[members[member]]
 
     def read(self, run_ids: Iterable[str]) -> Records:
-        """The finished runs among the given ones, in the order of their names, with the labels that they were scored on."""
+        """Return the records of the finished runs among the given ones, in the given order, with the labels of their images."""
         loaded = self.load(run_ids := list(run_ids))
         records = tuple(loaded[run_id] for run_id in run_ids if run_id in loaded)
         keys = {labels_key(record.spec.dataset, record.spec.split) for record in records}
         return Records(records, {key: self.load_arrays(key) for key in sorted(keys)})
 
     def load_arrays(self, key: str) -> dict[str, np.ndarray]:
-        """Arrays that many runs share; empty if there are none under this key."""
+        """Return arrays that many runs share; empty if there are none under this key."""
         if not self.file.exists():
             return {}
         with self._read() as connection:
@@ -226,7 +226,7 @@ class RunStore:
         return {name: unpack(*packed) for name, *packed in rows}
 
     def failures(self) -> dict[str, Failure]:
-        """Run id → failure, of all failed runs."""
+        """Return run id → failure for all failed runs."""
         if not self.file.exists():
             return {}
         with self._read() as connection:
@@ -234,22 +234,22 @@ class RunStore:
         return {run_id: Failure(_read_spec(spec), reason) for run_id, spec, reason in rows}
 
     def forget(self, run_ids: Iterable[str]) -> None:
-        """Remove runs and their arrays, so that they are trained anew when next asked for."""
+        """Remove runs and their arrays, so that they are trained again when they are needed."""
         with self._transaction() as connection:
             rows = [(run_id,) for run_id in run_ids]
             connection.executemany("DELETE FROM runs WHERE run_id = ?", rows)
             connection.executemany("DELETE FROM arrays WHERE key = ?", rows)
 
     def copy_to(self, target: Path, run_ids: Iterable[str], arrays: Mapping[str, Collection[str]] | None = None) -> None:
-        """Copy runs and arrays into a compact new store, in place of an older one; predictions go into a file beside it.
+        """Copy runs and arrays into a compact new store, and predictions into the file `predictions.npz` beside it.
 
-        That file is `predictions.npz`. It can be read without this package: `RUN.test` and `RUN.validation` hold 128 √p of every
-        image and class, rounded, as `uint8`.
+        Both files replace older ones. The predictions can be read without this package: `RUN.test` and `RUN.validation` contain
+        128 √p of every image and class, rounded, as `uint8`.
 
         Args:
-            target: file of the new store.
-            run_ids: the runs.
-            arrays: names of the arrays that are copied, by run id or shared key; None copies all of the runs and all shared ones.
+            target: the file of the new store.
+            run_ids: the runs to copy.
+            arrays: run id or shared key → names of the arrays to copy. None copies all arrays of the runs and all shared arrays.
         """
         wanted = set(run_ids)
         with (
@@ -291,7 +291,7 @@ class RunStore:
 
 
 def add_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Add arrays to an npz file that has none of these names; the file changes as a whole or not at all."""
+    """Add arrays to an npz file that has none of these names. The file is replaced atomically."""
     with replacing(file) as fresh:
         fresh.write_bytes(file.read_bytes())
         with zipfile.ZipFile(fresh, "a") as members:
@@ -300,7 +300,7 @@ def add_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _add_member(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    """Add an array to an npz file, the same bytes on every day."""
+    """Add an array to an npz file. The bytes do not depend on the date."""
     content = io.BytesIO()
     np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
     member = zipfile.ZipInfo(f"{name}.npy")

@@ -1,4 +1,4 @@
-"""A study file, read and checked: dataset, models, profiles, remedies, budget and efforts."""
+"""Read and check study files: dataset, models, profiles, remedies, budget and efforts."""
 
 import json
 import re
@@ -19,7 +19,7 @@ class PreprocessingEffort(Spec):
     """Effort of `preprocessing`.
 
     Args:
-        settings: how many settings of each preprocessing step are tried.
+        settings: the number of settings of each preprocessing step that are compared.
     """
 
     settings: int = Field(default=3, gt=0)
@@ -29,8 +29,8 @@ class FamiliesEffort(Spec):
     """Effort of the four `families`.
 
     Args:
-        distances: between the two marks of the long-range probe, in rows.
-        beside: the distances at which the other families are trained beside the RNN (None: all).
+        distances: the distances between the two marks of the long-range probe, in rows.
+        beside: the distances at which the other families are trained too, not only the RNN (None: all).
     """
 
     distances: tuple[int, ...] = ()
@@ -39,7 +39,7 @@ class FamiliesEffort(Spec):
     @model_validator(mode="after")
     def _beside_is_measured(self) -> "FamiliesEffort":
         if apart := sorted(set(self.beside or ()) - set(self.distances)):
-            raise ValueError(f"beside: {apart[0]} was given; allowed are the distances, {list(self.distances)}")
+            raise ValueError(f"beside: {apart[0]} was given; allowed: the values of 'distances', {list(self.distances)}")
         return self
 
 
@@ -47,10 +47,10 @@ class AccuracyEffort(Spec):
     """Effort of `accuracy`.
 
     Args:
-        trials: how many trainings of each network try each learning rate.
-        trial_images: images seen in each of these trainings (None: the whole budget).
+        trials: the number of training runs per network and learning rate.
+        trial_images: images seen in each of these training runs (None: the whole budget).
         longer: networks that are also trained with three times the budget.
-        costs: models whose time and memory are measured (None: all models of the study).
+        costs: models that are measured for time and memory (None: all models of the study).
     """
 
     trials: int = Field(default=0, ge=0)
@@ -63,12 +63,12 @@ class ImbalanceEffort(Spec):
     """Effort of `imbalance`.
 
     Args:
-        whole: how many of the imbalanced profiles are crossed with every remedy; the others get only the `thinned` remedies.
-        thinned: remedies of the other profiles; plain training (`none`) is always among them.
-        trials: how many trials the remedy `tuned` gets.
-        ratios: of the curves of score against ratio, under the kind of the first profile.
-        curves: remedies of these curves; plain training is always among them.
-        costs: models whose remedies are measured for their cost.
+        whole: the number of imbalanced profiles that are combined with every remedy. The others get only the `thinned` remedies.
+        thinned: the remedies of the other profiles. Plain training (`none`) is always included.
+        trials: the number of trials of the remedy `tuned`.
+        ratios: the ratios of the curves of score against ratio. The kind of profile is that of the first profile.
+        curves: the remedies of these curves. Plain training is always included.
+        costs: models that are measured with every remedy for time and memory.
     """
 
     whole: int = Field(default=1, ge=0)
@@ -83,7 +83,7 @@ class ClaimsEffort(Spec):
     """Effort of `claims`.
 
     Args:
-        sizes: images of the largest class in the smaller training sets, for the claim about scale.
+        sizes: the sizes of the largest class in the smaller training sets, for the claim about scale.
     """
 
     sizes: tuple[Annotated[int, Field(gt=0)], ...] = ()
@@ -93,8 +93,8 @@ class VarianceEffort(Spec):
     """Effort of `variance`.
 
     Args:
-        moved: models of which each of the four seeds is changed alone.
-        diagnosed: models that are scored on the test images while they train, to measure what test-set peeking does.
+        moved: models that are also trained with each of the four seeds changed alone.
+        diagnosed: models that are scored on the test images during training, to measure the effect of test-set peeking.
     """
 
     moved: tuple[str, ...] = ()
@@ -105,8 +105,8 @@ class RecommendationEffort(Spec):
     """Effort of `recommendation`.
 
     Args:
-        rungs: of successive halving before the whole budget; each has three times the budget of the one before it.
-        finalists: candidates that every run trains with the whole budget.
+        rungs: the number of rungs of successive halving before the whole budget. Each triples the budget of the previous one.
+        finalists: the number of candidates that every run trains with the whole budget.
     """
 
     rungs: int = Field(default=2, ge=0, le=4)
@@ -114,12 +114,12 @@ class RecommendationEffort(Spec):
 
 
 class Effort(Spec):
-    """How much of a study is run: what all analyses share, and a block for each analysis.
+    """How much of a study is run: settings that all analyses share, and a block for each analysis.
 
     Args:
-        runs: paired runs a cell.
-        profiles: how many of the study's imbalanced profiles are run (None: all).
-        images_seen: replaces the study's budget.
+        runs: the number of paired runs per cell.
+        profiles: the number of the study's imbalanced profiles that are run (None: all).
+        images_seen: the training budget, instead of the study's.
     """
 
     runs: int = Field(gt=0)
@@ -135,24 +135,25 @@ class Effort(Spec):
 
 
 class Study(Spec):
-    """A study file: dataset, models, profiles, remedies, seeds, budget.
+    """The content of a study file.
 
     Args:
-        name: of its results folder; the study file's own name unless given.
-        models: those compared on balanced training data.
-        params: parameter budget of the models that have a width.
-        profiles: imbalanced profiles, the most important first.
-        crossed: models crossed with remedies under the profiles.
-        remedies: their remedies.
-        margin: differences inside ± this (a share of 1) count as equivalent.
-        training: the recipe.
-        learning_rates: of networks that have a rate of their own, instead of the recipe's.
+        name: the name of the study and of its results folder. Default: the name of the study file.
+        dataset: the dataset and its options.
+        models: the models that are compared on balanced training data.
+        params: the parameter budget of models with an adjustable width.
+        profiles: the imbalanced profiles, the most important first.
+        crossed: the models that are combined with remedies under the profiles.
+        remedies: the remedies of these models.
+        margin: differences within ± this margin (as a fraction of 1) count as equivalent.
+        training: the training recipe.
+        learning_rates: network → its own learning rate, used instead of the recipe's.
         efforts: one entry for each of smoke, default, full.
-        probe: training budget of the long-range probe, in images seen; None leaves the probe out.
-        scale_ratio: ratio of the exponential profile under which training sets of several sizes are compared.
-        questions: those that the study answers, in this order, such as `accuracy`; all if none is named.
-        plugins: Python files with models, remedies, data sets and analyses of one's own; seen from the study file's folder.
-        left_out: models that were considered and are not in the study, with the reason, which the report gives.
+        probe: the training recipe and budget of the long-range probe. None leaves the probe out.
+        scale_ratio: the ratio of the exponential profile that compares training sets of several sizes.
+        questions: the questions that the study answers, in this order, such as `accuracy`. If empty, all questions.
+        plugins: Python files with the user's models, remedies, data sets and analyses, relative to the study file's folder.
+        left_out: model → why it is not in the study. The report shows the reasons.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
@@ -177,23 +178,23 @@ class Study(Spec):
     def _all_efforts(cls, efforts: dict[str, Effort]) -> dict[str, Effort]:
         missing = [name for name in EFFORTS if name not in efforts]
         if missing:
-            raise ValueError(f"efforts must say what {', '.join(EFFORTS)} are; missing: {', '.join(missing)}")
+            raise ValueError(f"efforts must define {', '.join(EFFORTS)}; missing: {', '.join(missing)}")
         return efforts
 
     @model_validator(mode="after")
     def _probe_has_distances(self) -> "Study":
         lacking = [name for name, effort in self.efforts.items() if len(effort.families.distances) < 2]
         if self.probe is not None and lacking:
-            raise ValueError(f"a study with a probe needs at least two distances in every effort; lacking in: {', '.join(lacking)}")
+            raise ValueError(f"a study with a probe needs at least two distances in every effort; missing in: {', '.join(lacking)}")
         return self
 
     def effort(self, name: str) -> Effort:
-        """The effort of a name; an unknown one raises `InputError`."""
+        """Return the effort with this name; an unknown name raises `InputError`."""
         return self.efforts[require_known(name, EFFORTS, what="effort", where=f"study {self.name!r}")]  # type: ignore[index]
 
 
 def study_file(study: str) -> Path:
-    """The file of a study: a name in the studies folder, or a path as seen from the caller's working folder."""
+    """Return the path of a study file, from a name in the studies folder or a path relative to the working folder."""
     if study.endswith((".yaml", ".yml")) or "/" in study:
         file = Path(study).expanduser().resolve()
         if not file.is_file():
@@ -223,11 +224,11 @@ OLD_EFFORT_KEYS = {
     "rungs": ("recommendation", "rungs"),
     "finalists": ("recommendation", "finalists"),
 }
-"""Keys of an effort in older study files → the block and key that replaced them."""
+"""Key of an effort in older study files → the block and the key that replaced it."""
 
 
 def modernize(content: dict[str, Any]) -> dict[str, Any]:
-    """A study file's content with the keys of older files under their present names; a present name wins over an old one."""
+    """Return the content of a study file with old keys renamed to present ones. If both are given, the present key wins."""
     content = dict(content)
     if "notebooks" in content:
         named = content.pop("notebooks")
@@ -249,12 +250,12 @@ def _modern_effort(effort: Any) -> Any:
 
 
 def without_number(name: str) -> str:
-    """A question by its notebook's name, with or without the number in front: `08_accuracy` → `accuracy`."""
+    """Return a notebook's name without the number in front, if it has one: `08_accuracy` → `accuracy`."""
     return re.sub(r"^\d\d_", "", name)
 
 
 def old_keys(study: str) -> list[str]:
-    """What a study file says under names of older versions, each as `old → new`; empty for a present one."""
+    """Return the old keys that a study file uses, each as `old → new`."""
     content = yaml.safe_load(study_file(study).read_text(encoding="utf-8"))
     found = ["notebooks → questions"] if "notebooks" in content else []
     efforts = [effort for effort in content.get("efforts", {}).values() if isinstance(effort, dict)]
@@ -263,20 +264,20 @@ def old_keys(study: str) -> list[str]:
 
 
 def load_plugins(study: str) -> None:
-    """Load the plug-ins of a study file; their paths are seen from the file's folder.
+    """Load the plug-ins of a study file. Their paths are relative to the folder of the file.
 
     Raises:
-        InputError: as `load_study` and `plugins.load`.
+        InputError: see `load_study` and `plugins.load`.
     """
     folder = study_file(study).parent
     plugins.load(folder / Path(file).expanduser() for file in load_study(study).plugins)
 
 
 def load_study(study: str) -> Study:
-    """Read and check a study file; names of models and remedies are checked where they are registered (`grids.open_study`).
+    """Read and check a study file. The names of models and remedies are checked later, by `grids.open_study`.
 
     Raises:
-        InputError: no such study, broken YAML, an unknown key, a value that is not allowed.
+        InputError: the study does not exist, the YAML is invalid, a key is unknown, or a value is not allowed.
     """
     file = study_file(study)
     try:
@@ -284,11 +285,11 @@ def load_study(study: str) -> Study:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise InputError(f"{file} holds {type(content).__name__}; a study file is a mapping of keys to values")
+        raise InputError(f"{file} contains {type(content).__name__}; a study file is a mapping of keys to values")
     content.setdefault("name", file.stem)
     try:
         return Study.model_validate_json(json.dumps(modernize(content)))
     except ValidationError as error:
         raise InputError(sentence(error, what="the study", where=str(file))) from None
     except TypeError as error:
-        raise InputError(f"{file} holds a value that a study file cannot: {error}") from None
+        raise InputError(f"{file} contains a value that is not allowed in a study file: {error}") from None

@@ -1,4 +1,4 @@
-"""The versions of registered names, set in a run's description, so that a mended part never loads a stale run."""
+"""Set the versions of registered names in the spec of a run, so that a record from an older implementation is never loaded."""
 
 from imagestudy import data
 from imagestudy.core.specs import RECIPE_VERSION, RunSpec
@@ -7,10 +7,10 @@ from imagestudy.remedies import remedies
 
 
 def stamp(spec: RunSpec) -> RunSpec:
-    """The run, checked, with every registered name and the training recipe at the version that they have now.
+    """Check a run and return it with the present versions of every registered name and of the training recipe.
 
     Raises:
-        InputError: an unknown name, or an option that is not allowed.
+        InputError: a name is unknown, or an option is not allowed.
     """
     training = spec.training.model_copy(update={"version": RECIPE_VERSION})
     stamped = data.stamp(spec).with_(model=models.stamp(spec.model), remedy=remedies.stamp(spec.remedy), training=training)

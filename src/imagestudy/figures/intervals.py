@@ -9,7 +9,6 @@ from matplotlib.ticker import MaxNLocator
 
 from imagestudy.figures.style import (
     FAINT,
-    FAMILY_TITLES,
     INK,
     QUIET,
     SCORE_TITLES,
@@ -22,6 +21,7 @@ from imagestudy.figures.style import (
     palette,
     say_score,
 )
+from imagestudy.models.families import family_title
 
 REACH = 0.15
 """Default largest half-width of an axis of differences, as a share (0.15 is 15 points)."""
@@ -73,7 +73,7 @@ def draw_intervals(
         grid[0].set_xlim(low, min(high, 1 + PAST_ONE * (1 - low)))
         grid[-1].set_xlabel(say_score(score))
         grid[-1].xaxis.set_major_locator(MaxNLocator(6))
-        add_legend(figure, legend_keys({FAMILY_TITLES.get(name, name): style for name, style in styles.items()}))
+        add_legend(figure, legend_keys({family_title(name): style for name, style in styles.items()}))
     return figure
 
 

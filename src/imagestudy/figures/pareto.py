@@ -14,7 +14,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox, BboxBase
 
 from imagestudy.figures.style import (
-    FAMILY_TITLES,
     QUIET,
     Picture,
     add_legend,
@@ -24,6 +23,7 @@ from imagestudy.figures.style import (
     palette,
     say_score,
 )
+from imagestudy.models.families import family_title
 
 COSTS = {
     "seconds": "training time, seconds",
@@ -71,7 +71,7 @@ def draw_pareto(
             low, high = max(row["low"], 0.0), min(row["high"], 1.0)
             axes.plot([row[cost]] * 2, [low, high], color=color, linewidth=1.2, alpha=0.6, gid="interval")
             axes.plot(row[cost], row["estimate"], marker, color=color, markersize=8, zorder=3, gid="estimate",
-                      label=FAMILY_TITLES.get(row[by], str(row[by])))  # fmt: skip
+                      label=family_title(row[by]))  # fmt: skip
         _put_frontier(axes, shown, cost)
         axes.set_xscale("log")
         use_plain_log(axes)

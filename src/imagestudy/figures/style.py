@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, fontManager, get_font
 from matplotlib.lines import Line2D
 
+from imagestudy.models.families import FAMILIES
+
 WIDTH = 5.2
 """Width of every figure, in inches. On a phone that is 390 px wide, 1 inch is about 68 px, so 9.5-point text is about 9 px high."""
 
@@ -22,25 +24,8 @@ DPI = 144
 SCREEN_DPI = 96
 """Dots per inch at which a notebook shows the PNG."""
 
-FAMILY_COLORS = {
-    "ann": "#0072B2",
-    "cnn": "#C24E00",
-    "rnn": "#009E73",
-    "transformer": "#B0569A",
-    "hybrid": "#9A7400",
-    "classical": "#5A5A5A",
-}
-"""The palette of Okabe & Ito (2008). Some colors are darker than the original, so that text in them is readable on white."""
-
-FAMILY_MARKERS = {"ann": "o", "cnn": "s", "rnn": "^", "transformer": "D", "hybrid": "P", "classical": "v"}
-FAMILY_TITLES = {
-    "ann": "ANN",
-    "cnn": "CNN",
-    "rnn": "RNN",
-    "transformer": "Transformer",
-    "hybrid": "hybrid",
-    "classical": "classical",
-}
+FAMILY_COLORS = {name: family.color for name, family in FAMILIES.items()}
+FAMILY_MARKERS = {name: family.marker for name, family in FAMILIES.items()}
 
 VERDICT_COLORS = {
     "supported": "#00694C",

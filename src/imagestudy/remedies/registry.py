@@ -39,13 +39,13 @@ from imagestudy.remedies.sampling import (
 )
 
 
-@remedies.register("none", acts="nowhere", title="none", source="")
+@remedies.register("none", acts="nowhere", title="plain training", source="")
 def none() -> Remedy:
     """Plain training: shuffled epochs and cross-entropy."""
     return Remedy()
 
 
-@remedies.register("tuned", version=2, acts="tuning", title="none, tuned", source="")
+@remedies.register("tuned", version=2, acts="tuning", title="plain training, tuned", source="")
 def tuned(*, trials: Annotated[int, Field(ge=1, le=len(TRIALS))] = len(TRIALS)) -> Remedy:
     """Plain training with learning rate and weight decay chosen on validation images, among the first `trials` settings."""
     return Remedy(trials=TRIALS[:trials])

@@ -1,4 +1,4 @@
-"""The notebooks executed by papermill, and the site that shows them."""
+"""Execute notebooks with papermill, and build the site that shows them."""
 
 from imagestudy.core.text import escape
 from imagestudy.report.notebooks import NotebookError, check_parameters, execute, parameters_of

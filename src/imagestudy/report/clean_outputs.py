@@ -1,4 +1,4 @@
-"""An executed notebook without what differs from machine to machine, so that the diff of a committed one shows results alone."""
+"""Remove everything that depends on the machine from executed notebooks, so that the diff of a notebook shows only results."""
 
 import os
 import re
@@ -21,7 +21,7 @@ CELL_FILE = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py")
 
 
 def folders_of_this_machine() -> dict[str, str]:
-    """Folder → what is shown in its place; outer folders stand behind those inside them."""
+    """Return folder → the text that is shown instead. Inner folders come before the folders that contain them."""
     named = {
         tempfile.gettempdir(): "TEMPORARY",
         str(Path.home()): "~",
@@ -36,11 +36,11 @@ def folders_of_this_machine() -> dict[str, str]:
 
 
 def quieten(notebook: NotebookNode, *, folders: Mapping[str, str]) -> None:
-    """Take times, versions, progress bars and this machine's folders out of an executed notebook, in place.
+    """Remove times, versions, progress bars and the folders of this machine from an executed notebook, in place.
 
     Args:
-        notebook: as papermill leaves it.
-        folders: absolute folder → what is shown in its place (no backslash in it), the inner ones first.
+        notebook: the notebook as papermill wrote it.
+        folders: absolute folder → the text that is shown instead (without backslashes), inner folders first.
     """
     notebook.metadata = NotebookNode(METADATA)
     for cell in notebook.cells:
@@ -53,7 +53,7 @@ def quieten(notebook: NotebookNode, *, folders: Mapping[str, str]) -> None:
 
 
 def _quieten_output(output: NotebookNode, folders: Mapping[str, str]) -> bool:
-    """Clean one output in place; False if it was a progress bar and nothing else."""
+    """Clean one output in place. Return False if it contained only a progress bar."""
     if output.output_type == "stream":
         is_bar = output.name == "stderr" and PROGRESS_BAR.search(output.text)
         output.text = _without_folders(PROGRESS_BAR.sub("", output.text) if is_bar else output.text, folders)

@@ -1,4 +1,4 @@
-"""What there is to choose from, as tables for a terminal."""
+"""Tables of models, remedies and data sets for the terminal."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from imagestudy.core.registry import Registry
 
 
 def say_entries(registry: Registry, facts: Sequence[str]) -> str:
-    """One line a registered name: the name, some of its facts, and the first line of its docstring."""
+    """Return one line per registered name: the name, some of its facts, and the first line of its docstring."""
     columns: dict[str, list[object]] = {registry.kind: list(registry.names())}
     entries = [registry.entry(name) for name in registry.names()]
     columns |= {fact: [entry.facts.get(fact, "") for entry in entries] for fact in facts}
@@ -17,11 +17,11 @@ def say_entries(registry: Registry, facts: Sequence[str]) -> str:
 
 
 def say_datasets() -> str:
-    """One line a data set, at most 100 characters wide, and what becomes of those that are not on disk."""
+    """Return one line per data set, at most 100 characters wide, and a note about data sets that are not on disk."""
     rows = data.catalogue()
     table = _tabulate({name: [row[name] for row in rows] for name in rows[0]})
-    place = f"into {paths.data_folder()}; IMAGESTUDY_DATA moves that folder."
-    return f"{table}\n\nWhat is not on disk is fetched at its first use, {place}"
+    note = f"Data sets that are not on disk are downloaded to {paths.data_folder()} when they are first used."
+    return f"{table}\n\n{note} Set the environment variable IMAGESTUDY_DATA to use another folder."
 
 
 def _tabulate(columns: dict[str, list[object]]) -> str:
@@ -30,7 +30,7 @@ def _tabulate(columns: dict[str, list[object]]) -> str:
 
 
 def _align(name: str, values: Sequence[object]) -> list[str]:
-    """Head and cells of a column, all as wide as the widest: texts to the left, numbers to the right."""
+    """Return the header and the cells of a column, padded to the same width. Text is aligned left, numbers are aligned right."""
     cells = [name, *(f"{value:.2f}" if isinstance(value, float) else str(value) for value in values)]
     width = max(map(len, cells))
     return [cell.ljust(width) if isinstance(values[0], str) else cell.rjust(width) for cell in cells]

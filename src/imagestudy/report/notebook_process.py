@@ -1,6 +1,6 @@
-"""The process of one notebook: `python -m imagestudy.report.notebook_process FOLDER` does what `FOLDER/job.json` says.
+"""The process that executes one notebook: `python -m imagestudy.report.notebook_process FOLDER` reads `FOLDER/job.json`.
 
-How it ended is left in `FOLDER/outcome.json`: done, refused (the notebook raised `InputError`), not started, or failed.
+It writes the outcome to `FOLDER/outcome.json`: done, refused (the notebook raised `InputError`), not started, or failed.
 """
 
 import json
@@ -23,7 +23,7 @@ KERNEL_START_S = 120
 
 
 def main(folder: Path) -> None:
-    """Execute the notebook of the job, put it in its place and say how it went."""
+    """Execute the notebook of the job in a folder, and write the outcome to the folder."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     outcome = execute_one(Path(job["source"]), target=Path(job["target"]), parameters=job["parameters"], scratch=folder)
@@ -31,10 +31,10 @@ def main(folder: Path) -> None:
 
 
 def execute_one(source: Path, *, target: Path, parameters: Mapping[str, Any], scratch: Path) -> dict[str, str]:
-    """Run papermill and move the executed notebook to `target`, or to `NAME.failed.ipynb` beside it.
+    """Run papermill and write the executed notebook to `target`, or to `NAME.failed.ipynb` beside it if it failed.
 
     Returns:
-        `outcome` and, unless it is "done", a sentence under `why`.
+        The outcome under `outcome` and, unless it is "done", the reason under `why`.
     """
     executed, failed = scratch / "executed.ipynb", failed_copy(target)
     try:
@@ -45,11 +45,11 @@ def execute_one(source: Path, *, target: Path, parameters: Mapping[str, Any], sc
         _put_in_place(executed, failed)
         return {
             "outcome": "failed",
-            "why": f"{source.name}, cell [{error.exec_count}]: {error.ename}: {error.evalue}; kept: {failed}",
+            "why": f"{source.name}, cell [{error.exec_count}]: {error.ename}: {error.evalue}; saved as {failed}",
         }
     except DeadKernelError as error:
         _put_in_place(executed, failed)
-        return {"outcome": "failed", "why": f"{source.name}: its kernel died ({error}); kept: {failed}"}
+        return {"outcome": "failed", "why": f"{source.name}: its kernel died ({error}); saved as {failed}"}
     except RuntimeError as error:
         return {"outcome": "not started", "why": f"{source.name}: no kernel started ({error})"}
     except SystemExit:
@@ -61,12 +61,15 @@ def execute_one(source: Path, *, target: Path, parameters: Mapping[str, Any], sc
 
 
 def failed_copy(target: Path) -> Path:
-    """Where a notebook that failed is kept."""
+    """Return the path where a failed notebook is saved."""
     return target.with_suffix(".failed.ipynb")
 
 
 def _run_papermill(source: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
-    """Papermill, its kernel in this process's folder; ipykernel ≥ 7.3 warns in every notebook unless its TCP is encrypted."""
+    """Run papermill with the kernel in the folder of this process.
+
+    The TCP transport is encrypted, because ipykernel ≥ 7.3 otherwise writes a warning into every notebook.
+    """
     papermill.execute_notebook(
         nbformat.read(source, as_version=4),
         str(executed).replace("{", "{{").replace("}", "}}"),
@@ -80,7 +83,7 @@ def _run_papermill(source: Path, executed: Path, parameters: Mapping[str, Any]) 
 
 
 def _put_in_place(executed: Path, target: Path) -> None:
-    """Write the executed notebook, quietened, beside its target and rename it, so that it is never seen half written."""
+    """Clean the executed notebook and write it to its target atomically."""
     if not executed.is_file():
         return
     notebook = nbformat.read(executed, as_version=4)

@@ -1,4 +1,4 @@
-"""Notebooks executed by papermill, each in a process of its own, so that a timeout can end it."""
+"""Execute notebooks with papermill, each in its own process, so that a timeout can stop it."""
 
 import json
 import os
@@ -32,12 +32,12 @@ POLL_S = 0.1
 
 
 class NotebookError(FailedError):
-    """A notebook that did not run to its end; the text says which, in which cell and why."""
+    """A notebook failed. The text gives the notebook, the cell and the reason."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """One notebook to execute: the stripped source, where the executed one goes, and its own parameters."""
+    """One notebook to execute: the source without outputs, the path of the executed copy, and the parameters it declares."""
 
     source: Path
     target: Path
@@ -45,20 +45,20 @@ class Paper:
 
 
 def parameters_of(notebook: Path) -> dict[str, str]:
-    """The parameters that a notebook declares: name → annotated type, as papermill's inspector reads them."""
+    """Return the parameters that a notebook declares: name → annotated type, as papermill infers it."""
     declared = papermill.inspect_notebook(nbformat.read(notebook, as_version=4))
     return {name: parameter["inferred_type_name"] for name, parameter in declared.items()}
 
 
 def check_parameters(notebooks: Sequence[Path], parameters: Mapping[str, Parameter]) -> None:
-    """Refuse what papermill would only warn of, before anything runs.
+    """Check parameters before anything runs. Papermill itself would only print a warning.
 
     Args:
-        notebooks: those to be executed; a parameter must be declared by at least one of them.
+        notebooks: the notebooks to execute. At least one of them must declare each parameter.
         parameters: name → value.
 
     Raises:
-        InputError: no such notebook, a name that none declares, or a value that is not of the declared type.
+        InputError: a notebook does not exist, no notebook declares a name, or a value does not have the declared type.
     """
     declared = {notebook: parameters_of(_existing(notebook)) for notebook in notebooks}
     known = sorted({name for types in declared.values() for name in types})
@@ -79,25 +79,25 @@ def execute(
     timeout_s: int,
     environment: Mapping[str, str] | None = None,
 ) -> list[Path]:
-    """Execute notebooks with papermill and leave those that ran to their end in a folder, under their own names.
+    """Execute notebooks with papermill, and write the executed copies to a folder under the same names.
 
-    The kernels work in the caller's folder. An executed notebook appears whole or not at all; one that failed is kept beside as
-    `NAME.failed.ipynb` and does not stop the others. A kernel that never started is tried once more.
+    The kernels run in the working folder of the caller. An executed copy is written atomically. A failed notebook is saved in the
+    same folder as `NAME.failed.ipynb` and does not stop the others. If a kernel does not start, the notebook is tried once more.
 
     Args:
-        notebooks: the stripped notebooks; their file names differ.
-        output: folder of the executed ones, made if it is not there.
-        parameters: each notebook is given those that it declares.
-        workers: notebooks at a time.
-        timeout_s: seconds that one notebook may take.
-        environment: variables that are set for the kernels on top of this process's.
+        notebooks: the notebooks without outputs. Their file names must differ.
+        output: the folder of the executed copies. It is created if it does not exist.
+        parameters: name → value. Each notebook gets the parameters that it declares.
+        workers: the number of notebooks that run at the same time.
+        timeout_s: the maximum number of seconds per notebook.
+        environment: environment variables of the kernels, in addition to those of this process.
 
     Returns:
-        The executed notebooks, in the order of `notebooks`.
+        The executed copies, in the order of `notebooks`.
 
     Raises:
-        InputError: see `check_parameters`; also when a notebook itself refuses its parameters.
-        NotebookError: some notebook failed or took too long.
+        InputError: see `check_parameters`; or a notebook rejects its parameters.
+        NotebookError: a notebook failed or took too long.
     """
     check_parameters(notebooks, parameters)
     _check_targets(notebooks, output)
@@ -118,7 +118,10 @@ def _existing(notebook: Path) -> Path:
 
 
 def _plain(name: str, value: Any) -> Parameter:
-    """The value as papermill can write it into a cell; it raises on NumPy's numbers, which lists tend to hold."""
+    """Convert a value to a type that papermill can write into a cell.
+
+    Papermill raises an error for NumPy numbers, which lists may contain.
+    """
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, list):
@@ -140,10 +143,10 @@ def _check_type(name: str, value: Parameter, declared: str, *, where: str) -> No
 def _check_targets(notebooks: Sequence[Path], output: Path) -> None:
     for name, count in Counter(notebook.name for notebook in notebooks).items():
         if count > 1:
-            raise InputError(f"{count} notebooks are named {name!r}; the executed ones would overwrite each other in {output}")
+            raise InputError(f"{count} notebooks are named {name!r}; their executed copies would overwrite each other in {output}")
     for notebook in notebooks:
         if notebook.resolve().parent == output.resolve():
-            raise InputError(f"{notebook.name!r} lies in {output}, where the executed one would replace it")
+            raise InputError(f"{notebook.name!r} is in {output}, where its executed copy would replace it")
 
 
 def _paper(notebook: Path, output: Path, parameters: Mapping[str, Parameter]) -> Paper:
@@ -153,7 +156,7 @@ def _paper(notebook: Path, output: Path, parameters: Mapping[str, Parameter]) ->
 
 
 def _run_all(papers: Sequence[Paper], *, workers: int, timeout_s: int, environment: Mapping[str, str]) -> list[Exception]:
-    """Run all papers, `workers` at a time; if this process is interrupted, end those that run."""
+    """Execute all notebooks, `workers` at a time, and return the errors. If this process is interrupted, stop the running ones."""
     stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool:
         runs = [pool.submit(_run_twice, paper, timeout_s=timeout_s, environment=environment, stop=stop) for paper in papers]
@@ -168,7 +171,7 @@ def _run_all(papers: Sequence[Paper], *, workers: int, timeout_s: int, environme
 
 
 def _run_twice(paper: Paper, *, timeout_s: int, environment: Mapping[str, str], stop: threading.Event) -> Exception | None:
-    """Run a paper, once more if its kernel never started; None if it ran to its end, otherwise what to raise."""
+    """Execute a notebook, a second time if its kernel did not start. Return the error, or None if the notebook succeeded."""
     for _ in range(2):
         outcome = _run(paper, timeout_s=timeout_s, environment=environment, stop=stop)
         if outcome["outcome"] != "not started":
@@ -179,7 +182,7 @@ def _run_twice(paper: Paper, *, timeout_s: int, environment: Mapping[str, str], 
 
 
 def _run(paper: Paper, *, timeout_s: int, environment: Mapping[str, str], stop: threading.Event) -> dict[str, str]:
-    """One process of `one_paper`; how it ended."""
+    """Execute a notebook in its own process and return the outcome, see `notebook_process`."""
     with tempfile.TemporaryDirectory(prefix="imagestudy-") as scratch:
         folder = Path(scratch)
         job = {"source": str(paper.source), "target": str(paper.target), "parameters": dict(paper.parameters)}
@@ -196,7 +199,10 @@ def _run(paper: Paper, *, timeout_s: int, environment: Mapping[str, str], stop: 
 
 
 def _wait(process: subprocess.Popen, *, timeout_s: int, stop: threading.Event) -> bool:
-    """Whether the process ended by itself in time; if not it is asked to end, which ends its kernel too, and then made to."""
+    """Wait for a process and return whether it ended in time.
+
+    If it did not, it is terminated, which also stops its kernel. If this does not work, it is killed.
+    """
     deadline = time.monotonic() + timeout_s
     while process.poll() is None and time.monotonic() < deadline and not stop.is_set():
         time.sleep(POLL_S)

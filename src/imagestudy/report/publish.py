@@ -1,4 +1,4 @@
-"""The published copy of a study, which others are held to: store, executed notebooks, tables, figures, and the README's part."""
+"""Publish a study: copy its store, executed notebooks, tables and figures, and update its part of the README."""
 
 import json
 import os
@@ -22,21 +22,22 @@ from imagestudy.experiments.dependencies import is_derived, parents
 from imagestudy.experiments.grids import Plan
 from imagestudy.experiments.records import Records, labels_key
 from imagestudy.experiments.store import PREDICTIONS, RunStore, add_arrays
+from imagestudy.report.findings import say_findings
 from imagestudy.report.results import answer_of, headline
-from imagestudy.report.run_table import label_names, tabulate_runs
+from imagestudy.report.run_table import COLUMNS, label_names, tabulate_runs
 
 MOST_STORE_BYTES = 10_000_000
 PACKAGES = ("torch", "scikit-learn", "numpy", "imagestudy")
 
 
 def publish(plan: Plan, *, names: Sequence[str]) -> str:
-    """Copy a study's store, executed notebooks, tables and figures to the published folder, and renew the README's part.
+    """Copy the results of a study to the published folder, update its part of the README, and return a summary.
 
-    A store of more than 10 MB stays where it is.
+    The copy contains the store, the executed notebooks, the tables and the figures. A store of more than 10 MB is not copied.
 
     Args:
-        plan: the study at the effort that is published; all its runs are recorded.
-        names: of the notebooks' files.
+        plan: the study at the effort to publish. All its runs must be recorded.
+        names: the file names of the notebooks.
 
     Raises:
         InputError: runs or notebooks are missing.
@@ -49,7 +50,8 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
         name for name in names if not (own / "notebooks" / name).is_file()
     ]
     if lacking:
-        raise InputError(f"{len(lacking)} runs or notebooks of study {plan.name!r} are missing; `imagestudy run` makes them")
+        number = "1 run or notebook is" if len(lacking) == 1 else f"{len(lacking)} runs or notebooks are"
+        raise InputError(f"{number} missing in study {plan.name!r}; create what is missing with `imagestudy run`")
     processors = _processors(target, wanted)
     size = _copy_store(plan, wanted, target)
     (target / "notebooks").mkdir(parents=True, exist_ok=True)
@@ -59,22 +61,22 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
         shutil.copytree(own / part, target / part, dirs_exist_ok=True)
     _put_run_table(target, wanted)
     put(target / "provenance.json", json.dumps(_provenance(plan, len(wanted), processors), indent=2) + "\n")
-    renew_readme(plan, runner.obtain(catalog.needs(plan), study=plan.name))
-    kept = f"{size / 1e6:.1f} MB of records" if size <= MOST_STORE_BYTES else f"without their {size / 1e6:.0f} MB of records"
-    return f"Published {len(wanted)} runs under {target}, {kept}."
+    renew_pages(plan, runner.obtain(catalog.needs(plan), study=plan.name))
+    kept = f"with {size / 1e6:.1f} MB of records" if size <= MOST_STORE_BYTES else f"without their {size / 1e6:.0f} MB of records"
+    return f"Published {_count(len(wanted), 'run')} under {target}, {kept}."
 
 
 def everything(plan: Plan) -> list[RunSpec]:
-    """All runs behind the study's results: those of its grids, and what its recommendation tried."""
+    """Return all runs that the study's results use: those of its questions, and those that its recommendation compared."""
     answer = answer_of(plan)
     return [*catalog.needs(plan), *(answer.selection.wanted if answer else ())]
 
 
 def _published_arrays(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, tuple[str, ...]]:
-    """What is published of each run: predictions where the report looks at probabilities, elsewhere what was missed.
+    """Return run id or labels key → names of the arrays to publish: log-probabilities if the report uses them, else `missed`.
 
-    Probabilities are looked at in plain training, balanced and under the study's profiles, and in every remedy under the first one.
-    Nothing in the report reads the rest, and a published store has to stay small.
+    The report uses the log-probabilities of plain training, on balanced data and under the study's profiles, and of every remedy
+    under the first profile. The others are left out to keep the published store small.
     """
     kept: dict[str, tuple[str, ...]] = {labels_key(spec.dataset, spec.split): ("validation", "test") for spec in specs}
     closely = {spec.run_id for spec in specs if _is_looked_at(plan, spec)}
@@ -98,7 +100,11 @@ def _is_looked_at(plan: Plan, spec: RunSpec) -> bool:
 
 
 def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:
-    """Put the runs in place of an older published store, unless one of its files is too large; return the larger size in bytes."""
+    """Replace the published store by these runs, unless one of its two files is too large.
+
+    Returns:
+        The size of the larger file in bytes.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         copies = [Path(scratch) / name for name in (paths.STORE_NAME, PREDICTIONS)]
         RunStore(paths.store_file(plan.name)).copy_to(copies[0], [s.run_id for s in specs], _published_arrays(plan, specs))
@@ -110,7 +116,7 @@ def _copy_store(plan: Plan, specs: Sequence[RunSpec], target: Path) -> int:
 
 
 def _put_run_table(target: Path, specs: Sequence[RunSpec]) -> None:
-    """Write `runs.csv`, and add the labels to the predictions, so that both can be read without this package."""
+    """Write `runs.csv` and add the labels to the predictions file, so that both can be read without this package."""
     store = RunStore(target / paths.STORE_NAME, read_only=True)
     records = store.load(spec.run_id for spec in specs)
     put(target / "runs.csv", tabulate_runs(list(records.values())).to_csv(index=False))
@@ -133,7 +139,10 @@ def _provenance(plan: Plan, number: int, processors: Sequence[str]) -> dict[str,
 
 
 def _processors(target: Path, specs: Sequence[RunSpec]) -> list[str]:
-    """This machine's processor, after those that trained what is published already, if any of it is published again."""
+    """Return the processors that trained the runs, this machine's last.
+
+    The earlier ones are those of the published store, if some of its runs are published again.
+    """
     file, store = target / "provenance.json", target / paths.STORE_NAME
     if not (file.is_file() and store.is_file()):
         return [_processor()]
@@ -153,28 +162,47 @@ def _processor() -> str:
 
 
 def readme_marks(study: str) -> tuple[str, str]:
-    """The lines of `results/published/README.md` between which a study's results stand."""
+    """Return the lines of `results/published/README.md` between which a study's results stand."""
     return f"<!-- results of {study}: written by `imagestudy publish`, not by hand -->", f"<!-- end of the results of {study} -->"
 
 
-def renew_readme(plan: Plan, records: Records) -> None:
-    """Write the headline table, figures, hardware, versions and n between the study's marks; a README without them stays."""
-    file, (begin, end) = paths.published_readme(), readme_marks(plan.name)
+FINDINGS = "<!-- findings: written by `imagestudy publish`, not by hand -->", "<!-- end of the findings -->"
+COLUMN_MARKS = "<!-- columns of runs.csv: written by `imagestudy publish`, not by hand -->", "<!-- end of the columns -->"
+
+
+def renew_pages(plan: Plan, records: Records) -> None:
+    """Write the study's part of the page about all results, the columns of `runs.csv`, and the findings in the README."""
+    columns = [f"| `{name}` | {meaning} |" for name, meaning in COLUMNS.items()]
+    _renew(paths.published_readme(), readme_marks(plan.name), readme_part(plan, records))
+    _renew(paths.published_readme(), COLUMN_MARKS, "\n".join(["", "| column | meaning |", "|---|---|", *columns, ""]))
+    _renew(paths.readme_file(), FINDINGS, findings_part())
+
+
+def _renew(file: Path, marks: tuple[str, str], part: str) -> None:
+    """Write a part between its marks; a file without the marks stays as it is."""
+    begin, end = marks
     before, found, rest = file.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)
     if found:
-        put(file, f"{before}{begin}\n{readme_part(plan, records)}\n{end}{after}")
+        put(file, f"{before}{begin}\n{part}\n{end}{after}")
+
+
+def findings_part() -> str:
+    """Return the findings as a Markdown list, and one figure below it."""
+    picture = "![The verdicts on the article's claims, on handwritten digits](results/published/digits/figures/verdicts.png)"
+    return "\n".join(["", *(f"* {finding}" for finding in say_findings()), "", picture, ""])
 
 
 PICTURES = {
-    "gains": "What each remedy gains over plain training, by model",
-    "panel": "The finalists of the recommendation, plain training and baselines beside them",
-    "verdicts": "The verdicts on the article's claims",
+    "gains": "Gain of each remedy over plain training, by model",
+    "panel": "Finalists of the recommendation, with plain training and baselines",
+    "verdicts": "Verdicts on the article's claims",
 }
+"""Name of a figure in the README → its alternative text."""
 
 
 def readme_part(plan: Plan, records: Records) -> str:
-    """The README's part about a published study, from its records and its provenance."""
+    """Return the part of the README about a published study: headline table, recommendation, figures, hardware and versions."""
     folder = paths.published_results(plan.name)
     made = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     versions = ", ".join(f"{name} {made[name]}" for name in PACKAGES[:3])
@@ -185,12 +213,12 @@ def readme_part(plan: Plan, records: Records) -> str:
     title = f"{title}, {folders.recall(str(content)).title}" if content else title
     return "\n\n".join(
         [
-            "",
-            f"{title[0].upper()}{title[1:]}: balanced accuracy with its 95 % interval, {_say_n(plan, records)}:",
+            f"\n## {plan.name}",
+            f"{title[0].upper()}{title[1:]}: balanced accuracy with 95 % confidence intervals, {_say_n(plan, records)}:",
             headline(plan, records),
             *([recommendation.say_answer(answer), recommendation.say_near(answer)] if answer else []),
             *(f"![{PICTURES[name]}]({place}/{name}.png)" for name in drawn),
-            f"{made['runs']:,} runs on {made['cores']} cores of {' and '.join(made['processors'])}; "
+            f"{_count(made['runs'], 'run')} on {_count(made['cores'], 'core')} of {' and '.join(made['processors'])}; "
             f"Python {made['python']}, {versions}; {made['date']}.",
             "",
         ]
@@ -198,8 +226,12 @@ def readme_part(plan: Plan, records: Records) -> str:
 
 
 def _say_n(plan: Plan, records: Records) -> str:
-    """How many runs and test images are behind an interval of plain training, and what is redrawn."""
+    """Return the number of runs and test images of an interval of plain training, and what the interval covers."""
     shown = (records.of(grids.cell(plan, plan.study.crossed[0], profile=p)) for p in (ProfileSpec(), *plan.study.profiles))
     interval = comparisons.level_of(next(cell for cell in shown if len(cell))).interval()
-    what = "another set of such images" if interval.redrawn else "another training and another test set"
-    return f"{comparisons.say_n(interval)} ({what})"
+    what = "new images of the same kind" if interval.redrawn else "retraining and new test images"
+    return f"{comparisons.say_n(interval)} (the intervals cover {what})"
+
+
+def _count(number: int, word: str) -> str:
+    return f"1 {word}" if number == 1 else f"{number:,} {word}s"

@@ -1,4 +1,4 @@
-"""What a study leaves behind: tables, figures, the report's first page, and how they agree with the published ones."""
+"""Write the results of a study: tables, figures, the first page of the report, and a comparison with the published results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ from imagestudy.experiments.records import Records
 
 
 def tabulate(records: Records, findings: Sequence[Finding], answer: Answer | None = None) -> dict[str, pd.DataFrame]:
-    """The tables of a study, by name: every cell with its interval, every comparison behind a verdict, the panel and its trials.
+    """Return the tables of a study by name: the cells with intervals, the comparisons of each verdict, the panel and the trials.
 
-    A cell's name is the hash of everything but its seed and split, so that equal names mean equal cells.
+    The name of a cell is a hash of its spec without seed and split, so equal names mean equal cells.
     """
     every = {record.spec.run_id: record for record in (*records, *(answer.selection.records if answer else ()))}
     labels = records.labels | (answer.selection.records.labels if answer else {})
@@ -42,7 +42,7 @@ def _verdict_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
 
 
 def write(plan: Plan, folder: Path) -> str:
-    """Write tables and figures of a study's recorded runs under a folder; return the Markdown of the report's first page."""
+    """Write the tables and figures of a study to a folder, and return the Markdown of the report's first page."""
     records = runner.obtain(catalog.needs(plan), study=plan.name)
     findings, answer = decide(plan, records), answer_of(plan)
     for part in ("tables", "figures"):
@@ -55,12 +55,12 @@ def write(plan: Plan, folder: Path) -> str:
 
 
 def answer_of(plan: Plan) -> Answer | None:
-    """The recommendation, where the study asks for one."""
+    """Return the recommendation, or None if the study does not ask for one."""
     return recommendation.recommend(plan) if "recommendation" in catalog.asked(plan) else None
 
 
 def decide(plan: Plan, records: Records) -> list[Finding]:
-    """The findings that the study's notebooks show: all, those on accuracy, or none."""
+    """Return the findings that the study's notebooks show: all of them, those about accuracy, or none."""
     shown = catalog.asked(plan)
     if "verdicts" in shown:
         return claims.decide(plan, records)
@@ -69,7 +69,7 @@ def decide(plan: Plan, records: Records) -> list[Finding]:
 
 
 def keep_model(plan: Plan) -> str:
-    """Train the first run of the recommended candidate again and keep its model; say where, or why there is none."""
+    """Train the first run of the recommended candidate again, save its model, and return the folder of the model."""
     answer = recommendation.recommend(plan)
     (record,) = recommendation.first_run(answer)
     scores = record.scores | {"balanced accuracy of such a choice": comparisons.say_share(answer.level)}
@@ -96,35 +96,40 @@ def _drawn(plan: Plan, records: Records, findings: Sequence[Finding], answer: An
 
 def _front(plan: Plan, records: Records, findings: Sequence[Finding], answer: Answer | None) -> str:
     number = len({record.spec.run_id for record in (*records, *(answer.selection.records if answer else ()))})
-    said = [
-        f"This report shows {number} recorded runs of the study *{plan.name}*: {plan.effort.runs} paired runs a cell, "
-        f"{plan.training.images_seen:,} images seen by every network, a margin of {100 * plan.study.margin:g} points."
+    paragraphs = [
+        f"This report shows {_count(number, 'recorded run')} of the study *{plan.name}*, with "
+        f"{_count(plan.effort.runs, 'paired run')} per cell. Every network saw {_count(plan.training.images_seen, 'image')} in "
+        f"training. Differences within ±{100 * plan.study.margin:g} percentage points count as equivalent."
     ]
     if answer is not None:
         where = catalog.notebook_of("recommendation").stem
         images = f"{recommendation.say_data(plan)} {scan_summary.say_set_aside(plan, where=where)}".rstrip()
-        said = [recommendation.say_answer(answer), recommendation.say_near(answer), images, *said]
+        paragraphs = [recommendation.say_answer(answer), recommendation.say_near(answer), images, *paragraphs]
     if findings:
         counted = pd.Series([finding.verdict for finding in findings]).value_counts()
         verdicts = ", ".join(f"{number} {verdict}" for verdict, number in counted.items())
-        said += [f"Of {len(findings)} findings on the article's claims: {verdicts}."]
-        said += ["\n".join(f"* **{finding.claim}** {finding.says}: **{finding.verdict}**" for finding in findings)]
-    return "\n\n".join([*said, "Balanced accuracy with its 95 % interval:", headline(plan, records)])
+        paragraphs += [f"The report has {_count(len(findings), 'finding')} on the article's claims: {verdicts}."]
+        paragraphs += ["\n".join(f"* **{finding.claim}** {finding.says}: **{finding.verdict}**" for finding in findings)]
+    return "\n\n".join([*paragraphs, "Balanced accuracy with 95 % confidence intervals:", headline(plan, records)])
+
+
+def _count(number: int, words: str) -> str:
+    return f"1 {words}" if number == 1 else f"{number:,} {words}s"
 
 
 def headline(plan: Plan, records: Records) -> str:
-    """Plain training of every model, balanced and under each profile that was run so, as a Markdown table with intervals."""
+    """Return a Markdown table with the intervals of every model under plain training, on balanced data and under the profiles."""
     names = dict.fromkeys((*plan.study.models, *plan.study.crossed))
     longer = grids.longer(plan)
     columns = {
         "balanced": {name: grids.cell(plan, name) for name in names},
         f"balanced, {LONGER} times the training": {name: [spec for spec in longer if spec.model.name == name] for name in names},
     } | {
-        f"{profile.label}, no remedy": {name: grids.cell(plan, name, profile=profile) for name in names}
+        f"{profile.label}, plain training": {name: grids.cell(plan, name, profile=profile) for name in names}
         for profile in grids.imbalanced_profiles(plan)[:2]
     }
-    said = {title: [_share(records.of(cells[name])) for name in names] for title, cells in columns.items()}
-    shown = {title: column for title, column in said.items() if any(column)}
+    texts = {title: [_share(records.of(cells[name])) for name in names] for title, cells in columns.items()}
+    shown = {title: column for title, column in texts.items() if any(column)}
     rows = [[name, *row] for name, *row in zip(names, *shown.values(), strict=True) if any(row)]
     lines = [["model", *shown], ["---"] * (1 + len(shown)), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -135,23 +140,24 @@ def _share(cell: Records) -> str:
 
 
 def say_agreement(study: str) -> str:
-    """How far this machine's tables agree with the published ones: overlapping intervals, equal verdicts, and what is apart."""
+    """Compare the tables of this machine with the published ones, in words: overlapping intervals, equal verdicts, differences."""
     own, published = (folder / "tables" for folder in (paths.study_results(study), paths.published_results(study)))
     if not (published / "cells.csv").is_file():
-        return f"Nothing is published of study {study} to hold these numbers to."
+        return f"No results of study {study} are published, so there is nothing to compare with."
     cells = _both(own / "cells.csv", published / "cells.csv", on=["cell"])
     apart = cells[(cells["low"] > cells["high_published"]) | (cells["high"] < cells["low_published"])]
-    said = f"Held to the published results: {len(cells) - len(apart)} of {len(cells)} cells have overlapping 95 % intervals"
-    lines = [f"  apart: {_name_cell(row)}" for row in apart.to_dict("records")]
+    overlapping = f"the 95 % intervals overlap in {len(cells) - len(apart)} of {_count(len(cells), 'cell')}"
+    summary = f"Compared with the published results, {overlapping}"
+    lines = [f"  no overlap: {_name_cell(row)}" for row in apart.to_dict("records")]
     if (own / "verdicts.csv").is_file() and (published / "verdicts.csv").is_file():
         verdicts = _both(own / "verdicts.csv", published / "verdicts.csv", on=["claim", "comparison"]).drop_duplicates("claim")
         same = verdicts["claim verdict"] == verdicts["claim verdict_published"]
-        said += f", {int(same.sum())} of {len(verdicts)} verdicts are the same"
+        summary += f", and the verdict is the same for {int(same.sum())} of {_count(len(verdicts), 'claim')}"
         lines += [
             f"  verdict on {r['claim']}: {r['claim verdict']}, published {r['claim verdict_published']}"
             for r in verdicts[~same].to_dict("records")
         ]
-    return "\n".join([f"{said}.", *lines])
+    return "\n".join([f"{summary}.", *lines])
 
 
 def _both(own: Path, published: Path, *, on: list[str]) -> pd.DataFrame:
@@ -160,4 +166,5 @@ def _both(own: Path, published: Path, *, on: list[str]) -> pd.DataFrame:
 
 def _name_cell(row: dict) -> str:
     own, theirs = (f"{row[f'estimate{s}']:.3f} [{row[f'low{s}']:.3f}, {row[f'high{s}']:.3f}]" for s in ("", "_published"))
-    return f"{row['model']}, {row['profile']}, {row['remedy']}, {row['noise']}, {row['preprocessing']}: {own}, published {theirs}"
+    how = "plain training" if row["remedy"] == "none" else row["remedy"]
+    return f"{row['model']}, {row['profile']}, {how}, {row['noise']}, {row['preprocessing']}: {own}, published {theirs}"

@@ -1,4 +1,4 @@
-"""Every published run as one row of a table that can be read without this package."""
+"""Build a table with one row per published run. It can be read without this package."""
 
 from collections.abc import Sequence
 
@@ -10,38 +10,38 @@ from imagestudy.models import models
 from imagestudy.remedies import remedies
 
 COLUMNS = {
-    "run_id": "name of the run: a hash of everything that it depends on; predictions are filed under it",
-    "kind": "run (scored once on test images), trial (validation only), diagnostic (test images while it trains), cost, start",
+    "run_id": "id of the run, a hash of everything it depends on; the predictions file uses it as a key",
+    "kind": "run (scored once on test images), trial (validation only), diagnostic (test images during training), cost, start",
     "dataset": "data set with its options",
     "model": "model with its options",
     "family": "family of the model",
-    "parameters": "number of parameters that the model's width is set to; empty if the model keeps its own size",
+    "parameters": "parameter budget that sets the model's width; empty if the model keeps its own size",
     "profile": "how the training set is imbalanced",
     "remedy": "key of the remedy for imbalance; none is plain training",
     "remedy_title": "name of the remedy",
     "noise": "noise added to the images",
     "preprocessing": "steps before training, then augmentations",
-    "images_seen": "training budget: images shown, repeats counted",
-    "learning_rate": "peak learning rate; empty: the recipe's own",
+    "images_seen": "training budget: number of images shown, with repetitions",
+    "learning_rate": "peak learning rate; empty if the recipe's default is used",
     "seed": "number of the paired run; it fixes subset, class order, initialization and batch order",
-    "split": "number of the redrawn split; empty: the data set's own split",
+    "split": "number of the redrawn split; empty if the data set's own split is used",
     "moved": "seeds that differ from `seed`, as stream=seed",
-    "labels": "name under which the predictions file keeps the labels of the run's test and validation images",
-    "seconds": "duration of the training in seconds; runs trained beside other work are slower",
+    "labels": "key of the labels of the run's test and validation images in the predictions file",
+    "seconds": "duration of the training in seconds; other work on the machine makes it longer",
     "test_…": "score on the test images",
     "validation_…": "score on the validation images",
 }
-"""Column → what it holds; the last two stand for one column a score."""
+"""Column → its description. The last two entries describe one column per score."""
 
 
 def label_names(specs: Sequence[RunSpec]) -> dict[str, str]:
-    """Key under which the store keeps labels → their name in the published file of predictions."""
+    """Return key of labels in the store → their name in the published predictions file."""
     keys = sorted({labels_key(spec.dataset, spec.split) for spec in specs})
     return {key: f"labels-{number}" for number, key in enumerate(keys)}
 
 
 def tabulate_runs(records: Sequence[Record]) -> pd.DataFrame:
-    """One row a run, see `COLUMNS`; sorted by what was run, then by seed."""
+    """Return a table with one row per run and the columns of `COLUMNS`, sorted by cell and seed."""
     names = label_names([record.spec for record in records])
     rows = [_row(record, names[labels_key(record.spec.dataset, record.spec.split)]) for record in records]
     order = ["kind", "dataset", "model", "profile", "remedy", "noise", "preprocessing", "images_seen", "seed", "run_id"]

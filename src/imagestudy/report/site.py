@@ -1,4 +1,4 @@
-"""The site: executed notebooks under a first page, built by Sphinx, readable from disk without a network."""
+"""Build the site with Sphinx: a first page and the executed notebooks. It can be read from disk without a network."""
 
 import ast
 import json
@@ -20,18 +20,18 @@ THEME = Path(__file__).parent / "theme"
 
 
 class SiteError(FailedError):
-    """Sphinx failed or warned; the text is what it said."""
+    """Sphinx failed or gave a warning. The text contains its output."""
 
 
 def build_site(*, study: str, title: str, notebooks: Sequence[Path], front: str, output: Path) -> Path:
-    """Build the site and put it in place of an older one; an older one stays if the build fails.
+    """Build the site and replace an older one. If the build fails, the older one is kept.
 
     Args:
-        study: name of the study, the site's name among others.
-        title: heading of the first page; shown letter by letter.
-        notebooks: executed ones, in the order of reading.
-        front: Markdown of the first page below its heading; text from outside in it must have gone through `escape`.
-        output: folder of the site.
+        study: the name of the study. It is also the project name of the site.
+        title: the heading of the first page. It is escaped here.
+        notebooks: the executed notebooks, in reading order.
+        front: the Markdown of the first page below its heading. External text in it must be escaped with `escape`.
+        output: the folder of the site.
 
     Returns:
         The first page.
@@ -68,7 +68,7 @@ def _write_source(source: Path, *, study: str, title: str, notebooks: Sequence[P
 
 
 def fold(page: NotebookNode) -> None:
-    """Fold the cells that only set up: parameters and imports, in place."""
+    """Fold the cells with parameters and imports, in place."""
     for cell in page.cells:
         if cell.cell_type == "code" and (shown := _folded_as(cell)):
             cell.metadata.tags = [*cell.metadata.get("tags", []), "hide-input"]
@@ -96,4 +96,4 @@ def _run_sphinx(source: Path, built: Path) -> None:
     command = [sys.executable, "-P", "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going", "-d", f"{built}.cache"]
     run = subprocess.run([*command, str(source), str(built)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if run.returncode != 0:
-        raise SiteError(f"Sphinx said:\n{run.stderr.strip() or run.stdout.strip()}")
+        raise SiteError(f"Sphinx failed:\n{run.stderr.strip() or run.stdout.strip()}")

@@ -1,6 +1,6 @@
-"""Sphinx extension: escapes what the theme does not, and tells the style sheet what the cells of tables hold.
+"""A Sphinx extension that escapes titles and adds style classes to the cells of tables.
 
-By that numbers line up, verdicts stand out and long text wraps.
+The style sheet uses the classes to align numbers, highlight verdicts and wrap long text.
 """
 
 import html
@@ -21,13 +21,15 @@ CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
 
 
 def kinds_of_cells(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """A style class for each cell of a table whose first row is its head; a head is like its column if that holds numbers alone.
+    """Return a style class for each cell of a table. The first row is the header.
+
+    A header cell is a number cell if all other cells of its column are numbers or empty. Otherwise, it has no class.
 
     Args:
-        rows: texts, row by row; rows may differ in length.
+        rows: the texts, row by row. The rows may differ in length.
 
     Returns:
-        For each cell one of "", "number", "long" or "verdict" with the word itself.
+        For each cell: "", "number", "long", or "verdict" followed by the verdict.
     """
     kinds = [[_kind(text) for text in row] for row in rows]
     for column in range(len(kinds[0]) if kinds else 0):
@@ -46,7 +48,7 @@ def _kind(text: str) -> str:
 
 
 def mark_html(source: str) -> str:
-    """The same HTML with the classes of `kinds_of_cells` on the cells of its tables."""
+    """Return HTML with the classes of `kinds_of_cells` added to the cells of its tables."""
     return TABLE.sub(lambda table: _mark_table(table[0]), source)
 
 
@@ -79,14 +81,14 @@ def _mark_page(_app: Sphinx, page: nodes.document) -> None:
 
 
 def _escape_titles(_app: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: nodes.document | None) -> None:
-    """Two places of the theme's templates show a title as it stands: the printed heading, and the search page's name."""
+    """Escape the title in the printed heading and in the name of the search page, because the theme's templates do not."""
     context["pagetitle"] = html.escape(context.get("pagetitle") or "")
     if page == "search":
         context["docstitle"] = html.escape(context["docstitle"])
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
+    """Register the extension. Sphinx calls this function."""
     app.connect("doctree-read", _mark_page)
     app.connect("html-page-context", _escape_titles, priority=LAST)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,12 +18,12 @@ from imagestudy.data import datasets
 from imagestudy.experiments.grids import DECIDING, TRADITIONAL, Plan
 from imagestudy.experiments.records import Records
 from imagestudy.models import models
+from imagestudy.models.families import family_title
 
 SCORES = ("accuracy", "balanced_accuracy")
 COSTS = ("params", "flops", "seconds", "memory_mb", "latency_ms")
 BASELINES = ("majority", "logistic")
 FLOOR = "majority"
-FAMILY_TITLES = {"ann": "ANN", "cnn": "CNN", "rnn": "RNN", "transformer": "Transformer"}
 MOST_PICTURES = 60
 MORE = 4
 """The factor by which a projection multiplies the number of runs or of test images."""
@@ -45,7 +45,7 @@ def rank(records: Records, *, score: str) -> pd.DataFrame:
         `title`, the name of its family.
     """
     frame = comparisons.summarize(records, score=score).assign(near=comparisons.near_best(records, score=score))
-    frame["title"] = [FAMILY_TITLES.get(family, family) for family in frame["family"]]
+    frame["title"] = [family_title(family) for family in frame["family"]]
     return frame.sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -111,7 +111,7 @@ def rank_families(records: Records, *, score: str) -> pd.DataFrame:
         interval = comparisons.level_of(runs, score=score).interval(limits=(0.0, 1.0))
         near = family == best or comparisons.difference(chosen[best], runs, score=score).interval(level=level).low <= 0
         bounds = {name: getattr(interval, name) for name in ("estimate", "low", "high", "runs", "images")}
-        rows.append({"family": FAMILY_TITLES.get(family, family), "chosen": _say_chosen(runs)} | bounds | {"near": near})
+        rows.append({"family": family_title(family), "chosen": _say_chosen(runs)} | bounds | {"near": near})
     return pd.DataFrame(rows).sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -20,6 +20,7 @@ from imagestudy.experiments import grids
 from imagestudy.experiments.grids import DECIDING, TRADITIONAL, Plan
 from imagestudy.experiments.records import Records
 from imagestudy.models import complexity, models
+from imagestudy.models.families import family_title
 from imagestudy.stats import Judged
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
@@ -31,7 +32,6 @@ A model with a higher accuracy must have combined both marks.
 """
 
 CLASSICAL = ("logistic", "knn", "svm", "hog_svm")
-FAMILY_TITLES = {"ann": "ANN", "cnn": "CNN", "rnn": "RNN", "transformer": "Transformer"}
 STEP_TITLES = {"filter": "Filtering", "denoise": "Denoising", "augment": "Augmentation"}
 BORROWED = {"Conv2d": "convolution", "RNN": "recurrence", "LSTM": "recurrence", "GRU": "recurrence", "Attention": "attention"}
 
@@ -136,7 +136,7 @@ def modern_is_more_accurate(plan: Plan, records: Records) -> list[Finding]:
         modern, traditional = (records.of(grids.cell(plan, side[family])) for side in (DECIDING, TRADITIONAL))
         effect = comparisons.difference(modern, traditional, score="accuracy")
         judged = comparisons.judge(effect, margin=plan.study.margin, comparisons=3)
-        says = f"A modern {FAMILY_TITLES[family]} is more accurate than the traditional one"
+        says = f"A modern {family_title(family)} is more accurate than the traditional one"
         findings.append(_one(number, says, f"{DECIDING[family]} − {TRADITIONAL[family]}, accuracy", judged))
     return findings
 
@@ -156,7 +156,7 @@ def modern_loses_less(plan: Plan, records: Records) -> list[Finding]:
         judged = comparisons.judge(
             _difference_of_losses(cells["traditional"], cells["modern"]), margin=plan.study.margin, comparisons=3
         )
-        says = f"A modern {FAMILY_TITLES[family]} handles class imbalance better"
+        says = f"A modern {family_title(family)} handles class imbalance better"
         effect = f"loss of {TRADITIONAL[family]} − loss of {DECIDING[family]}, balanced accuracy"
         findings.append(_one(number, says, effect, judged, aside=_say_log_odds(cells["traditional"], cells["modern"])))
     return findings
@@ -203,12 +203,12 @@ def gap_grows_with_size(plan: Plan, records: Records) -> list[Finding]:
         ]
         slope = slope_of(losses, np.log2(sizes))
         judged = comparisons.judge(slope, margin=plan.study.margin, comparisons=3)
-        says = f"The lead of a modern {FAMILY_TITLES[family]} under imbalance grows with the training set"
+        says = f"The lead of a modern {family_title(family)} under imbalance grows with the training set"
         at = "; ".join(f"{size}: {comparisons.say_points(loss.interval())}" for size, loss in zip(sizes, losses, strict=True))
         effect = "growth of that difference with each doubling of the training set"
         findings.append(
             _one(
-                f"A9 {FAMILY_TITLES[family]}",
+                f"A9 {family_title(family)}",
                 says,
                 effect,
                 judged,

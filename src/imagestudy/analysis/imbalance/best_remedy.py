@@ -8,8 +8,8 @@ from imagestudy.analysis.imbalance.costs import trainings
 from imagestudy.analysis.imbalance.gains import declared_remedies
 from imagestudy.analysis.imbalance.selection import PLAIN, Shown, on_validation, say_remedy
 from imagestudy.experiments.records import Records
-from imagestudy.figures.style import FAMILY_TITLES
 from imagestudy.models import models
+from imagestudy.models.families import family_title
 from imagestudy.stats import Judged
 
 
@@ -65,7 +65,7 @@ def say_best(found: Sequence[Best]) -> str:
 
 
 def _say(one: Best) -> str:
-    family = FAMILY_TITLES[models.entry(one.model).facts["family"]]
+    family = family_title(models.entry(one.model).facts["family"])
     times = "one training" if one.trainings == 1 else f"{one.trainings} trainings"
     said = [f"**{family[:1].upper()}{family[1:]} (`{one.model}`).** Validation chooses {say_remedy(one.remedy)} ({times})."]
     if one.judged is not None:

@@ -1,1 +1,1 @@
-"""Where runs are executed: this machine, or a cluster behind the same interface."""
+"""Execute runs on this machine, or on a cluster through the same interface."""

@@ -1,7 +1,8 @@
-"""A function over many tasks: in this process, or on all cores. Only the driver, which reads the outcomes, writes to the store.
+"""Apply a function to many tasks, in this process or on all cores.
 
-An executor is anything with `map(function, tasks)` that yields outcomes as they come, in any order; the function is pure and its
-argument and outcome can be sent to another process, so that a cluster can stand behind the same two lines.
+An executor is any object with a method `map(function, tasks)` that yields the outcomes in any order. The function has no side
+effects, and its argument and outcome can be sent to another process, so an executor can also use a cluster. Only the process that
+reads the outcomes writes to the store.
 """
 
 import multiprocessing
@@ -19,33 +20,33 @@ Outcome = TypeVar("Outcome")
 
 @runtime_checkable
 class Executor(Protocol):
-    """Yields the outcome of a function for each task, in the order of completion."""
+    """The interface of all executors."""
 
     def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Start all, yield each outcome as soon as it is there."""
+        """Yield the outcome of the function for each task, in the order of completion."""
         ...
 
 
 @dataclass(frozen=True)
 class InProcess:
-    """One after the other, in this process."""
+    """Execute one task after the other in this process."""
 
     def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Yield each outcome as it comes."""
+        """Yield the outcome of each task, in the order of the tasks."""
         return map(function, tasks)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """As many processes as `workers`, one run a process at a time (joblib's loky)."""
+    """Execute tasks in parallel in `workers` processes (joblib's loky), one task per process at a time."""
 
     workers: int
 
     def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Yield each outcome as it comes."""
+        """Yield the outcome of each task, in the order of completion."""
         from joblib import Parallel, delayed
 
-        # joblib replaces a worker whose memory has grown; nothing is lost, and no user can do anything about it.
+        # joblib replaces a worker if its memory has grown. No outcome is lost, so users can ignore the warning.
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
 
         parallel = Parallel(
@@ -56,17 +57,20 @@ class Processes:
 
 @dataclass(frozen=True)
 class FreshProcesses:
-    """One after the other, each in a new process of its own: for what a warm process would distort, such as peak memory."""
+    """Execute one task after the other, each in a new process. A used process would distort measurements such as peak memory."""
 
     def map(self, function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Yield each outcome as it comes."""
+        """Yield the outcome of each task, in the order of the tasks."""
         for task in tasks:
             with ProcessPoolExecutor(max_workers=1, mp_context=_clean_context()) as process:
                 yield process.submit(function, task).result()
 
 
 def _clean_context() -> BaseContext:
-    """Where there is one, a server that has imported everything and computed nothing: its forks start at once and are as new."""
+    """Return the context for new processes: forks of a server that has imported everything and computed nothing.
+
+    On systems without such a server, processes are spawned.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -75,11 +79,14 @@ def _clean_context() -> BaseContext:
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def executor_for(runs: int, *, workers: int | None = None) -> Executor:
-    """In this process for a run or two, on all cores for more; `workers` says how many instead."""
+    """Return the executor for a number of runs: this process for one or two runs, otherwise one process per core.
+
+    `workers` replaces the number of cores.
+    """
     workers = available_cores() if workers is None else workers
     return InProcess() if workers == 1 or runs <= 2 else Processes(min(workers, runs))

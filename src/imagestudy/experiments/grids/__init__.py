@@ -1,6 +1,6 @@
-"""A study → the runs that each part of it needs, declared once for notebooks and command line alike.
+"""The runs that each part of a study needs. Notebooks and the command line use the same declarations.
 
-Nothing here trains or loads. A cell is everything of a run but its seed; all cells share the seeds 0 … runs − 1, so that every
+Nothing here trains or loads a run. The runs of a cell differ only in their seed. All cells share the seeds 0 … runs − 1, so every
 comparison is paired.
 """
 

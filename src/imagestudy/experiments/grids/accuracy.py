@@ -1,4 +1,4 @@
-"""Every model on balanced data, what it costs, at which learning rates it was tried, and what more training would give."""
+"""Runs of all models on balanced data: for their accuracy, learning rate, longer training, and cost."""
 
 from collections.abc import Sequence
 
@@ -8,24 +8,27 @@ from imagestudy.models import models
 from imagestudy.remedies import remedy
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-"""Learning rates that are tried for the recipe that all networks share."""
+"""The learning rates that are tried for the recipe that all networks share."""
 LONGER = 3
-"""How many times the budget the longer training has."""
+"""The budget of longer training, as a multiple of the normal budget."""
 
 
 def accuracy(plan: Plan, *, models_: Sequence[str] | None = None) -> list[RunSpec]:
-    """Every model on balanced training data, without remedy."""
+    """Return the runs of every model on balanced training data, with plain training."""
     names = plan.study.models if models_ is None else models_
     return [spec for name in names for spec in cell(plan, name)]
 
 
 def all_members(plan: Plan) -> list[RunSpec]:
-    """Every model that a claim is decided by, on balanced training data."""
+    """Return the runs on balanced training data of every model that decides a claim."""
     return accuracy(plan, models_=members(plan))
 
 
 def recipes(plan: Plan) -> list[RunSpec]:
-    """Trials of every network at every learning rate, balanced and under the first imbalanced profile, on seeds never reported."""
+    """Return trials of every network at every learning rate, on balanced data and under the first imbalanced profile.
+
+    The seeds of the trials are never reported.
+    """
     networks = [name for name in members(plan) if models.entry(name).facts["kind"] == "neural"]
     profiles = [ProfileSpec(), *imbalanced_profiles(plan)[:1]]
     seen = plan.effort.accuracy.trial_images or plan.training.images_seen
@@ -46,7 +49,10 @@ def recipes(plan: Plan) -> list[RunSpec]:
 
 
 def longer(plan: Plan) -> list[RunSpec]:
-    """The networks that the effort names, on balanced data, with `LONGER` times the images seen; their schedule is stretched."""
+    """Return runs with `LONGER` times the images seen, on balanced data, for the networks that the effort names.
+
+    The learning-rate schedule is stretched to the longer training.
+    """
     return [
         spec.with_(training=spec.training.model_copy(update={"images_seen": LONGER * spec.training.images_seen}))
         for name in plan.effort.accuracy.longer
@@ -55,13 +61,16 @@ def longer(plan: Plan) -> list[RunSpec]:
 
 
 def costs(plan: Plan) -> list[RunSpec]:
-    """One measurement of time and memory a model; for the priced models one a remedy, too, under the first profile."""
+    """Return one measurement of time and memory per model, and one per remedy for the models under `imbalance.costs`.
+
+    The remedies are measured under the first profile.
+    """
     names = plan.study.models if plan.effort.accuracy.costs is None else plan.effort.accuracy.costs
-    measured = [cell(plan, name)[0] for name in names] + [cell[0] for cell in _priced(plan)]
+    measured = [cell(plan, name)[0] for name in names] + [cell[0] for cell in _remedy_cells(plan)]
     return [spec.with_(kind="cost") for spec in measured]
 
 
-def _priced(plan: Plan) -> list[list[RunSpec]]:
+def _remedy_cells(plan: Plan) -> list[list[RunSpec]]:
     return [
         cell(plan, model, profile=profile, remedy=remedy_of(plan, name))
         for profile in plan.study.profiles[:1]
@@ -72,6 +81,6 @@ def _priced(plan: Plan) -> list[list[RunSpec]]:
 
 
 def trains_once(name: str) -> bool:
-    """Whether a remedy is one training of its own: neither computed from other runs nor chosen among them."""
+    """Return whether a remedy is one training run of its own, neither computed from other runs nor selected among them."""
     found = remedy(Choice(name=name))
     return found.posthoc is None and found.members == 1 and not found.trials

@@ -1,11 +1,10 @@
-"""What the notebooks of the families look at, the preprocessing, and the long-range probe."""
-
-from typing import Any
+"""Runs for the notebooks about families, the preprocessing notebook, and the long-range probe."""
 
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import Choice, PreprocessingSpec, ProfileSpec, RunSpec
 from imagestudy.data import datasets
 from imagestudy.experiments.grids.cells import DECIDING, Plan, cell, model_spec, repeat, training_of
+from imagestudy.models.families import FAMILIES
 
 NOISE = Choice(name="gaussian", options={"sigma": 0.3})
 OVERFIT_IMAGES = 40
@@ -29,16 +28,12 @@ STEPS: dict[str, tuple[Choice, ...]] = {
     ),
 }
 
-ABLATIONS: dict[str, tuple[dict[str, Any], ...]] = {
-    "mlp": ({"normalise": False}, {"dropout": 0.0}),
-    "resnet": ({"shortcut": False}, {"normalise": False}),
-    "bilstm": ({"bidirectional": False}, {"pool": "last"}),
-    "vit": ({"positions": False}, {"depth": 1}),
-}
+ABLATIONS = {family.deciding: family.ablations for family in FAMILIES.values() if family.ablations}
+"""Deciding model of a family → options that each remove one part of it."""
 
 
 def overfit(plan: Plan, model: str) -> list[RunSpec]:
-    """One run on a handful of images shown again and again: a model that cannot learn them by heart is broken."""
+    """Return one run on a few images that are shown again and again. A model that cannot memorize them is broken."""
     budget = {"images_seen": OVERFIT_IMAGES * OVERFIT_PASSES, "batch": OVERFIT_IMAGES}
     training = training_of(plan, model).model_copy(update=budget)
     profile = ProfileSpec(size=OVERFIT_IMAGES)
@@ -46,18 +41,18 @@ def overfit(plan: Plan, model: str) -> list[RunSpec]:
 
 
 def ablation(plan: Plan, model: str) -> list[RunSpec]:
-    """The model as it is, and with one part at a time taken away."""
+    """Return the runs of a model as it is, and with one part at a time removed."""
     return [spec for options in ({}, *ABLATIONS[model]) for spec in cell(plan, model, options=options)]
 
 
 def inside(plan: Plan, family: str) -> list[RunSpec]:
-    """What a family's notebook looks at: its deciding member, learning a handful by heart, and with its parts taken away."""
+    """Return the runs for the notebook about a family: its deciding model, the overfitting check, and the ablations."""
     name = DECIDING[family]
     return [*cell(plan, name), *overfit(plan, name), *ablation(plan, name)]
 
 
 def preprocessing_settings(plan: Plan) -> dict[str, list[PreprocessingSpec]]:
-    """Kind of step → its settings under trial; `off` is none at all."""
+    """Return kind of preprocessing step → the settings to compare; `off` is no preprocessing."""
     tried = {kind: choices[: plan.effort.preprocessing.settings] for kind, choices in STEPS.items()}
     made = {
         kind: [PreprocessingSpec(augment=(c,)) if kind == "augment" else PreprocessingSpec(steps=(c,)) for c in choices]
@@ -67,19 +62,22 @@ def preprocessing_settings(plan: Plan) -> dict[str, list[PreprocessingSpec]]:
 
 
 def preprocessing(plan: Plan) -> list[RunSpec]:
-    """The deciding CNN with every setting of filter, denoising and augmentation, on clean and on noisy images."""
+    """Return the runs of the deciding CNN with every setting of filter, denoising and augmentation, on clean and noisy images."""
     settings = [setting for kind in preprocessing_settings(plan).values() for setting in kind]
     noisy = [setting.model_copy(update={"noise": NOISE}) for setting in settings]
     return [spec for s in (*settings, *noisy) for spec in cell(plan, DECIDING["cnn"], preprocessing=s)]
 
 
 def probe_dataset(distance: int) -> Choice:
-    """The long-range probe with its marks so many rows apart."""
+    """Return the long-range probe with its two marks `distance` rows apart."""
     return datasets.sources.stamp(Choice(name="probe", options={"distance": distance}))
 
 
 def probe_cell(plan: Plan, model: str, distance: int) -> list[RunSpec]:
-    """One model on the probe at one distance. The claim is about the RNN, which gets all runs; the others get fewer."""
+    """Return the runs of one model on the probe at one distance.
+
+    The claim is about the RNN, so the RNN gets all runs. The other models get fewer.
+    """
     if plan.study.probe is None:
         raise InputError(f"study {plan.name!r} has no probe")
     seen = plan.effort.images_seen
@@ -90,7 +88,10 @@ def probe_cell(plan: Plan, model: str, distance: int) -> list[RunSpec]:
 
 
 def probe(plan: Plan) -> list[RunSpec]:
-    """The deciding RNN on the long-range probe at each distance, the others at those beside; nothing if the study has no probe."""
+    """Return the runs on the long-range probe; empty if the study has no probe.
+
+    The deciding RNN is trained at each distance, the other deciding models at the distances under `beside`.
+    """
     if plan.study.probe is None:
         return []
     distances, rnn = plan.effort.families.distances, DECIDING["rnn"]

@@ -1,4 +1,4 @@
-"""A study file at one effort, with every name in it checked."""
+"""Open a study file at one effort and check every name in it."""
 
 from imagestudy import data
 from imagestudy.core.errors import require_known
@@ -11,10 +11,10 @@ from imagestudy.remedies import remedies
 
 
 def open_study(study: str, effort: str) -> Plan:
-    """Read a study file and check every name in it.
+    """Return the plan of a study file at one effort, with every name checked.
 
     Raises:
-        InputError: as `specs.load_study`; an effort, model, remedy or dataset not known; a profile that leaves a class empty.
+        InputError: see `study.load_study`; an effort, model, remedy or dataset is unknown; a profile leaves a class empty.
     """
     loaded = load_study(study)
     load_plugins(study)
@@ -24,7 +24,7 @@ def open_study(study: str, effort: str) -> Plan:
         models.entry(name, where=where)
     for name in loaded.learning_rates:
         networks = [other for other in models.names() if not is_classical(other)]
-        require_known(name, networks, what="network with a learning rate of its own", where=where)
+        require_known(name, networks, what="network under 'learning_rates'", where=where)
     for name in (*loaded.remedies, *(r for e in loaded.efforts.values() for r in (*e.imbalance.thinned, *e.imbalance.curves))):
         remedies.entry(name, where=where)
     plan = Plan(loaded, loaded.effort(effort))
@@ -32,10 +32,10 @@ def open_study(study: str, effort: str) -> Plan:
         for name in (*one.variance.moved, *one.imbalance.costs, *one.variance.diagnosed):
             models.entry(name, where=where)
         for name in one.variance.diagnosed:
-            require_known(name, models.names(kind="neural"), what="model that is trained in steps", where=where)
+            require_known(name, models.names(kind="neural"), what="network under 'diagnosed'", where=where)
         for name in one.accuracy.longer:
             networks = [other for other in loaded.models if not is_classical(other)]
-            require_known(name, networks, what="network of the study to train longer", where=where)
+            require_known(name, networks, what="network under 'longer'", where=where)
     for profile in (*loaded.profiles, *curve_profiles(plan), *scale_profiles(plan)):
         require_images(loaded, profile, where=where)
     for name in members(plan):

@@ -1,1 +1,1 @@
-"""One door: a folder of images and a budget in, a study file out."""
+"""Write a study file for a folder of images and a time budget."""

@@ -1,4 +1,4 @@
-"""How long a study of somebody's own images takes here: what it trains, looks at and measures, by the speeds that were seen."""
+"""Estimate how long a study of the user's own images takes, from speeds that are measured on this machine."""
 
 import time
 from dataclasses import dataclass, replace
@@ -20,18 +20,18 @@ RUNGS, FINALISTS = 2, 4
 PROBED_IMAGES = 1_280
 PROBED_CLASSICAL = 300
 POWERS = {"svm": 2, "logistic": 1}
-"""Classical models of a plan, and with which power of the number of training images their fit slows down."""
+"""Classical model of a plan → the power of the number of training images that its fitting time is proportional to."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a study does beside learning from the images of its budget.
+    """The work of a study that is not the training of networks.
 
     Args:
-        train, validation, test: images of each part.
-        plain: how often a run trains plainly: twice where groups are forgotten for once, to see what that would have said.
-        every_run_s: seconds of one core that classical models take in every run.
-        once_s: seconds that they take alone, for what is measured.
+        train, validation, test: the number of images in each part.
+        plain: how many times each run repeats plain training. It is 2 if splits that ignore groups are trained for comparison.
+        every_run_s: seconds on one core that classical models take in every run.
+        once_s: seconds on one core that classical models take once, for the cost measurements.
     """
 
     train: int
@@ -43,27 +43,30 @@ class Work:
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Work":
-        """That of a dataset's split, or of the first that is drawn, without a classical model."""
+        """Return the work for a dataset without classical models, from the sizes of its split or of the first redrawn split."""
         parts = splits.split(dataset)
         ungrouped = dataset.groups is not None and splits.is_redrawn(dataset)
         return cls(len(parts.train), len(parts.validation), len(parts.test), plain=2 if ungrouped else 1)
 
     @property
     def images(self) -> int:
-        """Those of all parts."""
+        """The number of images in all parts."""
         return self.train + self.validation + self.test
 
     @property
     def timed(self) -> int:
-        """Images that are predicted to see how fast that is."""
+        """The number of images that are predicted to measure the speed."""
         return TIMINGS * min(self.validation, MOST_TIMED)
 
     def looked_at(self, images_seen: int) -> int:
-        """Images that a run predicts: on the way, and all parts at its end."""
+        """Return the number of images that a run predicts: validation images during training, and all parts at the end."""
         return self.validation * curve_points(images_seen, images=self.images) + self.images
 
     def with_classical(self, model: str, dataset: Dataset, *, candidate: bool) -> "Work":
-        """The work with that of a classical model: a candidate is tried with remedies, a baseline is trained plainly once a run."""
+        """Return the work including a classical model.
+
+        A candidate is trained with remedies. A baseline is trained once per run, with plain training.
+        """
         fit_s, decide_s = measure_classical(model, dataset, images=self.train)
         run_s = fit_s + decide_s * self.images
         trials = len([name for name in REMEDIES if name in followed_remedies(model) and name not in DERIVED])
@@ -73,7 +76,7 @@ class Work:
 
 
 def measure(model: str, dataset: Dataset, *, params: int, images: int = PROBED_IMAGES) -> float:
-    """Images a second at which a network trains on one core here, from a short training on the first images."""
+    """Measure the training speed of a network in images per second on one core, with a short training on the first images."""
     taken = np.arange(min(len(dataset.labels), images))
     spec = RunSpec(
         dataset=Choice(name="digits"),
@@ -86,7 +89,10 @@ def measure(model: str, dataset: Dataset, *, params: int, images: int = PROBED_I
 
 
 def measure_classical(model: str, dataset: Dataset, *, images: int) -> tuple[float, float]:
-    """Seconds that a classical model takes to be fitted to so many images, and to decide one, from a fit to a few of them."""
+    """Return the seconds that a classical model takes to fit `images` images, and to predict one image.
+
+    The values are extrapolated from a fit to a few images.
+    """
     order = np.random.default_rng(0).permutation(len(dataset.labels))
     _, first = np.unique(dataset.labels[order], return_index=True)
     taken = np.unique(np.concatenate([order[first], order[: min(images, PROBED_CLASSICAL)]]))
@@ -101,18 +107,19 @@ def measure_classical(model: str, dataset: Dataset, *, images: int) -> tuple[flo
 
 
 def estimate(speeds: dict[str, float], work: Work, *, images_seen: int, runs: int, cores: int) -> float:
-    """About how many seconds a plan takes: every trained candidate in the first rung, then those that go on.
+    """Estimate the duration of a plan in seconds.
 
-    Who goes on is not known beforehand; those that do are taken to be like the mean, the finalists like the slowest. What is only
-    looked at is counted too: with many images, that is more than what is learned from. Costs are measured on one core, and the
-    model that is kept is trained there.
+    All candidates that need training are trained in the first rung. It is not known in advance which of them continue. The estimate
+    assumes that they have the mean speed and that the finalists have the lowest speed. Predicted images are counted too, because
+    with many images they outnumber the images seen in training. Costs are measured on one core, and the saved model is trained on
+    one core.
 
     Args:
-        speeds: network → images a second that it learns from on one core.
-        work: beside that.
-        images_seen: by a training with the whole budget.
-        runs: redrawn splits or paired runs.
-        cores: that train at the same time.
+        speeds: network → images per second that it trains on with one core.
+        work: the other work of the study.
+        images_seen: the budget of a full training run.
+        runs: the number of redrawn splits or paired runs.
+        cores: the number of cores that train at the same time.
     """
     each = {model: 1 / speed for model, speed in speeds.items()}
     mean, slowest, together = sum(each.values()) / len(each), max(each.values()), sum(each.values())
@@ -125,7 +132,10 @@ def estimate(speeds: dict[str, float], work: Work, *, images_seen: int, runs: in
 
 
 def _count_trials(networks: int) -> list[int]:
-    """Trainings in each rung of one run; later on, behind each candidate that follows from another there may be one more."""
+    """Return the number of training runs in each rung of one run.
+
+    After the first rung, a derived candidate counts as one training run, because its parent may have to be trained.
+    """
     candidates = len(REMEDIES) * networks
     going_on = [search.kept_after(rung, rungs=RUNGS, candidates=candidates, finalists=FINALISTS) for rung in range(RUNGS - 1)]
     return [(len(REMEDIES) - len(DERIVED)) * networks, *going_on]

@@ -1,7 +1,7 @@
-"""What a study still has to train, said once before anything is trained.
+"""Forecast what a study still has to train, before training starts.
 
-Which candidates go on in successive halving is not known beforehand, but how many is: there, number and time are bounds, with the
-slowest going on.
+In successive halving, the number of candidates that continue is known in advance, but not which ones. There, the forecast gives
+upper bounds and assumes that the slowest candidates continue.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from imagestudy.experiments.store import RunStore
 
 @dataclass(frozen=True)
 class Forecast:
-    """Trainings that the store lacks.
+    """The training runs that the store lacks.
 
     Args:
-        certain: of these, so many are asked for whatever the scores turn out to be.
-        most: with those that successive halving may ask for besides.
-        seconds: that they take on all cores, about; where `most` is above `certain`, at most.
+        certain: the number of training runs that are needed whatever the scores are.
+        most: the number including those that successive halving may need.
+        seconds: the approximate duration on all cores; an upper bound if `most` is above `certain`.
     """
 
     certain: int
@@ -33,18 +33,18 @@ class Forecast:
 
 
 def look_ahead(plan: Plan, specs: Sequence[RunSpec], bounds: Sequence[Bound] = (), *, workers: int | None = None) -> Forecast:
-    """How many trainings are missing and about how long they take; runs that are computed from others take no time.
+    """Return how many training runs are missing and about how long they take. Derived runs take no time.
 
     Args:
-        plan: whose store it is.
+        plan: the study that the store belongs to.
         specs: the runs that are needed whatever the scores are.
-        bounds: what later stages may need.
-        workers: processes; as many as there are cores by default.
+        bounds: upper bounds of what later stages need.
+        workers: the number of processes. Default: one per core.
     """
     certain = _trainings(plan, specs)
     known = {spec.run_id for spec in certain}
     open_ = [[spec for spec in _trainings(plan, one.among) if spec.run_id not in known] for one in bounds]
-    seconds = _price(plan, [*certain, *(spec for pool in open_ for spec in pool)])
+    seconds = _seconds_by_run(plan, [*certain, *(spec for pool in open_ for spec in pool)])
     slowest = [
         sorted((seconds[spec.run_id] for spec in pool), reverse=True)[: one.most] for one, pool in zip(bounds, open_, strict=True)
     ]
@@ -56,20 +56,21 @@ def _trainings(plan: Plan, specs: Sequence[RunSpec]) -> list[RunSpec]:
     return [spec for spec in runner.missing(specs, study=plan.name) if not is_derived(spec)]
 
 
-def _price(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, float]:
+def _seconds_by_run(plan: Plan, specs: Sequence[RunSpec]) -> dict[str, float]:
     store = RunStore(paths.store_file(plan.name))
     return {spec.run_id: seconds for spec, seconds in zip(specs, runner.estimate_each(specs, store), strict=True)}
 
 
 def say_forecast(plan: Plan, forecast: Forecast) -> str:
-    """How many trainings are missing and about how long they take, in one sentence."""
+    """Return a forecast in words: how many training runs are missing and about how long they take."""
     head, file, duration = f"Study {plan.name}:", paths.store_file(plan.name), runner.say_duration(forecast.seconds)
     if not forecast.most:
-        return f"{head} nothing is missing, all trainings are recorded in {file}."
+        return f"{head} nothing is missing; all training runs are recorded in {file}."
+    missing = "1 training run is" if forecast.most == 1 else f"{forecast.most:,} training runs are"
     if forecast.most > forecast.certain:
+        are = "is" if forecast.certain == 1 else "are"
         return (
-            f"{head} up to {forecast.most:,} trainings are missing in {file}, {forecast.certain:,} of them certain, the others "
-            f"as successive halving goes; they take {duration} at most."
+            f"{head} up to {missing} missing in {file}. {forecast.certain:,} of them {are} certain; the rest depends on the scores "
+            f"in successive halving. Training takes {duration} at most."
         )
-    missing = "1 training is" if forecast.most == 1 else f"{forecast.most:,} trainings are"
-    return f"{head} {missing} missing in {file}; to be done in {duration}."
+    return f"{head} {missing} missing in {file}. Training takes {duration}."

@@ -1,6 +1,6 @@
-"""A study of somebody's own images, planned to fit a budget of time: how fast each model trains here, and what can be had for it.
+"""Plan a study of the user's own images that fits a time budget, from the measured training speed of each model.
 
-The plan is a study file like any other, in the study's results: it can be read, changed, and run again.
+The plan is a normal study file in the results folder of the study. It can be read, changed and run again.
 """
 
 import math
@@ -18,6 +18,7 @@ from imagestudy.core.specs import Choice
 from imagestudy.data import datasets, folders
 from imagestudy.data.datasets import Dataset
 from imagestudy.data.folders import Scan
+from imagestudy.experiments.durations import say_duration
 from imagestudy.experiments.executors.local import available_cores
 from imagestudy.experiments.planning import study_file
 from imagestudy.experiments.planning.cost_model import FINALISTS, REMEDIES, RUNGS, Work, estimate, measure
@@ -28,37 +29,39 @@ from imagestudy.models.pretrained_weights import fetch_weights
 
 NETWORKS = ("mlp", "resnet", "bilstm", "vit")
 LEAST_PRETRAINED = 10_000
-"""Images seen by a training, below which the pretrained network is left out: it is slow, and all networks see as many images; what
-it takes of a small budget is lost to those that start from nothing, and they would be compared before they have learned."""
+"""The minimum number of images seen per training run for a plan with the pretrained network. All networks see the same number of
+images, and the pretrained network is slow. With fewer images, the networks that start from random weights would not converge."""
 BASELINE, CANDIDATE = CLASSICAL = ("logistic", "svm")
 MOST_FOR_CLASSICAL = 5_000
-"""Training images up to which these are thought of: the time of the kernel method grows with the square of their number."""
+"""The maximum number of training images for classical models: the time of the kernel method grows with its square."""
 CLASSICAL_SHARE = 0.2
-"""Of a budget, that each of them may take at most."""
+"""The maximum share of the budget for each classical model."""
 PARAMS = (40_000, 60_000, 100_000, 200_000, 400_000)
-"""Parameter budgets, of which the smallest that all networks can meet is taken: on large colour images a narrow ANN is large."""
+"""The possible parameter budgets. A plan uses the smallest one that all networks can meet; a narrow ANN on large color images has
+many parameters."""
 LEAST_SIDE, MOST_SIDE = 8, 64
 RATE = 0.003
 LADDER = (5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000)
-"""Images seen by one training: the whole budgets that a plan may have."""
+"""The possible numbers of images seen per training run."""
 RUNS = (5, 10)
 PROBED_PRETRAINED = 256
 RESERVE = 0.8
-"""The share of a budget that is planned: the rest is for scores, notebooks and the report."""
+"""The share of the budget that is planned. The rest is for scores, notebooks and the report."""
 SLACK = 1.2
-"""Times the least budget that fits, which a refusal names: the speed is measured anew for that budget, and may be lower then."""
+"""The factor on the smallest possible budget in the error message about a budget that is too small. The next plan measures the
+speed again and may find a lower one."""
 QUESTIONS = ("recommendation",)
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a budget buys.
+    """One possible size of a study.
 
     Args:
-        runs: redrawn splits or paired runs.
-        images_seen: by a training with the whole budget.
-        seconds: that it takes on all cores, about.
-        networks: that take part.
+        runs: the number of redrawn splits or paired runs.
+        images_seen: the images seen in a full training run.
+        seconds: the approximate duration of the study on all cores.
+        networks: the networks in the study.
     """
 
     runs: int
@@ -68,13 +71,13 @@ class Offer:
 
 
 def plan_study(path: Path, *, name: str | None, budget: str) -> Path:
-    """Scan the images, measure how fast the models train on them, and write the study file that fits the budget.
+    """Scan the images, measure how fast the models train on them, and write a study file that fits the budget.
 
-    A file that was planned before for the same images and budget is kept as it is, but for where the images lie now.
+    An existing plan for the same images and budget is kept. Only the path of the images is updated.
 
     Raises:
-        InputError: as `folders.scan`; a name or budget that is not allowed; results that cannot be written; a plan of that name for
-            other images or another budget.
+        InputError: see `folders.scan`; the name or budget is not allowed; the results cannot be written; a plan with this name
+            exists for other images or another budget.
     """
     allowed_s, file = study_file.seconds_of(budget), study_file.file_of(path, name=name)
     files.require_writable(file.parent, variable=paths.RESULTS_VARIABLE)
@@ -98,15 +101,15 @@ def plan_study(path: Path, *, name: str | None, budget: str) -> Path:
 
 
 def fitting_side(scan: Scan) -> int:
-    """Pixels a side that the images are brought to: the median of their longer edges, 8 to `MOST_SIDE`."""
+    """Return the side in pixels that images are resized to: the median of their longer edges, from 8 to `MOST_SIDE`."""
     return int(np.clip(np.median([max(image.width, image.height) for image in scan.images]), LEAST_SIDE, MOST_SIDE))
 
 
 def fitting_params(dataset: Dataset) -> int:
-    """The smallest budget of parameters that every network can meet on these images.
+    """Return the smallest parameter budget that every network can meet on these images.
 
     Raises:
-        InputError: none of them does.
+        InputError: no budget can be met by every network.
     """
     _, height, width, channel = dataset.images.shape
     for params in PARAMS:
@@ -116,17 +119,17 @@ def fitting_params(dataset: Dataset) -> int:
                 check_size(spec, shape=(channel, height, width), classes=len(dataset.classes))
         except InputError as error:
             if params == PARAMS[-1]:
-                raise InputError(f"the images are too large to plan for: {error}; a study file with a smaller side does") from None
+                raise InputError(f"the images are too large to plan for: {error}; write a study file with a smaller side") from None
         else:
             return params
     raise AssertionError("the loop returns or raises")
 
 
 def invite_classical(dataset: Dataset, *, allowed_s: float, cores: int) -> tuple[Work, dict[str, str]]:
-    """The work with that of the classical models which take no more than their share of the budget, and why the others do not."""
+    """Return the work including the classical models that fit into their share of the budget, and why the others are left out."""
     work, left_out = Work.of(dataset), {}
     if work.train > MOST_FOR_CLASSICAL:
-        why = f"there are {work.train:,} training images, and classical models are tried on {MOST_FOR_CLASSICAL:,} at most"
+        why = f"there are {work.train:,} training images, and classical models are used for at most {MOST_FOR_CLASSICAL:,}"
         return work, dict.fromkeys(CLASSICAL, why)
     for model in CLASSICAL:
         more = work.with_classical(model, dataset, candidate=model == CANDIDATE)
@@ -135,8 +138,8 @@ def invite_classical(dataset: Dataset, *, allowed_s: float, cores: int) -> tuple
             work = more
         else:
             left_out[model] = (
-                f"it would have taken about {math.ceil(added_s / 60)} minutes of the {allowed_s / 60:.3g} that were given; "
-                f"allowed are {CLASSICAL_SHARE:.0%}"
+                f"it would take about {_say_minutes(math.ceil(added_s / 60))} of the budget of {_say_minutes(allowed_s / 60)}; "
+                f"the limit is {100 * CLASSICAL_SHARE:.0f} %"
             )
     return work, left_out
 
@@ -144,9 +147,9 @@ def invite_classical(dataset: Dataset, *, allowed_s: float, cores: int) -> tuple
 def invite_pretrained(
     speeds: dict[str, float], dataset: Dataset, work: Work, *, allowed_s: float, cores: int
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """The speeds with that of the pretrained network, and nothing left out; or as they are, and the reason why it is left out.
+    """Return the speeds including the pretrained network, or the unchanged speeds and why the pretrained network is left out.
 
-    It takes part where its weights are at hand or can be fetched, and trainings of `LEAST_PRETRAINED` images seen fit with it.
+    It is included if its weights are available and training runs with `LEAST_PRETRAINED` images seen fit into the budget.
     """
     try:
         fetch_weights(WEIGHTS)
@@ -159,16 +162,21 @@ def invite_pretrained(
     if needed <= allowed_s:
         return together, {}
     return speeds, {
-        PRETRAINED: f"it learns from {speed:.0f} images a second on a core of the machine that this was planned on, and a study "
-        f"with it takes {math.ceil(needed / 60)} minutes or more; {allowed_s / 60:.3g} were given"
+        PRETRAINED: f"one core of the planning machine trains it on {speed:.0f} images per second, and a study with it takes at "
+        f"least {_say_minutes(math.ceil(needed / 60))}; the budget is {_say_minutes(allowed_s / 60)}"
     }
 
 
+def _say_minutes(minutes: int | float) -> str:
+    number = f"{minutes:,.0f}" if minutes >= 100 else f"{minutes:.3g}"
+    return "1 minute" if number == "1" else f"{number} minutes"
+
+
 def fit(speeds: dict[str, float], work: Work, *, allowed_s: float, cores: int) -> Offer:
-    """The longest trainings that fit with the fewest runs; where those are as long as they may be, more runs.
+    """Return the offer with the longest training runs that fit into the budget and, among those, the offer with the most runs.
 
     Raises:
-        InputError: not even the shortest fit.
+        InputError: not even the smallest offer fits.
     """
     offers = [
         Offer(runs, seen, estimate(speeds, work, images_seen=seen, runs=runs, cores=cores), tuple(speeds))
@@ -178,14 +186,13 @@ def fit(speeds: dict[str, float], work: Work, *, allowed_s: float, cores: int) -
     within = [offer for offer in offers if offer.seconds <= RESERVE * allowed_s]
     if not within:
         least = math.ceil(SLACK * min(offer.seconds for offer in offers) / RESERVE / 60)
-        minutes = "1 minute" if least == 1 else f"{least} minutes"
-        raise InputError(f"a budget of {allowed_s:.0f} s is too small; these images need about {minutes} or more")
+        raise InputError(f"a budget of {allowed_s:.0f} s is too small; these images need about {_say_minutes(least)} or more")
     longest = max(offer.images_seen for offer in within)
     return max((offer for offer in within if offer.images_seen == longest), key=lambda offer: offer.runs)
 
 
 def write_study(place: Path, *, name: str, offer: Offer, dataset: Dataset, params: int, left_out: dict[str, str]) -> str:
-    """The study file below its first line, opening with what it costs."""
+    """Return the text of a study file below its first line. A comment at the top gives the duration."""
     baselines = ["majority", BASELINE] if BASELINE not in left_out else ["majority"]
     crossed = [*offer.networks, CANDIDATE] if CANDIDATE not in left_out else list(offer.networks)
     effort = {"runs": offer.runs, "recommendation": {"rungs": RUNGS, "finalists": FINALISTS}}
@@ -207,10 +214,11 @@ def write_study(place: Path, *, name: str, offer: Offer, dataset: Dataset, param
         },
         "left_out": left_out,
     }
+    cores = "1 core" if available_cores() == 1 else f"{available_cores()} cores"
     note = (
-        f"{offer.runs} redrawn splits, trainings of {offer.images_seen:,} images seen: about {offer.seconds / 60:.0f} minutes on "
-        f"{available_cores()} cores, by the speed that was measured when this was written. Change it as you like: "
-        f"`imagestudy run --study` runs it."
+        f"{offer.runs} redrawn splits with {offer.images_seen:,} images seen in each training run take "
+        f"{say_duration(offer.seconds)} on {cores}. The speed was measured when this file was written. You can change the file and "
+        "run it with `imagestudy run --study`."
     )
-    said = [f"# {line}" for line in textwrap.wrap(note, 100)]
-    return "\n".join([*said, yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=math.inf)])
+    comment = [f"# {line}" for line in textwrap.wrap(note, 100)]
+    return "\n".join([*comment, yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=math.inf)])

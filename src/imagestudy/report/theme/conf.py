@@ -1,4 +1,4 @@
-"""Configuration of every site; what differs between studies stands in `site.json` beside this file."""
+"""The Sphinx configuration of every site. Values that differ between studies are in `site.json` beside this file."""
 
 import html
 import json

@@ -1,0 +1,116 @@
+"""What is published gives the same numbers as before the package was laid out anew; see golden/README.md."""
+
+import hashlib
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imagestudy.core import paths
+from imagestudy.experiments.records import labels_key
+from imagestudy.experiments.store import RunStore
+
+FOLDER = Path(__file__).parent / "golden"
+GOLDEN: dict[str, Any] = json.loads((FOLDER / "golden.json").read_text(encoding="utf-8"))
+NUMBER = re.compile(r"[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def digest(*parts: object) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part if isinstance(part, bytes) else str(part).encode())
+        found.update(b"\0")
+    return found.hexdigest()[:24]
+
+
+def digest_store(study: str) -> dict[str, object]:
+    """Hash ids, specs, records and arrays as the store gives them, whatever their form on the disk."""
+    store = RunStore(paths.published_results(study) / paths.STORE_NAME, read_only=True)
+    status = store.status()
+    records = store.load(status)
+    lines, arrays = [], {}
+    for run_id in sorted(status):
+        record = records[run_id]
+        kept = {name: getattr(record, name) for name in ("scores", "validation", "cost", "facts")}
+        spec = json.dumps(json.loads(record.spec.key()), sort_keys=True)
+        lines.append(digest(run_id, spec, status[run_id], json.dumps(kept, sort_keys=True), None))
+        arrays |= {(run_id, name): array for name, array in record.arrays.items()}
+    for key in {labels_key(record.spec.dataset, record.spec.split) for record in records.values()}:
+        arrays |= {(key, name): array for name, array in store.load_arrays(key).items()}
+    values = [digest(*key, a.dtype.str, a.shape, np.ascontiguousarray(a).tobytes()) for key, a in sorted(arrays.items())]
+    return {"runs": len(lines), "records": digest(*lines), "arrays": len(values), "values": digest(*values)}
+
+
+def digest_table(file: Path) -> dict[str, object]:
+    frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+    numeric = {}
+    for column in frame:
+        try:
+            pd.to_numeric(frame[column].replace("", "0"))
+        except ValueError:
+            continue
+        numeric[column] = digest(*frame[column])
+    return {"rows": len(frame), "columns": numeric}
+
+
+def list_verdicts(folder: Path) -> list[list[str]]:
+    file = folder / "tables" / "verdicts.csv"
+    if not file.is_file():
+        return []
+    frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+    return [list(row) for row in frame[["claim", "claim verdict", "comparison", "verdict"]].itertuples(index=False)]
+
+
+def list_numbers(notebook: Path) -> list[str]:
+    """The numbers in each checked output, in their order."""
+    found = []
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code" and "nbval-check-output" in cell["metadata"].get("tags", []):
+            data = [output.get("data", {}) for output in cell["outputs"]]
+            text = "\n".join("".join(one.get("text/html") or one.get("text/markdown") or "") for one in data)
+            found.append(" ".join(NUMBER.findall(html.unescape(re.sub(r"<[^>]*>", " ", text)))))
+    return found
+
+
+def describe(study: str) -> dict[str, Any]:
+    folder = paths.published_results(study)
+    return {
+        "store": digest_store(study),
+        "tables": {file.name: digest_table(file) for file in sorted((folder / "tables").glob("*.csv"))},
+        "verdicts": list_verdicts(folder),
+        "checked": {file.stem.partition("_")[2]: list_numbers(file) for file in sorted((folder / "notebooks").glob("*.ipynb"))},
+    }
+
+
+@pytest.fixture(scope="module", params=sorted(GOLDEN))
+def pair(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Study, what the golden set says of it, and what is published."""
+    return request.param, GOLDEN[request.param], describe(request.param)
+
+
+@pytest.mark.parametrize("part", ["store", "tables", "verdicts"])
+def test_runs_tables_and_verdicts_are_equal_to_the_last_bit(part: str, pair: tuple[str, dict, dict]) -> None:
+    _, golden, published = pair
+    assert published[part] == golden[part]
+
+
+def test_numbers_in_checked_outputs_differ_only_where_it_is_listed_and_explained(pair: tuple[str, dict, dict]) -> None:
+    study, golden, published = pair
+    listed = json.loads((FOLDER / "differences.json").read_text(encoding="utf-8")).get(study, {})
+    assert set(published["checked"]) == set(golden["checked"])
+    for name, cells in golden["checked"].items():
+        now = published["checked"][name]
+        assert len(now) == len(cells), name
+        differing = {str(place) for place, (was, is_) in enumerate(zip(cells, now, strict=True)) if was != is_}
+        assert differing == set(listed.get(name, {})), (name, [(cells[int(p)], now[int(p)]) for p in sorted(differing)])
+        assert all(reason.strip() for reason in listed.get(name, {}).values())
+
+
+if __name__ == "__main__":
+    made = {study: describe(study) for study in GOLDEN}
+    (FOLDER / "golden.json").write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
