@@ -30,7 +30,7 @@ def say_findings() -> list[str]:
         f"Are CNNs the most accurate family? {_say_verdicts(verdicts, {'A2': 'CNN'})}.",
         f"Is a modern network more accurate than the traditional one of its family? {_say_verdicts(verdicts, accuracy)}.",
         f"Does a modern network also lose less to class imbalance? {_say_verdicts(verdicts, imbalance)}.",
-        f"What does a remedy add to plain training of the same model, in balanced accuracy? {_say_gains(panel)}.",
+        f"What does a remedy add to plain training of the same model, in balanced accuracy? {_say_gains(_read('answer'))}.",
         f"How many other candidates are statistically indistinguishable from the recommended one? {_say_near(panel)}.",
     ]
 
@@ -45,17 +45,13 @@ def _say_verdicts(verdicts: pd.DataFrame, claims: dict[str, str]) -> str:
     return "; ".join(said)
 
 
-def _say_gains(panel: pd.DataFrame) -> str:
+def _say_gains(answers: pd.DataFrame) -> str:
+    """Return the gain of each study's recommendation over plain training, with its interval and verdict."""
     said = []
-    for study, rows in panel.groupby("study"):
-        best = rows[rows["recommended"].astype(bool)].iloc[0]
-        same = rows[(rows["model"] == best["model"]) & rows["plain"].astype(bool)]
-        if best["plain"] or same.empty:
-            continue
-        row = same.iloc[0]
-        bounds = f"{plain(-100 * row['difference_high'], digits=1)}, {plain(-100 * row['difference_low'], digits=1)}"
-        gain = f"{signed(-100 * row['difference'])} points [{bounds}]"
-        said.append(f"{best['model']} with {best['remedy']} on `{study}` {gain}")
+    for row in answers.sort_values("study").to_dict("records"):
+        bounds = f"{plain(100 * row['gain_low'], digits=1)}, {plain(100 * row['gain_high'], digits=1)}"
+        gain = f"{signed(100 * row['gain_estimate'])} points [{bounds}], {row['verdict']}"
+        said.append(f"`{row['study']}`, {row['model']} with {row['remedy']}: {gain}")
     return "; ".join(said)
 
 

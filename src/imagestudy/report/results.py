@@ -14,6 +14,7 @@ from imagestudy.core import files, paths
 from imagestudy.experiments import grids, runner
 from imagestudy.experiments.grids import LONGER, Plan
 from imagestudy.experiments.records import Records
+from imagestudy.remedies import remedies
 
 
 def tabulate(records: Records, findings: Sequence[Finding], answer: Answer | None = None) -> dict[str, pd.DataFrame]:
@@ -29,8 +30,20 @@ def tabulate(records: Records, findings: Sequence[Finding], answer: Answer | Non
     cells.insert(list(cells).index("runs"), "images_seen", [cell.records[0].spec.training.images_seen for cell in grouped.values()])
     tables = {"cells": cells, "verdicts": pd.DataFrame(_verdict_rows(findings)) if findings else None}
     if answer is not None:
-        tables |= {"panel": answer.panel.drop(columns="seconds"), "trials": answer.selection.trials}
+        tables |= {"answer": _answer_row(answer), "panel": answer.panel.drop(columns="seconds"), "trials": answer.selection.trials}
     return {name: table.round(5) for name, table in tables.items() if table is not None}
+
+
+def _answer_row(answer: Answer) -> pd.DataFrame:
+    """Return the recommendation as one row: the score of repeating the selection in every run, and its gain over plain training."""
+    plain, gain = comparisons.level_of(answer.plain).interval(limits=(0.0, 1.0)), answer.gain.interval
+    bounds = {
+        f"{name}{end}": getattr(interval, end)
+        for name, interval in (("", answer.level), ("plain_", plain), ("gain_", gain))
+        for end in ("estimate", "low", "high")
+    }
+    head = {"model": answer.best.model, "remedy": remedies.entry(answer.best.remedy).facts["title"], "runs": answer.level.runs}
+    return pd.DataFrame([head | bounds | {"verdict": answer.gain.verdict}])
 
 
 def _verdict_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:
