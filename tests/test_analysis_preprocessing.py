@@ -72,7 +72,7 @@ def test_a_sigma_that_is_not_allowed_names_the_parameter() -> None:
 
 
 def test_normalisation_is_exact_where_it_was_measured_and_near_elsewhere(plan: Plan) -> None:
-    frame = preprocessing.measure_normalisation(plan)
+    frame = preprocessing.measure_normalization(plan)
     train = data.prepare(grids.cell(plan, DECIDING["cnn"])[0]).train.images / 255
     assert frame["mean"][0] == pytest.approx(train.mean())
     assert frame["standard deviation"][0] == pytest.approx(train.std())

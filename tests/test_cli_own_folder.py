@@ -11,6 +11,7 @@ from sample_folders import fill
 from typer.testing import CliRunner
 
 from imagestudy import inference
+from imagestudy.analysis.recommendation import scan_summary
 from imagestudy.cli import app
 from imagestudy.cli import study as study_commands
 from imagestudy.core import paths
@@ -145,7 +146,7 @@ def test_weights_that_came_later_are_named_and_change_no_plan(tmp_path: Path, mo
     assert "leaves out resnet18" not in imagestudy(*words)[1]
     file = paths.study_results("good") / "study.yaml"
     before = file.read_bytes()
-    monkeypatch.setattr(study_file, "remote_weights", lambda _: RemoteFile("some.pth", (), ""))
+    monkeypatch.setattr(scan_summary, "remote_weights", lambda _: RemoteFile("some.pth", (), ""))
     paths.weights_folder().mkdir(parents=True, exist_ok=True)
     (paths.weights_folder() / "some.pth").touch()
     output = imagestudy(*words)[1]

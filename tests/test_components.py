@@ -224,4 +224,4 @@ class TestSentences:
             assert say(empty) == components.NOTHING
         assert components.spread_out(empty).empty
         assert components.shares(empty).empty
-        assert figures.draw_sources(empty).axes
+        assert figures.draw_variance_components(empty).axes

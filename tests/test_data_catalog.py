@@ -21,7 +21,7 @@ ROWS = {
 
 
 def row(name: str) -> dict[str, object]:
-    (found,) = [row for row in data.catalogue() if row["name"] == name]
+    (found,) = [row for row in data.list_datasets() if row["name"] == name]
     return found
 
 
@@ -32,9 +32,9 @@ def nothing_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("nothing_at_hand")
-class TestCatalogue:
+class TestListing:
     def test_it_has_a_row_for_every_listed_set(self) -> None:
-        assert tuple(row["name"] for row in data.catalogue()) == LISTED
+        assert tuple(row["name"] for row in data.list_datasets()) == LISTED
         assert {"digits", "probe", "fashion_mnist", "cifar100", "olivetti"} < set(LISTED)
 
     def test_what_cannot_be_named_beforehand_is_not_listed(self) -> None:

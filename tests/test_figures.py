@@ -194,11 +194,11 @@ EVERY: dict[str, Callable[[], Figure]] = {
     "winners": lambda: figures.draw_winners({"as they come": STANDINGS, "re-priored": STANDINGS}, title="Winners"),
     "shares": lambda: figures.draw_shares(SHARES),
     "verdicts": lambda: figures.draw_verdicts(FINDINGS, margin=0.01),
-    "sources": lambda: figures.draw_sources(SOURCES, title="Sources"),
-    "decided": lambda: figures.draw_decided(DECIDED, recorded=5),
-    "optimism": lambda: figures.draw_optimism(PICKED[PICKED["looks"] == 10], margin=0.01),
-    "looks": lambda: figures.draw_looks(PICKED),
-    "peeks": lambda: figures.draw_peeks(PEEKS, model="mlp"),
+    "sources": lambda: figures.draw_variance_components(SOURCES, title="Sources"),
+    "decided": lambda: figures.draw_power(DECIDED, recorded=5),
+    "optimism": lambda: figures.draw_peeking_gain(PICKED[PICKED["looks"] == 10], margin=0.01),
+    "looks": lambda: figures.draw_gain_by_looks(PICKED),
+    "peeks": lambda: figures.draw_peeking(PEEKS, model="mlp"),
 }
 PICTURES = (
     "images",
@@ -638,7 +638,7 @@ def test_each_source_has_its_estimate_and_its_cross_on_its_own_line() -> None:
 
 def test_an_extreme_interval_ends_in_an_arrow() -> None:
     far = SOURCES.assign(high=SOURCES["high"].where(SOURCES["source"] != "subset draw", 27.0))
-    (axes,) = figures.draw_sources(far).axes
+    (axes,) = figures.draw_variance_components(far).axes
     assert axes.get_xlim()[1] == pytest.approx(5.0)
     assert len(lines(axes, "arrow")) == 2
     assert not lines(draw("sources").axes[0], "arrow")

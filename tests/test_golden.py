@@ -48,6 +48,8 @@ def digest_store(study: str) -> dict[str, object]:
 
 def digest_table(file: Path) -> dict[str, object]:
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+    if "cell" in frame:
+        frame = frame.sort_values("cell")
     numeric = {}
     for column in frame:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imagestudy import data
-from imagestudy.analysis import catalog, families
+from imagestudy.analysis import catalog, families, imbalance
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import MOVED_BY, SEED_STREAMS, Choice, ProfileSpec, RunSpec
 from imagestudy.experiments import grids
@@ -105,7 +105,8 @@ class TestEverything:
         parts = {name: set(ids(part(plan(effort)))) for name, part in PARTS.items()}
         assert [name for name, found in parts.items() if not found <= set(everything(effort))] == []
         behind = {parent.run_id for spec in catalog.needs(plan(effort)) for parent in parents(spec)}
-        assert set(everything(effort)) - behind <= set().union(*parts.values(), set(ids(of_families(plan(effort)))))
+        others = [*of_families(plan(effort)), *imbalance.needs(plan(effort))]
+        assert set(everything(effort)) - behind <= set().union(*parts.values(), set(ids(others)))
 
     def test_every_run_passes_the_checks(self, effort: str) -> None:
         specs = catalog.needs(plan(effort))
@@ -329,7 +330,7 @@ class TestDiagnostics:
         assert {(s.remedy.name, s.kind) for s in found} == {("none", "diagnostic")}
 
     def test_every_one_stands_beside_the_run_that_it_watches(self, each: Plan) -> None:
-        watched = {s.with_(kind="run").run_id for s in part(each, "diagnostics")}
+        watched = set(ids([s.with_(kind="run") for s in part(each, "diagnostics")]))
         assert watched <= set(ids(grids.accuracy(each, models_=grids.members(each)))) | set(ids(part(each, "imbalance")))
 
     def test_nothing_stands_on_one(self) -> None:

@@ -23,7 +23,7 @@ from imagestudy.inference import format, networks
 from imagestudy.inference.files import put_folder
 from imagestudy.inference.format import DESCRIPTION_NAME, WEIGHTS_NAME, Description, digest_of, plain, to_json
 from imagestudy.inference.load import trained_run
-from imagestudy.inference.save import COLOURS, _choose
+from imagestudy.inference.save import COLORS, _choose
 from imagestudy.metrics import classification
 from imagestudy.models import build, models
 from imagestudy.remedies.posthoc import adjust
@@ -464,4 +464,4 @@ class TestOnnx:
 
 def test_every_neural_model_without_a_weight_file_is_among_the_cells() -> None:
     assert set(models.names(kind="neural", pretrained=None)) <= {model for model, _ in TRAINED}
-    assert COLOURS.keys() == {1, 3}
+    assert COLORS.keys() == {1, 3}

@@ -124,7 +124,7 @@ def test_a_study_without_imbalanced_profile_has_nothing_to_settle() -> None:
     assert power.settle([])["all"].sum() == 0
     assert (
         "There are no runs to draw"
-        in figures.draw_decided(power.project([], margin=MARGIN, more_images=4), recorded=5).axes[0].texts[0].get_text()
+        in figures.draw_power(power.project([], margin=MARGIN, more_images=4), recorded=5).axes[0].texts[0].get_text()
     )
 
 

@@ -26,7 +26,7 @@ def test_a_model_reaches_on_fashion_mnist_what_its_family_is_known_to_reach(mode
 
 def test_every_deciding_member_was_scored_within_the_budget_and_under_both_profiles() -> None:
     cells, study = table("fashion_mnist", "cells"), load_study("fashion_mnist")
-    within = cells[(cells["images_seen"] == study.training.images_seen) & (cells["remedy"] == "none")]
+    within = cells[(cells["images_seen"] == study.training.images_seen) & (cells["remedy"] == "plain training")]
     profiles = {"balanced", *(profile.label for profile in study.profiles)}
     for model in grids.DECIDING.values():
         assert set(within[within["model"] == model]["profile"]) == profiles
@@ -36,7 +36,7 @@ def test_every_deciding_member_was_scored_within_the_budget_and_under_both_profi
 @pytest.mark.parametrize("study", STUDIES)
 def test_the_recommendation_that_the_readme_gives_is_the_published_one(study: str) -> None:
     begin, end = readme_marks(study)
-    said = paths.readme_file().read_text(encoding="utf-8").partition(begin)[2].partition(end)[0]
+    said = paths.published_readme().read_text(encoding="utf-8").partition(begin)[2].partition(end)[0]
     panel = table(study, "panel")
     best = panel[panel["recommended"]]
     assert len(best) == 1

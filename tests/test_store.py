@@ -1,6 +1,7 @@
 """A run is in the store whole or not at all, belongs to one process at a time, and comes back as it was written."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -386,6 +387,18 @@ def test_specs_and_records_are_json_under_plain_zlib(store: RunStore) -> None:
         ((packed, kept),) = connection.execute("SELECT spec, record FROM runs").fetchall()
     assert zlib.decompress(packed).decode() == spec().key()
     assert json.loads(zlib.decompress(kept))["scores"] == record().scores
+
+
+def test_a_reader_never_sees_a_store_without_its_tables(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    linked = os.link
+    seen: list[object] = []
+    monkeypatch.setattr(os, "link", lambda *paths: (seen.append((store.file.exists(), store.status())), linked(*paths)))
+    store.write(record())
+    assert seen == [(False, {})]
+    assert [file.name for file in store.file.parent.iterdir() if file.name.startswith(".")] == []
+    other = RunStore(store.file)
+    other._create()
+    assert other.status() == {spec().run_id: "done"}
 
 
 def test_a_relative_path_opens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -182,7 +182,11 @@ class TestSentences:
             == test_set_peeking.NOTHING
         )
         assert test_set_peeking.spread_out(empty).empty
-        for picture in (figures.draw_optimism(empty, margin=0.01), figures.draw_looks(empty), figures.draw_peeks({}, model="")):
+        for picture in (
+            figures.draw_peeking_gain(empty, margin=0.01),
+            figures.draw_gain_by_looks(empty),
+            figures.draw_peeking({}, model=""),
+        ):
             assert "There are no runs to draw" in picture.axes[0].texts[0].get_text()
 
     def test_the_model_that_is_shown_is_one_that_is_diagnosed(self) -> None:

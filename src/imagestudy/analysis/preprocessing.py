@@ -27,7 +27,7 @@ STATES: dict[str, Choice | None] = {"clean": None, "noisy": NOISE}
 EXAMPLES = range(2, 11)
 MOST_MEASURED = 500
 PHOTONS, REPLACED = 10.0, 0.1
-GREY_VALUES = 255
+GRAY_VALUES = 255
 
 SAID = {
     "supported": "helped",
@@ -140,7 +140,7 @@ def with_steps(images: Images, kind: str) -> dict[str, Images]:
 
 def halves(clean: Images, noisy: Images) -> UInt8[np.ndarray, "both height width channel"]:
     """Concatenate clean images, a white image as a gap, and noisy images, to be shown in one row."""
-    return np.concatenate([clean, np.full_like(clean[:1], GREY_VALUES), noisy])
+    return np.concatenate([clean, np.full_like(clean[:1], GRAY_VALUES), noisy])
 
 
 def steps_on_halves(clean: Images, noisy: Images, kind: str) -> dict[str, UInt8[np.ndarray, "both height width channel"]]:
@@ -162,18 +162,18 @@ def with_augmentations(plan: Plan, images: Images, *, seed: int) -> dict[str, Im
     return {title: augmentation.preview(images, steps, seed=seed, flips=flips) for title, steps in shown.items()}
 
 
-def measure_normalisation(plan: Plan) -> pd.DataFrame:
+def measure_normalization(plan: Plan) -> pd.DataFrame:
     """Tabulate the mean and standard deviation of the gray values before and after normalization, as shares of the gray range.
 
     Both are measured on the training images of run 0. The validation images are normalized with the same numbers, so their mean
     and standard deviation are only nearly 0 and 1.
     """
     prepared = data.prepare(grids.cell(plan, DECIDING["cnn"])[0])
-    train = prepared.train.images / GREY_VALUES
+    train = prepared.train.images / GRAY_VALUES
     mean, deviation = train.mean(axis=(0, 1, 2)), train.std(axis=(0, 1, 2))
     rows = []
     for part, images in (("training images of run 0", prepared.train.images), ("validation images", prepared.validation.images)):
-        values = images / GREY_VALUES
+        values = images / GRAY_VALUES
         after = (values - mean) / deviation
         for channel in range(len(mean)):
             name = part if len(mean) == 1 else f"{part}, channel {channel}"
@@ -206,7 +206,7 @@ def measure_errors(plan: Plan, chosen: dict[str, Choice], *, seed: int) -> pd.Da
 
 
 def _error(images: Images, clean: Images) -> float:
-    return float(np.sqrt(np.mean((images / GREY_VALUES - clean / GREY_VALUES) ** 2)))
+    return float(np.sqrt(np.mean((images / GRAY_VALUES - clean / GRAY_VALUES) ** 2)))
 
 
 def say_errors(errors: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ from imagestudy.data.splits import describe
 BUILT_IN, HERE, AWAY = "built in", "yes", "no"
 
 
-def catalogue() -> list[dict[str, object]]:
+def list_datasets() -> list[dict[str, object]]:
     """Return one row per listed dataset: name, title, number of images, size, classes, imbalance, license, whether it is on disk.
 
     The imbalance is the ratio of the largest to the smallest class over all images. The title omits its last part, the image size.

@@ -17,7 +17,7 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_
 from imagestudy.core.registry import Registry
 from imagestudy.core.specs import Choice
 
-GREY_VALUES = 255
+GRAY_VALUES = 255
 
 Images = UInt8[np.ndarray, "n height width channel"]
 Step = Callable[..., Images]
@@ -93,7 +93,7 @@ def filter_bilateral(
     """
     if sigma_color == 0:
         return images.copy()
-    return _each(images, lambda image: cv2.bilateralFilter(image, diameter, sigma_color * GREY_VALUES, sigma_space))
+    return _each(images, lambda image: cv2.bilateralFilter(image, diameter, sigma_color * GRAY_VALUES, sigma_space))
 
 
 @steps.register("non_local_means", kind="denoise", title="non-local means")
@@ -175,20 +175,20 @@ def equalize_adaptively(
 @steps.register("gamma", kind="contrast", title="gamma correction")
 def correct_gamma(images: Images, *, gamma: Annotated[float, Field(ge=0.1, le=10)] = 0.7) -> Images:
     """Map each gray value v in [0, 1] to v^gamma: a gamma below 1 brightens, above 1 darkens, and 1 is the identity."""
-    table = np.rint(GREY_VALUES * (np.arange(GREY_VALUES + 1) / GREY_VALUES) ** gamma).astype(np.uint8)
+    table = np.rint(GRAY_VALUES * (np.arange(GRAY_VALUES + 1) / GRAY_VALUES) ** gamma).astype(np.uint8)
     return table[images]
 
 
 @noises.register("gaussian", title="Gaussian noise")
 def add_gaussian(images: Images, rng: np.random.Generator, *, sigma: Sigma = 0.1) -> Images:
     """Add independent normal noise to every value; σ as a fraction of the range, 0 is the identity."""
-    return _from_unit(images / GREY_VALUES + sigma * rng.standard_normal(images.shape))
+    return _from_unit(images / GRAY_VALUES + sigma * rng.standard_normal(images.shape))
 
 
 @noises.register("shot", title="shot noise")
 def add_shot(images: Images, rng: np.random.Generator, *, photons: Annotated[float, Field(gt=0, le=1e6)] = 50.0) -> Images:
     """Add Poisson noise of a sensor that counts `photons` at full brightness: variance v / photons at gray value v in [0, 1]."""
-    return _from_unit(rng.poisson(images / GREY_VALUES * photons) / photons)
+    return _from_unit(rng.poisson(images / GRAY_VALUES * photons) / photons)
 
 
 @noises.register("impulse", title="impulse noise")
@@ -196,7 +196,7 @@ def add_impulse(images: Images, rng: np.random.Generator, *, amount: Sigma = 0.0
     """Add salt-and-pepper noise: replace a fraction `amount` of all values, half by black and half by white; 0 is the identity."""
     uniform = rng.random(images.shape)
     pepper = np.where(uniform < amount / 2, np.uint8(0), images)
-    return np.where(uniform >= 1 - amount / 2, np.uint8(GREY_VALUES), pepper)
+    return np.where(uniform >= 1 - amount / 2, np.uint8(GRAY_VALUES), pepper)
 
 
 def _each(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Images:
@@ -209,15 +209,15 @@ def _each(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Image
 
 def _each_unit(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Images:
     """Apply a function of `float64 (height, width, channel)` in [0, 1] to the images one by one."""
-    return _each(images, lambda image: _from_unit(function(image / GREY_VALUES)))
+    return _each(images, lambda image: _from_unit(function(image / GRAY_VALUES)))
 
 
 def _planes(images: Images, function: Callable[[np.ndarray], np.ndarray]) -> Images:
     """Apply a function of `float64 (height, width, plane)` to all channels of all images at once; it treats planes separately."""
     number, height, width, channels = images.shape
-    planes = images.transpose(1, 2, 0, 3).reshape(height, width, number * channels) / GREY_VALUES
+    planes = images.transpose(1, 2, 0, 3).reshape(height, width, number * channels) / GRAY_VALUES
     return _from_unit(function(planes).reshape(height, width, number, channels).transpose(2, 0, 1, 3))
 
 
 def _from_unit(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
-    return np.rint(np.clip(values, 0, 1) * GREY_VALUES).astype(np.uint8)
+    return np.rint(np.clip(values, 0, 1) * GRAY_VALUES).astype(np.uint8)

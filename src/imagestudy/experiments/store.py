@@ -13,8 +13,9 @@ import threading
 import time
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
 import numpy as np
 
@@ -78,21 +79,33 @@ class RunStore:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        """Open a connection that can write, and create the store if it does not exist.
+        """Open a connection to the store, which is created if it does not exist.
 
         Raises:
             PermissionError: the store was opened for reading only.
         """
         if self.read_only:
             raise PermissionError(f"{self.file} was opened for reading only")
-        self.file.parent.mkdir(parents=True, exist_ok=True)
+        if not self.file.exists():
+            self._create()
         with closing(sqlite3.connect(self.file, timeout=60, isolation_level=None)) as connection:
-            # This affects a new store. With SQLite's default pages of 4 KiB, every small array would take a whole page.
-            connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.executescript(_SCHEMA)
             yield connection
+
+    def _create(self) -> None:
+        """Create an empty store in one step, so that no reader sees it without its tables; an existing one stays."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.file.with_name(f".{self.file.name}.{token_hex(8)}")
+        try:
+            with closing(sqlite3.connect(fresh)) as connection:
+                # With SQLite's usual pages of 4 KiB, every small array takes a whole page.
+                connection.execute("PRAGMA page_size = 16384")
+                connection.executescript(_SCHEMA)
+            with suppress(FileExistsError):
+                os.link(fresh, self.file)
+        finally:
+            fresh.unlink(missing_ok=True)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

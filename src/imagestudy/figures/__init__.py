@@ -14,6 +14,6 @@ from imagestudy.figures.reliability import draw_reliability, draw_stages
 from imagestudy.figures.scores import draw_by_count, draw_distance, draw_gains, draw_groups, draw_ratio
 from imagestudy.figures.style import FAMILY_COLORS, VERDICT_COLORS, Picture, drawable
 from imagestudy.figures.training import draw_confusion, draw_curves, draw_recall
-from imagestudy.figures.variation import draw_decided, draw_looks, draw_optimism, draw_peeks, draw_sources
+from imagestudy.figures.variation import draw_gain_by_looks, draw_peeking, draw_peeking_gain, draw_power, draw_variance_components
 from imagestudy.figures.views import draw_view, draw_views
 from imagestudy.figures.winners import draw_shares, draw_winners

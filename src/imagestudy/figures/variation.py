@@ -38,7 +38,7 @@ TEST = 4
 balanced accuracy on validation, balanced accuracy on test."""
 
 
-def draw_sources(frame: pd.DataFrame, *, title: str = "") -> Picture:
+def draw_variance_components(frame: pd.DataFrame, *, title: str = "") -> Picture:
     """Draw each source of variance as a standard deviation in points, with its confidence interval.
 
     A marker shows the value on these test images. A cross shows the value in the limit of infinitely many test images.
@@ -100,7 +100,7 @@ def _right_edge(points: pd.DataFrame) -> float:
     return float(min(1.05 * np.nanmax([*bounds[np.isfinite(bounds)], largest]), MOST * largest))
 
 
-def draw_decided(frame: pd.DataFrame, *, recorded: int, title: str = "") -> Picture:
+def draw_power(frame: pd.DataFrame, *, recorded: int, title: str = "") -> Picture:
     """Draw the share of decided comparisons against the number of runs, one line per number of test images.
 
     Args:
@@ -127,7 +127,7 @@ def draw_decided(frame: pd.DataFrame, *, recorded: int, title: str = "") -> Pict
     return figure
 
 
-def draw_optimism(frame: pd.DataFrame, *, margin: float, title: str = "") -> Picture:
+def draw_peeking_gain(frame: pd.DataFrame, *, margin: float, title: str = "") -> Picture:
     """Draw how much picking the best weights of a run raises its test score over the last weights, in points.
 
     A filled marker means that the best weights were picked on the test images, a hollow one that they were picked on validation.
@@ -171,7 +171,7 @@ def _edges(frame: pd.DataFrame, margin: float) -> tuple[float, float]:
     return 100 * (low - 0.05 * (high - low)), 100 * (high + 0.05 * (high - low))
 
 
-def draw_looks(frame: pd.DataFrame, *, title: str = "") -> Picture:
+def draw_gain_by_looks(frame: pd.DataFrame, *, title: str = "") -> Picture:
     """Draw how much the best of several looks at the test set raises the score, against the number of looks, in points.
 
     There is one line per model and one panel per profile.
@@ -209,7 +209,7 @@ def _put_looks(axes: Axes, rows: pd.DataFrame, styles: dict[str, tuple[str, str]
     axes.grid(axis="y", color=FAINT)
 
 
-def draw_peeks(curves: dict[str, Sequence[Float[np.ndarray, "point column"]]], *, model: str, title: str = "") -> Picture:
+def draw_peeking(curves: dict[str, Sequence[Float[np.ndarray, "point column"]]], *, model: str, title: str = "") -> Picture:
     """Draw the test balanced accuracy of a model during training, one line per run.
 
     The best look of each run has a filled marker, the last weights have a hollow one.

@@ -29,7 +29,7 @@ class ImageFormat(Spec):
     colours: Literal["grey", "rgb"]
 
 
-class Normalisation(Spec):
+class Normalization(Spec):
     """Mean and standard deviation of each channel of the training images, as shares of the full range (255)."""
 
     mean: tuple[Finite, ...]
@@ -81,7 +81,7 @@ class Description(Spec):
     classes: tuple[str, ...] = Field(min_length=2)
     counts: tuple[int, ...]
     images: ImageFormat
-    normalisation: Normalisation | None
+    normalisation: Normalization | None
     model: ModelSpec
     remedy: str
     head: Head | None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import ModelSpec, TrainingSpec
-from imagestudy.inference.format import Description, Head, Normalisation
+from imagestudy.inference.format import Description, Head, Normalization
 from imagestudy.models import Network, Shape, build, models
 from imagestudy.models.build import fitting_width
 from imagestudy.models.heads import CosineHead, ScaledHead
@@ -34,7 +34,7 @@ class BytesNetwork(nn.Module):
     offset: Tensor
     scale: Tensor
 
-    def __init__(self, network: Network, normalisation: Normalisation):
+    def __init__(self, network: Network, normalisation: Normalization):
         super().__init__()
         convolves = any(isinstance(part, nn.Conv2d) for part in network.modules())
         self.layout = torch.channels_last if convolves else torch.contiguous_format
@@ -48,9 +48,9 @@ class BytesNetwork(nn.Module):
         return self.network(torch.addcmul(self.offset, pixels.contiguous(memory_format=self.layout).float(), self.scale))
 
 
-def keep_normalisation(learner: TorchLearner) -> Normalisation:
+def keep_normalization(learner: TorchLearner) -> Normalization:
     """Return the mean and standard deviation that the learner uses; 32-bit floats are exact in JSON."""
-    return Normalisation(mean=tuple(learner.mean.flatten().tolist()), deviation=tuple(learner.deviation.flatten().tolist()))
+    return Normalization(mean=tuple(learner.mean.flatten().tolist()), deviation=tuple(learner.deviation.flatten().tolist()))
 
 
 def keep_weights(network: Network) -> dict[str, Tensor]:
@@ -110,7 +110,7 @@ def restore(description: Description, weights: Mapping[str, Tensor], *, where: P
         network.head = make_head(head, cast(nn.Linear, network.head).in_features, classes)
     _require_same(network.state_dict(), weights, where=where)
     network.load_state_dict(dict(weights))
-    return BytesNetwork(network, cast(Normalisation, description.normalisation)).eval().requires_grad_(False)
+    return BytesNetwork(network, cast(Normalization, description.normalisation)).eval().requires_grad_(False)
 
 
 def _require_same(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], *, where: Path) -> None:

@@ -20,13 +20,13 @@ from imagestudy.experiments.versions import stamp
 from imagestudy.inference.files import put_folder
 from imagestudy.inference.format import DESCRIPTION_NAME, FORMAT, WEIGHTS_NAME, Description, digest_of, plain, to_json
 from imagestudy.inference.load import EXAMPLES, LABELS, trained_run
-from imagestudy.inference.networks import keep_head, keep_normalisation, keep_weights, with_width
+from imagestudy.inference.networks import keep_head, keep_normalization, keep_weights, with_width
 from imagestudy.metrics import classification
 from imagestudy.models import models
 from imagestudy.remedies import remedies, remedy
 from imagestudy.training import ClassicalLearner, KerasLearner, TorchLearner, make_learner
 
-COLOURS = {1: "grey", 3: "rgb"}
+COLORS = {1: "grey", 3: "rgb"}
 """Number of channels → name of the color format in `model.json`."""
 VERSIONED = ("imagestudy", "torch", "numpy", "scikit-learn", "safetensors")
 """Packages with versions that are saved in the provenance."""
@@ -88,7 +88,7 @@ def check(spec: RunSpec) -> None:
         "the run adds noise or preprocessing steps to its images": spec.preprocessing.noise is not None
         or bool(spec.preprocessing.steps),
         f"images must be square and gray or RGB; these are {height}×{width} with {channels} channels": height != width
-        or channels not in COLOURS,
+        or channels not in COLORS,
         "training needs a CUDA device, and this machine has none": spec.training.device == "cuda" and not torch.cuda.is_available(),
     }
     for reason, holds in refused.items():
@@ -111,8 +111,8 @@ def _describe(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLea
         "format": FORMAT,
         "classes": classes,
         "counts": tuple(prepared.counts.tolist()),
-        "images": {"side": side, "channels": channels, "fit": _fit(spec), "colours": COLOURS[channels]},
-        "normalisation": keep_normalisation(learner) if isinstance(learner, TorchLearner) else None,
+        "images": {"side": side, "channels": channels, "fit": _fit(spec), "colours": COLORS[channels]},
+        "normalisation": keep_normalization(learner) if isinstance(learner, TorchLearner) else None,
         "model": with_width(spec.model, shape=shape, classes=len(classes)),
         "remedy": spec.remedy.label,
         "head": None if network is None else keep_head(network.head),

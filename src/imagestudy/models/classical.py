@@ -113,7 +113,7 @@ def _by_slices(decide: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -
     return np.concatenate([decide(images[start : start + SLICE]) for start in starts])
 
 
-class Neighbours(Pixels):
+class Neighbors(Pixels):
     """k-nearest-neighbors classifier: the number of neighbors in each class, with Laplace smoothing."""
 
     weighs = False
@@ -137,7 +137,7 @@ Trials = tuple[dict[str, float], ...]
 """The settings that tuning compares on validation images, the default first. A classical model gets as many as a network."""
 
 LOGISTIC_TRIALS: Trials = tuple({"C": c} for c in (1.0, 0.1, 10.0, 0.01, 100.0, 0.03, 0.3, 3.0))
-NEIGHBOUR_TRIALS: Trials = tuple({"neighbours": k} for k in (3, 1, 5, 7, 2, 9, 11, 15))
+NEIGHBOR_TRIALS: Trials = tuple({"neighbours": k} for k in (3, 1, 5, 7, 2, 9, 11, 15))
 SVM_TRIALS: Trials = tuple({"C": c} | gamma for gamma in ({}, {"gamma": 0.1}) for c in (10.0, 1.0, 100.0, 1000.0))
 
 
@@ -153,10 +153,10 @@ def logistic(shape: Shape, classes: int, *, C: Positive = 1.0) -> Classical:  # 
     return Pixels("logistic", classes, _pipeline(scaled_pixels, StandardScaler(), LogisticRegression(C=C, max_iter=2000)))
 
 
-@models.register("knn", family="classical", era="traditional", kind="classical", trials=NEIGHBOUR_TRIALS)
+@models.register("knn", family="classical", era="traditional", kind="classical", trials=NEIGHBOR_TRIALS)
 def knn(shape: Shape, classes: int, *, neighbours: Annotated[int, Field(gt=0)] = 3) -> Classical:  # noqa: ARG001
     """Build a k-nearest-neighbors classifier with the Euclidean distance between pixels (Cover & Hart 1967)."""
-    return Neighbours("knn", classes, _pipeline(scaled_pixels, KNeighborsClassifier(neighbours, algorithm="brute")))
+    return Neighbors("knn", classes, _pipeline(scaled_pixels, KNeighborsClassifier(neighbours, algorithm="brute")))
 
 
 @models.register("svm", family="classical", era="traditional", kind="classical", trials=SVM_TRIALS)

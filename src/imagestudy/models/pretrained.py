@@ -17,7 +17,7 @@ from imagestudy.models.base import BatchNorm, MeanPool, Network, Shape, models
 
 Side = Annotated[int, Field(ge=32, le=512)]
 WEIGHTS = "ResNet18_Weights.IMAGENET1K_V1"
-COLOURS = 3
+COLORS = 3
 POOLED = 512
 NOT_FEATURES = ("avgpool", "fc")
 """The modules of torchvision's network that belong to its head."""
@@ -30,7 +30,7 @@ images are to ImageNet (Li et al., ICLR 2020). A study may set another rate.
 """
 
 
-class ColourGrid(nn.Module):
+class ColorGrid(nn.Module):
     """Layers pretrained on color photographs, applied to images that may be small or gray.
 
     A gray image is repeated in all three channels. Summing the first kernels over the colors would give the same result with less
@@ -48,7 +48,7 @@ class ColourGrid(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch dim rows columns"]:
         """Enlarge the images, repeat a single channel and apply the layers."""
-        return self.layers(self.enlarge(images).expand(-1, COLOURS, -1, -1))
+        return self.layers(self.enlarge(images).expand(-1, COLORS, -1, -1))
 
 
 def enlarged(height: int, width: int, *, side: int) -> tuple[int, int]:
@@ -81,13 +81,13 @@ def resnet18(shape: Shape, classes: int, *, side: Side = 64) -> Network:
     from torchvision.models import resnet18 as published  # loads slowly
 
     channels, height, width = shape
-    if channels not in (1, COLOURS):
+    if channels not in (1, COLORS):
         raise InputError(f"model 'resnet18': images of {channels} channels were given; allowed are 1 (gray) and 3 (RGB)")
     size = enlarged(height, width, side=side)
     grow = nn.Identity() if size == (height, width) else nn.Upsample(size, mode="bilinear", align_corners=False)
     children = published(norm_layer=BatchNorm).named_children()
     layers = nn.Sequential(OrderedDict((name, part) for name, part in children if name not in NOT_FEATURES))
-    return Network(ColourGrid(layers, grow), MeanPool(), nn.Linear(POOLED, classes))
+    return Network(ColorGrid(layers, grow), MeanPool(), nn.Linear(POOLED, classes))
 
 
 def starting_weights(name: str) -> str | None:
@@ -103,5 +103,5 @@ def load_weights(network: Network, file: Path) -> None:
         file: torchvision's file of weights, with a verified checksum. Only tensors are read from it.
     """
     found = torch.load(file, map_location="cpu", weights_only=True)
-    layers = cast(ColourGrid, network.features).layers
+    layers = cast(ColorGrid, network.features).layers
     layers.load_state_dict({name: value for name, value in found.items() if name.partition(".")[0] not in NOT_FEATURES})

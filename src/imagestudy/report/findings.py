@@ -27,7 +27,7 @@ def say_findings() -> list[str]:
     verdicts, panel = _read("verdicts").drop_duplicates(["study", "claim"]), _read("panel")
     accuracy, imbalance = ({claims[place]: family for family, claims in FAMILIES.items()} for place in (0, 1))
     return [
-        f"Are CNNs the most accurate family? {_say_verdicts(verdicts, {'A2': 'CNN'})}.",
+        f"Is the deciding CNN more accurate than the other deciding networks? {_say_verdicts(verdicts, {'A2': 'CNN'})}.",
         f"Is a modern network more accurate than the traditional one of its family? {_say_verdicts(verdicts, accuracy)}.",
         f"Does a modern network also lose less to class imbalance? {_say_verdicts(verdicts, imbalance)}.",
         f"What does a remedy add to plain training of the same model, in balanced accuracy? {_say_gains(_read('answer'))}.",

@@ -18,7 +18,7 @@ def say_entries(registry: Registry, facts: Sequence[str]) -> str:
 
 def say_datasets() -> str:
     """Return one line per data set, at most 100 characters wide, and a note about data sets that are not on disk."""
-    rows = data.catalogue()
+    rows = data.list_datasets()
     table = _tabulate({name: [row[name] for row in rows] for name in rows[0]})
     note = f"Data sets that are not on disk are downloaded to {paths.data_folder()} when they are first used."
     return f"{table}\n\n{note} Set the environment variable IMAGESTUDY_DATA to use another folder."

@@ -1,4 +1,4 @@
-"""Compare the scores of the twins after training, and decide the claim that both frameworks serve equally."""
+"""Compare the scores of the twins after training, and decide the claim that both frameworks perform equally well."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,7 +20,7 @@ from imagestudy.remedies import remedies as registered
 
 BALANCED = "accuracy"
 """The score on balanced training data, which decides the claim. On imbalanced data, the score is balanced accuracy."""
-CLAIM, SAYS = "A14", "The same CNN in PyTorch and TensorFlow serves equally"
+CLAIM, SAYS = "A14", "The same CNN performs equally well in PyTorch and TensorFlow"
 COLUMNS = ["model", "training", "remedy", "label", "group", "score", "torch", "keras", "torch_tail", "keras_tail"]
 JUDGED = ["difference", "low", "high", "verdict", "runs", "images", "comparisons", "p", "P(A > B)", "needed"]
 
@@ -103,7 +103,7 @@ def say_paired(frame: pd.DataFrame) -> str:
 
 
 def find_equality(plan: Plan, records: Records, numbers: pd.DataFrame) -> list[Finding]:
-    """Decide A14: do both frameworks serve equally?
+    """Decide A14: do both frameworks perform equally well?
 
     The claim is supported if equal weights give equal numbers and every pair is equivalent. It is contradicted if the numbers
     differ, or if a pair is higher or lower. Otherwise it is undecided. "Equivalent" supports the claim, so it is not a verdict of

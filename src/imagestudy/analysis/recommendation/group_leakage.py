@@ -68,6 +68,7 @@ def say_leaks(plan: Plan, frame: pd.DataFrame) -> str:
     if flattered:
         told = f"the {'score' if len(flattered) == 1 else 'scores'} of {', '.join(flattered)} would be higher"
     return (
-        f"The images form {len(np.unique(groups)):,} groups, and each group is in one part of a split only. In splits drawn image "
+        f"The images form {len(np.unique(groups)):,} groups, and all images of a group are in the same part of a split. "
+        "In splits drawn image "
         f"by image, {100 * share_seen(plan):.0f} % of the test images would share a group with training images, and {told}."
     )

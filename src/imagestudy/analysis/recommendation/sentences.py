@@ -127,7 +127,8 @@ def say_data(plan: Plan) -> str:
         size = data.profile_size(plan.study.dataset, profile)
         said += f" The training set follows the profile {profile.label} and has {_count(size, 'image')}."
     if dataset.groups is not None:
-        said += f" The images form {len(np.unique(dataset.groups)):,} groups, and each group is in one part of a split only."
+        said += f" The images form {len(np.unique(dataset.groups)):,} groups, "
+        said += "and all images of a group are in the same part of a split."
     unwritten = [(one, name) for one, name in zip(figures.drawable(dataset.classes), dataset.classes, strict=True) if one != name]
     if unwritten:
         listed = ", ".join(f"{one} is {escape(name)}" for one, name in unwritten)

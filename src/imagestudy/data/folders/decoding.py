@@ -26,7 +26,7 @@ MOST_PIXELS = 50_000_000
 DRAFT_FACTOR = 2
 """A JPEG is decoded to at least this many times the side, so that the filter of the final resize has pixels to average."""
 FITS = ("pad", "stretch", "crop")
-COLOURS = ("grey", "rgb")
+COLORS = ("grey", "rgb")
 MODES = {"grey": "L", "rgb": "RGB"}
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
@@ -73,7 +73,7 @@ def decode(file: Path | BufferedIOBase, *, side: int, fit: str, colours: str) ->
 def look(file: Path | BufferedIOBase, *, side: int, fit: str, colours: str) -> tuple[Facts, UInt8[np.ndarray, "side side channel"]]:
     """Return the facts of the header, and the image as `decode` returns it, with one opening of the file."""
     require_known(fit, FITS, what="fit")
-    mode = MODES[require_known(colours, COLOURS, what="colours")]
+    mode = MODES[require_known(colours, COLORS, what="colours")]
     with _one_sentence_errors(), Image.open(file, formats=FORMATS) as image:  # type: ignore[arg-type]  # any seekable stream
         _refuse_huge(image)
         facts = _read_facts(image)
