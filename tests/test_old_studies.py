@@ -71,6 +71,15 @@ def test_a_plan_of_an_earlier_version_opens_and_trains_with_a_note(tmp_path: Pat
     assert file.read_text(encoding="utf-8") == PLAN
 
 
+def test_a_study_that_compares_no_remedies_needs_no_runs_for_the_questions_about_them(tmp_path: Path) -> None:
+    text = PLAN.replace("- 13_recommendation", "- 07_accuracy\n- 08_class_imbalance\n- 14_deployment")
+    file = tmp_path / "study.yaml"
+    file.write_text(text.replace("crossed: [mlp, svm]", "crossed: []"), encoding="utf-8")
+    plan = grids.open_study(str(file), "smoke")
+    assert catalog.needs(plan, ["class_imbalance", "deployment"]) == []
+    assert {spec.model.name for spec in catalog.needs(plan)} == {"majority", "logistic", "mlp", "svm"}
+
+
 @pytest.mark.parametrize(
     ("given", "question"), [("15_spread", "variance"), ("08_class_imbalance", "class_imbalance"), ("ann", "ann")]
 )

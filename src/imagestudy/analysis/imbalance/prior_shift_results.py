@@ -11,7 +11,16 @@ from imagestudy.analysis import comparisons as compare
 from imagestudy.analysis.comparisons import Effect
 from imagestudy.analysis.imbalance.gains import declared_remedies
 from imagestudy.analysis.imbalance.prior_shift import Deployment, decide, image_weights, pick_tau, reprior
-from imagestudy.analysis.imbalance.selection import PLAIN, Shown, model_of, profiles_of, remedies_of, say_remedy, title_of
+from imagestudy.analysis.imbalance.selection import (
+    PLAIN,
+    Shown,
+    compares_remedies,
+    model_of,
+    profiles_of,
+    remedies_of,
+    say_remedy,
+    title_of,
+)
 from imagestudy.core import text
 from imagestudy.core.specs import RunSpec
 from imagestudy.experiments import grids, runner
@@ -30,7 +39,11 @@ def deployment_needs(plan: Plan, model: str = "") -> list[RunSpec]:
     Args:
         plan: the study at its effort.
         model: a crossed model; the first of the study by default.
+
+    A study that compares no remedies needs none.
     """
+    if not model and not compares_remedies(plan):
+        return []
     model = model_of(plan, model)
     profile = profiles_of(plan, ratios=[])[0]
     cells = [

@@ -62,20 +62,30 @@ def remedies_of(plan: Plan, model: str, *, rank: int) -> list[str]:
 
 
 def profiles_of(plan: Plan, *, ratios: Sequence[Any]) -> list[ProfileSpec]:
-    """Return the imbalanced profiles to show, the most important first; `ratios` replaces the ratios of the study file.
+    """Return the imbalanced profiles to show, the most important first. `ratios` replaces the ratios of the study file.
 
     Raises:
-        InputError: see `grids.imbalanced_profiles`; also if the study has nothing to show.
+        InputError: see `grids.imbalanced_profiles`; or the study has nothing to show.
     """
     profiles = grids.imbalanced_profiles(plan, ratios=ratios)
+    if lacking := _lacking(plan, profiles, what="exponential or step profile" if ratios else "imbalanced profile"):
+        raise InputError(f"study {plan.name!r} has no {lacking[0]}; needed: at least one, to compare remedies for class imbalance")
+    return profiles
+
+
+def _lacking(plan: Plan, profiles: Sequence[ProfileSpec], *, what: str = "") -> list[str]:
+    """Return what a study lacks to compare remedies; empty if nothing."""
     needed = {
-        "exponential or step profile" if ratios else "imbalanced profile": bool(profiles),
+        what: bool(profiles),
         "model under 'crossed'": bool(plan.study.crossed),
         "remedy that this effort tries": any(set(remedies_of(plan, name, rank=0)) - {PLAIN} for name in plan.study.crossed),
     }
-    if lacking := [what for what, there in needed.items() if not there]:
-        raise InputError(f"study {plan.name!r} has no {lacking[0]}; needed: at least one, to compare remedies for class imbalance")
-    return profiles
+    return [name for name, is_there in needed.items() if not is_there]
+
+
+def compares_remedies(plan: Plan) -> bool:
+    """Whether the study compares remedies at all; the notebooks about them refuse a study that does not."""
+    return not _lacking(plan, grids.imbalanced_profiles(plan))
 
 
 def model_of(plan: Plan, given: str) -> str:
@@ -118,7 +128,12 @@ def say_remedy(remedy: str) -> str:
 
 
 def needs(plan: Plan, *, ratios: Sequence[Any] = ()) -> list[RunSpec]:
-    """Return all runs to show, including the tuning trials; the first profile always includes post-hoc adjustment."""
+    """Return all runs to show, including the tuning trials; the first profile always includes post-hoc adjustment.
+
+    A study that compares no remedies needs none.
+    """
+    if not ratios and not compares_remedies(plan):
+        return []
     profiles = profiles_of(plan, ratios=ratios)
     adjusted = [
         spec
