@@ -158,7 +158,7 @@ class TestLossesAndGains:
         np.testing.assert_allclose(frame["exponential 50", "mlp", "balanced sampler"], 0.5 * 6 / EACH)
         np.testing.assert_allclose(frame["exponential 50", "mlp", "focal loss"], -0.5 * 4 / EACH)
         np.testing.assert_allclose(frame["step 10", "mlp", "balanced softmax"], 0.5 * 6 / EACH)
-        assert "none" not in frame.index.get_level_values("remedy")
+        assert "plain training" not in frame.index.get_level_values("remedy")
 
     def test_the_remedies_of_a_profile_are_declared_together_for_every_model(self, plan: Plan) -> None:
         frame = imbalance.gains(show(plan, by_remedy))
@@ -167,7 +167,11 @@ class TestLossesAndGains:
     def test_what_a_model_cannot_follow_has_no_row(self, plan: Plan) -> None:
         frame = imbalance.gains(show(plan, by_remedy))
         first = frame[frame["profile"] == "exponential 50"]
-        assert set(first.loc[first["model"] == "svm", "remedy"]) == {"none, tuned", "balanced sampler", "logit adjustment, τ = 1"}
+        assert set(first.loc[first["model"] == "svm", "remedy"]) == {
+            "plain training, tuned",
+            "balanced sampler",
+            "logit adjustment, τ = 1",
+        }
 
     def test_what_gains_most_under_the_first_profile_on_the_mean_of_the_models_comes_first(self, plan: Plan) -> None:
         frame = imbalance.gains(show(plan, by_remedy))
@@ -228,7 +232,7 @@ class TestGroups:
     def test_recall_stands_against_the_training_images_of_the_class(self, plan: Plan) -> None:
         frame = imbalance.recall_by_count(show(plan, by_remedy).of_model("mlp", only=("none", "focal")))
         assert len(frame) == 2 * 4 * CLASSES
-        np.testing.assert_allclose(frame[(frame["remedy"] == "none") & (frame["count"] == 2)]["recall"], 1 - 8 / EACH)
+        np.testing.assert_allclose(frame[(frame["remedy"] == "plain training") & (frame["count"] == 2)]["recall"], 1 - 8 / EACH)
         assert imbalance.say_rarity(frame) == (
             "Mean recall of classes with 1 training image and with 95: 0.60 and 1.00 for plain training; "
             "0.40 and 1.00 for focal loss."
@@ -241,8 +245,8 @@ class TestCosts:
 
     def test_the_price_counts_every_training_in_units_of_a_plain_one(self, plan: Plan) -> None:
         frame = imbalance.costs(show(plan, by_remedy), "mlp").set_index("remedy")
-        assert frame["times"].to_dict() == dict.fromkeys(frame.index, 1.0) | {"none, tuned": 4.0}
-        assert frame.loc["none, tuned", "trainings"] == 4
+        assert frame["times"].to_dict() == dict.fromkeys(frame.index, 1.0) | {"plain training, tuned": 4.0}
+        assert frame.loc["plain training, tuned", "trainings"] == 4
 
     def test_a_remedy_that_was_measured_alone_has_that_price(self, plan: Plan) -> None:
         shown = show(plan, by_remedy)
@@ -253,7 +257,7 @@ class TestCosts:
         priced = imbalance.Shown(plan, shown.profiles, Records((*shown.records, *alone), shown.records.labels))
         frame = imbalance.costs(priced, "mlp").set_index("remedy")
         assert frame.loc["focal loss", "times"] == 1.5
-        assert frame.loc["none, tuned", "times"] == 4.0
+        assert frame.loc["plain training, tuned", "times"] == 4.0
 
     def test_the_cheapest_of_the_best_is_named_with_its_price(self) -> None:
         frame = pd.DataFrame(
@@ -272,14 +276,16 @@ class TestCosts:
         )
 
     def test_the_axis_begins_a_little_below_plain_training(self) -> None:
-        assert imbalance.axis_start(pd.DataFrame({"remedy": ["none", "mixup"], "estimate": [0.822, 0.4]})) == pytest.approx(0.75)
+        assert imbalance.axis_start(
+            pd.DataFrame({"remedy": ["plain training", "mixup"], "estimate": [0.822, 0.4]})
+        ) == pytest.approx(0.75)
 
     def test_tuned_says_what_was_chosen_and_the_gain_of_the_gains(self, plan: Plan) -> None:
         shown = show(plan, by_remedy)
         shown = imbalance.Shown(plan, shown.profiles, Records(tuple(map(with_settings, shown.records)), shown.records.labels))
         frame, all_gains = imbalance.tuned(shown), imbalance.gains(shown)
         assert list(frame["chosen"]) == ["learning rate 0.009, weight decay 0.5", "C 10"]
-        same = all_gains[(all_gains["remedy"] == "none, tuned") & (all_gains["profile"] == "exponential 50")]
+        same = all_gains[(all_gains["remedy"] == "plain training, tuned") & (all_gains["profile"] == "exponential 50")]
         columns = ["model", "difference", "low", "high", "verdict", "comparisons"]
         pd.testing.assert_frame_equal(frame[columns], same[columns].reset_index(drop=True))
 
@@ -345,9 +351,9 @@ class TestRanking:
         plan = open_plan(tmp_path, text=text)
         frame = imbalance.curves(show(plan, by_remedy), "mlp")
         assert frame[["ratio", "remedy"]].values.tolist() == [
-            [ratio, remedy] for remedy in ("none", "balanced softmax") for ratio in (2.0, 50.0)
+            [ratio, remedy] for remedy in ("plain training", "balanced softmax") for ratio in (2.0, 50.0)
         ]
-        assert set(imbalance.curves(show(plan, by_remedy), "svm")["remedy"]) == {"none"}
+        assert set(imbalance.curves(show(plan, by_remedy), "svm")["remedy"]) == {"plain training"}
 
     def test_moved_runs_are_in_no_cell(self, plan: Plan) -> None:
         shown = show(plan, by_remedy)

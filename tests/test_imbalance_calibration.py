@@ -134,7 +134,7 @@ class TestTables:
         assert frame["tau"].groupby("remedy").nunique().max() == 1
 
     def test_the_tail_is_worse_than_the_head_until_the_prior_is_put_right(self, calibrated: Calibrated) -> None:
-        nll = imbalance.calibration(calibrated).set_index(["remedy", "stage", "group"])["nll"].loc["none"]
+        nll = imbalance.calibration(calibrated).set_index(["remedy", "stage", "group"])["nll"].loc["plain training"]
         assert nll[STAGES[0], "tail"] > 2 * nll[STAGES[0], "head"]
         assert nll[STAGES[1], "tail"] < nll[STAGES[0], "tail"]
         assert nll[STAGES[1], "head"] > nll[STAGES[0], "head"]
@@ -142,8 +142,8 @@ class TestTables:
     def test_groups_are_told_with_arrows(self, calibrated: Calibrated) -> None:
         frame = imbalance.calibration(calibrated)
         told = imbalance.by_group(frame, ("none", "focal")).set_index(["remedy", "group"])
-        values = frame[(frame["remedy"] == "none") & (frame["group"] == "tail")]["brier"]
-        assert told.loc[("none", "tail"), "brier"] == " → ".join(f"{value:.2f}" for value in values)
+        values = frame[(frame["remedy"] == "plain training") & (frame["group"] == "tail")]["brier"]
+        assert told.loc[("plain training", "tail"), "brier"] == " → ".join(f"{value:.2f}" for value in values)
         assert list(told.index.get_level_values("group")) == 2 * ["all", "head", "middle", "tail"]
 
     def test_costs_are_differences_to_plain_training_at_the_same_stage(self, calibrated: Calibrated) -> None:
@@ -151,9 +151,9 @@ class TestTables:
         scores = scores[scores["group"] == "all"].set_index(["stage", "remedy"])
         for stage in (STAGES[0], STAGES[2]):
             frame = imbalance.calibration_costs(calibrated, stage)
-            assert "none" not in set(frame["remedy"])
+            assert "plain training" not in set(frame["remedy"])
             for row in frame.to_dict("records"):
-                expected = scores.loc[(stage, row["remedy"]), row["score"]] - scores.loc[(stage, "none"), row["score"]]
+                expected = scores.loc[(stage, row["remedy"]), row["score"]] - scores.loc[(stage, "plain training"), row["score"]]
                 assert row["difference"] == pytest.approx(expected)
                 assert row["low"] <= row["difference"] <= row["high"]
                 assert row["verdict"] in ("higher", "lower", "undecided")
@@ -190,7 +190,7 @@ class TestTables:
 class TestReliability:
     def test_pooled_bins_are_all_images_of_all_runs(self, calibrated: Calibrated) -> None:
         frame = imbalance.reliability(calibrated, ("none", "balanced_sampler"))
-        own = frame[(frame["remedy"] == "none") & (frame["stage"] == STAGES[0])]
+        own = frame[(frame["remedy"] == "plain training") & (frame["stage"] == STAGES[0])]
         assert own.groupby("seed")["share"].sum().tolist() == pytest.approx([1.0] * 5)
         pooled = own[own["seed"] == -1]
         runs = [stages[STAGES[0]] for stages in calibrated.runs["none"].values()]

@@ -249,7 +249,7 @@ class TestScores:
         before, after = (imbalance.deploy(shown, "mlp", [place, UNIFORM], repriored=again) for again in (False, True))
         frame = imbalance.mean_costs(before, after, place).set_index("remedy")
         accuracy = after.level("none", "uniform").by_run.mean()
-        assert frame.loc["none", "mean"] == pytest.approx(100 * (1 - accuracy))
+        assert frame.loc["plain training", "mean"] == pytest.approx(100 * (1 - accuracy))
 
     def test_mean_costs_by_hand(self) -> None:
         place = make_deployment("p", [0.75, 0.25], cost=[[0, 2], [4, 0]], classes=2)
@@ -281,7 +281,7 @@ class TestTables:
         frame = imbalance.deployed_gains(deployed).set_index(["remedy", "place"])["difference"]
         taus = imbalance.chosen_taus(deployed, "uniform").set_index("remedy")["median"]
         np.testing.assert_allclose([frame["logit adjustment, τ = 1", place] for place in ("uniform", "reversed")], 0.0, atol=1e-12)
-        assert taus["none"] - taus["logit adjustment, τ = 1"] == pytest.approx(1.0)
+        assert taus["plain training"] - taus["logit adjustment, τ = 1"] == pytest.approx(1.0)
 
     def test_what_only_shifted_decisions_is_nothing_once_all_are_re_priored(self, shown: imbalance.Shown) -> None:
         before, after = (imbalance.deploy(shown, "mlp", [REVERSED], repriored=again) for again in (False, True))
@@ -312,9 +312,10 @@ class TestTables:
         assert (frame["median"] <= frame["largest"]).all()
         assert frame["median"].is_monotonic_decreasing
         median = frame.set_index("remedy")["median"]
-        above = (median.drop("none") > 0.5).sum()
+        above = (median.drop("plain training") > 0.5).sum()
         assert (
-            f"The median τ of plain training is {median['none']:.2f}. For the other remedies, it is closer to 1 than to 0, or "
+            f"The median τ of plain training is {median['plain training']:.2f}. "
+            "For the other remedies, it is closer to 1 than to 0, or "
             f"above 1, in {above} of 4 cases" in imbalance.say_taus(frame)
         )
 

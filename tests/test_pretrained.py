@@ -410,7 +410,9 @@ class TestPlanningAndReport:
     def test_it_takes_part_once_the_budget_reaches_the_minutes_in_the_reason(self, dataset: datasets.Dataset) -> None:
         speeds, left_out = planner.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=600.0, cores=2)
         assert speeds == SPEEDS
-        found = re.search(r"from 100 images a second .* takes (\d+) minutes or more; 10 were given$", left_out["resnet18"])
+        found = re.search(
+            r"on 100 images per second, .* takes at least (\d+) minutes; the budget is 10 minutes$", left_out["resnet18"]
+        )
         assert found is not None
         enough, short = 60.0 * int(found[1]), 60.0 * (int(found[1]) - 1)
         speeds, left_out = planner.invite_pretrained(SPEEDS, dataset, WORK, allowed_s=enough, cores=2)

@@ -109,7 +109,7 @@ def test_derived_remedies_are_exactly_the_posthoc_remedies(name):
 def test_titles_are_unique():
     titles = [remedies.entry(name).facts["title"] for name in ALL]
     assert len(set(titles)) == len(titles)
-    assert titles[:2] == ["none", "none, tuned"]
+    assert titles[:2] == ["plain training", "plain training, tuned"]
 
 
 def test_defaults_are_the_published_ones():
