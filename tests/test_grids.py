@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imagestudy import data
-from imagestudy.analysis import catalog, families, imbalance
+from imagestudy.analysis import catalog, families
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import MOVED_BY, SEED_STREAMS, Choice, ProfileSpec, RunSpec
 from imagestudy.experiments import grids
@@ -88,6 +88,13 @@ def of_families(each: Plan) -> list[RunSpec]:
     return [spec for family in grids.DECIDING for spec in families.needs(each, family)]
 
 
+def of_adjustment(each: Plan) -> list[RunSpec]:
+    """Post-hoc adjustment of every crossed model under the first profile, which is shown whatever the effort leaves out."""
+    names = ("logit_adjustment", "logit_adjustment_tuned")
+    given = [(model, grids.remedy_of(each, name)) for model in each.study.crossed for name in names]
+    return [s for model, remedy in given for s in grids.cell(each, model, profile=each.study.profiles[0], remedy=remedy)]
+
+
 def cells(specs: list[RunSpec]) -> dict[str, list[int]]:
     """Cell → its seeds, in the order in which they come."""
     seeds: dict[str, list[int]] = {}
@@ -105,7 +112,7 @@ class TestEverything:
         parts = {name: set(ids(part(plan(effort)))) for name, part in PARTS.items()}
         assert [name for name, found in parts.items() if not found <= set(everything(effort))] == []
         behind = {parent.run_id for spec in catalog.needs(plan(effort)) for parent in parents(spec)}
-        others = [*of_families(plan(effort)), *imbalance.needs(plan(effort))]
+        others = [*of_families(plan(effort)), *of_adjustment(plan(effort))]
         assert set(everything(effort)) - behind <= set().union(*parts.values(), set(ids(others)))
 
     def test_every_run_passes_the_checks(self, effort: str) -> None:

@@ -232,7 +232,9 @@ class TestGroups:
     def test_recall_stands_against_the_training_images_of_the_class(self, plan: Plan) -> None:
         frame = imbalance.recall_by_count(show(plan, by_remedy).of_model("mlp", only=("none", "focal")))
         assert len(frame) == 2 * 4 * CLASSES
-        np.testing.assert_allclose(frame[(frame["remedy"] == "plain training") & (frame["count"] == 2)]["recall"], 1 - 8 / EACH)
+        rarest = frame[(frame["remedy"] == "plain training") & (frame["count"] == 2)]["recall"]
+        assert len(rarest) > 0
+        np.testing.assert_allclose(rarest, 1 - 8 / EACH)
         assert imbalance.say_rarity(frame) == (
             "Mean recall of classes with 1 training image and with 95: 0.60 and 1.00 for plain training; "
             "0.40 and 1.00 for focal loss."

@@ -401,6 +401,17 @@ def test_a_reader_never_sees_a_store_without_its_tables(store: RunStore, monkeyp
     assert other.status() == {spec().run_id: "done"}
 
 
+def test_a_store_is_created_on_a_file_system_without_hard_links(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store.write(record())
+    store._create()
+    assert store.status() == {spec().run_id: "done"}
+    assert [file.name for file in store.file.parent.iterdir() if file.name.startswith(".")] == []
+
+
 def test_a_relative_path_opens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     RunStore(Path("runs.sqlite")).write(record())

@@ -48,7 +48,7 @@ def resolve(name: str, *, where: str = "") -> str:
 
 
 def asked(plan: Plan) -> list[str]:
-    """The questions of a study: those that it names, in its order, or all that come with the project.
+    """The questions of a study: those that it names, in its order, or all that are registered.
 
     Raises:
         InputError: it names one that is not known.

@@ -13,7 +13,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from secrets import token_hex
 
@@ -102,8 +102,14 @@ class RunStore:
                 # With SQLite's usual pages of 4 KiB, every small array takes a whole page.
                 connection.execute("PRAGMA page_size = 16384")
                 connection.executescript(_SCHEMA)
-            with suppress(FileExistsError):
+            try:
                 os.link(fresh, self.file)
+            except FileExistsError:
+                return
+            except OSError:
+                # Some file systems have no hard links. A rename is as atomic, but can replace a store that was created meanwhile.
+                if not self.file.exists():
+                    fresh.rename(self.file)
         finally:
             fresh.unlink(missing_ok=True)
 
