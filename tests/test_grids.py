@@ -69,8 +69,12 @@ def ids(specs: list[RunSpec]) -> list[str]:
 
 
 @lru_cache
+def needed(effort: str) -> tuple[RunSpec, ...]:
+    return tuple(catalog.needs(plan(effort)))
+
+
 def everything(effort: str) -> tuple[str, ...]:
-    return tuple(ids(catalog.needs(plan(effort))))
+    return tuple(spec.run_id for spec in needed(effort))
 
 
 @lru_cache
@@ -80,7 +84,16 @@ def declared(effort: str, part: str) -> tuple[RunSpec, ...]:
 
 def part(each: Plan, name: str) -> tuple[RunSpec, ...]:
     """The runs of one part, declared once for all tests."""
-    return declared(next(effort for effort in EFFORTS if plan(effort) is each), name)
+    return declared(effort_of(each), name)
+
+
+def needs_of(each: Plan) -> tuple[RunSpec, ...]:
+    """All runs of a plan."""
+    return needed(effort_of(each))
+
+
+def effort_of(each: Plan) -> str:
+    return next(effort for effort in EFFORTS if plan(effort) is each)
 
 
 def of_families(each: Plan) -> list[RunSpec]:
@@ -111,14 +124,13 @@ class TestEverything:
     def test_it_is_its_parts_and_nothing_else(self, effort: str) -> None:
         parts = {name: set(ids(part(plan(effort)))) for name, part in PARTS.items()}
         assert [name for name, found in parts.items() if not found <= set(everything(effort))] == []
-        behind = {parent.run_id for spec in catalog.needs(plan(effort)) for parent in parents(spec)}
+        behind = {parent.run_id for spec in needed(effort) for parent in parents(spec)}
         others = [*of_families(plan(effort)), *of_adjustment(plan(effort))]
         assert set(everything(effort)) - behind <= set().union(*parts.values(), set(ids(others)))
 
     def test_every_run_passes_the_checks(self, effort: str) -> None:
-        specs = catalog.needs(plan(effort))
-        for spec in specs:
-            stamp(spec)
+        specs = needed(effort)
+        assert all(stamp(spec) == spec for spec in specs)
         for dataset, profile in {(spec.dataset.name, spec.profile) for spec in specs if not spec.dataset.options}:
             data.profile_size(Choice(name=dataset), profile)
 
@@ -139,8 +151,8 @@ class TestPairing:
         assert all(seeds == list(range(each.effort.runs)) for seeds in found.values())
 
     def test_no_stream_is_moved_alone_but_to_measure_the_spread(self, each: Plan) -> None:
-        behind = {parent.run_id for spec in catalog.needs(each) for parent in parents(spec)}
-        moved = [s for s in catalog.needs(each) if (s.draw, s.order, s.init, s.batches) != (None,) * 4]
+        behind = {parent.run_id for spec in needs_of(each) for parent in parents(spec)}
+        moved = [s for s in needs_of(each) if (s.draw, s.order, s.init, s.batches) != (None,) * 4]
         assert set(ids(moved)) - behind <= set(ids(grids.spread(each)))
 
     def test_the_probe_gives_all_runs_to_the_rnn_and_the_first_to_the_others(self, each: Plan) -> None:
@@ -341,7 +353,7 @@ class TestDiagnostics:
         assert watched <= set(ids(grids.accuracy(each, models_=grids.members(each)))) | set(ids(part(each, "imbalance")))
 
     def test_nothing_stands_on_one(self) -> None:
-        specs = [stamp(s) for s in catalog.needs(plan("smoke"))]
+        specs = needed("smoke")
         diagnostics = {s.run_id for s in specs if s.kind == "diagnostic"}
         assert diagnostics
         assert all(p.run_id not in diagnostics for s in specs for p in parents(s))
@@ -413,7 +425,7 @@ class TestOtherParts:
             tried == Counter(dict.fromkeys(everywhere, each.effort.accuracy.trials)) if each.effort.accuracy.trials else not found
         )
         assert {s.kind for s in found} <= {"trial"}
-        assert {s.seed for s in found}.isdisjoint(s.seed for s in catalog.needs(each) if s.kind == "run")
+        assert {s.seed for s in found}.isdisjoint(s.seed for s in needs_of(each) if s.kind == "run")
 
     def test_preprocessing_is_tried_on_clean_and_noisy_images_alike(self, each: Plan) -> None:
         specs = grids.preprocessing(each)

@@ -78,6 +78,20 @@ def test_a_stamp_changes_only_the_version(pets: Registry) -> None:
     assert pets.stamp(Choice(name="bird")) == Choice(name="bird")
 
 
+def test_an_option_is_checked_by_its_own_type_though_an_equal_value_was_allowed_before(pets: Registry) -> None:
+    assert pets.options(Choice(name="dog", options={"name": "Rex", "age": 1})) == {"name": "Rex", "age": 1}
+    with pytest.raises(InputError, match="name"):
+        pets.options(Choice(name="dog", options={"name": 1, "age": 1}))
+    first = pets.options(Choice(name="dog", options={"name": "Rex"}))
+    first["age"] = 99
+    assert pets.options(Choice(name="dog", options={"name": "Rex"})) == {"name": "Rex", "age": 5}
+
+
+def test_a_stamp_of_the_present_version_is_the_choice_itself(pets: Registry) -> None:
+    stamped = pets.stamp(Choice(name="dog"))
+    assert pets.stamp(stamped) is stamped
+
+
 def test_a_name_is_registered_once(pets: Registry) -> None:
     with pytest.raises(ValueError, match="pet 'bird' is registered twice"):
         pets.register("bird")(lambda: "another bird")

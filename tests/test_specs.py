@@ -144,6 +144,24 @@ class TestRunId:
         assert moved.seed == 4
 
 
+class TestCopies:
+    def test_a_copy_has_the_id_of_its_own_fields(self) -> None:
+        assert PLAIN.run_id
+        for copy in (PLAIN.with_(seed=7), PLAIN.model_copy(update={"seed": 7}), PLAIN.model_copy(update={"seed": 7}, deep=True)):
+            assert copy.run_id == RunSpec(dataset=PLAIN.dataset, model=PLAIN.model, seed=7).run_id != PLAIN.run_id
+
+    def test_a_spec_whose_id_is_known_equals_one_whose_id_is_not(self) -> None:
+        assert PLAIN.run_id
+        assert RunSpec(dataset=Choice(name="digits"), model=ModelSpec(name="mlp")) == PLAIN
+        assert "run_id" not in PLAIN.key()
+
+    def test_a_change_to_what_it_has_already_gives_the_spec_itself(self) -> None:
+        assert PLAIN.with_(seed=PLAIN.seed, model=PLAIN.model) is PLAIN
+
+    def test_numbers_that_are_equal_and_of_different_types_are_different_changes(self) -> None:
+        assert type(Choice(name="x", version=2).with_(version=2.0).version) is float
+
+
 class TestSpecs:
     def test_specs_are_frozen(self) -> None:
         with pytest.raises(ValidationError, match="frozen"):

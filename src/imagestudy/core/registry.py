@@ -64,6 +64,7 @@ class Registry(Generic[F]):
     home: str = ""
     _entries: dict[str, Entry[F]] = field(default_factory=dict)
     _is_complete: bool = False
+    _validated: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
 
     @property
     def _known(self) -> dict[str, Entry[F]]:
@@ -95,6 +96,7 @@ class Registry(Generic[F]):
             elif name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
             self._entries[name] = Entry(name, function, version, facts, _options_model(name, function), origin)
+            self._validated.clear()
             return function
 
         return add
@@ -128,10 +130,13 @@ class Registry(Generic[F]):
             InputError: if the name is not registered or an option is not allowed.
         """
         entry = self.entry(choice.name, where=where)
-        try:
-            return dict(entry.options(**choice.options))
-        except ValidationError as error:
-            raise InputError(sentence(error, what=f"{self.kind} {choice.name!r}", where=where)) from None
+        key = (choice.name, *((name, type(value), value) for name, value in choice.options.items()))
+        if key not in self._validated:
+            try:
+                self._validated[key] = dict(entry.options(**choice.options))
+            except ValidationError as error:
+                raise InputError(sentence(error, what=f"{self.kind} {choice.name!r}", where=where)) from None
+        return dict(self._validated[key])
 
     def check(self, choice: Choice, *, where: str = "") -> None:
         """Check a choice.
@@ -148,6 +153,8 @@ class Registry(Generic[F]):
             raise InputError(f"{self.kind} {choice.name!r} is described from another version of its plug-in{place(where)}")
 
     def stamp(self, choice: Choice) -> Choice:
-        """Return a copy of a choice with the registered version, and the digest of its plug-in if it has one."""
+        """Return a choice with the registered version, and the digest of its plug-in if it has one."""
         entry = self.entry(choice.name)
+        if choice.version == entry.version and choice.source == entry.origin.digest:
+            return choice
         return choice.model_copy(update={"version": entry.version, "source": entry.origin.digest})

@@ -6,10 +6,13 @@ therefore keeps the ids of all recorded runs.
 
 import hashlib
 import json
-from typing import Any, Literal
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+S = TypeVar("S", bound="Spec")
 Scalar = bool | int | float | str
 SEED_STREAMS = ("draw", "order", "init", "batches")
 RECIPE_VERSION = 2
@@ -32,6 +35,16 @@ class Spec(BaseModel):
     def key(self) -> str:
         """Return the canonical form as one line of text, for hashing and as a cache key."""
         return json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
+
+    def with_(self: S, **changes: Any) -> S:
+        """Return a copy with the given fields changed, or the spec itself if nothing changes. The changes are not validated."""
+        return self if all(getattr(self, name) is value for name, value in changes.items()) else self.model_copy(update=changes)
+
+    def model_copy(self: S, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> S:
+        """Return a copy with the given fields changed; a run id that was computed for this spec is not copied."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("run_id", None)
+        return copied
 
 
 class Choice(Spec):
@@ -175,14 +188,10 @@ class RunSpec(Spec):
         """
         return any(self.seed_of(stream) != self.seed for stream in SEED_STREAMS)
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """The id of the run, sixteen hexadecimal digits."""
         return hashlib.blake2b(self.key().encode(), digest_size=8).hexdigest()
-
-    def with_(self, **changes: Any) -> "RunSpec":
-        """Return a copy of the run with the given fields changed."""
-        return self.model_copy(update=changes)
 
     def moved(self, *streams: str, by: int = MOVED_BY) -> "RunSpec":
         """Return a copy of the run with `by` added to the seeds of these `SEED_STREAMS`."""

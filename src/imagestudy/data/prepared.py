@@ -117,12 +117,12 @@ def check(spec: RunSpec) -> None:
 def stamp(spec: RunSpec) -> RunSpec:
     """Return the spec with dataset and preprocessing at their currently registered versions."""
     given = spec.preprocessing
-    stamped = PreprocessingSpec(
-        noise=preprocess.noises.stamp(given.noise) if given.noise is not None else None,
-        steps=tuple(map(preprocess.steps.stamp, given.steps)),
-        augment=tuple(map(augmentation.augmentations.stamp, given.augment)),
-    )
-    return spec.with_(dataset=datasets.sources.stamp(spec.dataset), preprocessing=stamped)
+    stamped = {
+        "noise": preprocess.noises.stamp(given.noise) if given.noise is not None else None,
+        "steps": tuple(map(preprocess.steps.stamp, given.steps)),
+        "augment": tuple(map(augmentation.augmentations.stamp, given.augment)),
+    }
+    return spec.with_(dataset=datasets.sources.stamp(spec.dataset), preprocessing=given.with_(**stamped))
 
 
 def profile_size(dataset: Choice, profile: ProfileSpec) -> int:

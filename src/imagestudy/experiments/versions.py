@@ -12,7 +12,7 @@ def stamp(spec: RunSpec) -> RunSpec:
     Raises:
         InputError: a name is unknown, or an option is not allowed.
     """
-    training = spec.training.model_copy(update={"version": RECIPE_VERSION})
+    training = spec.training.with_(version=RECIPE_VERSION)
     stamped = data.stamp(spec).with_(model=models.stamp(spec.model), remedy=remedies.stamp(spec.remedy), training=training)
     data.check(stamped)
     models.check(stamped.model)

@@ -6,6 +6,7 @@ plain training, and a training loop cannot skip a sampler by mistake.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -88,6 +89,7 @@ class Epochs:
         return self.bag(labels, rng.spawn(1)[0])
 
 
+@lru_cache
 def power_shares(power: float) -> Shares:
     """Return class probabilities p_c ∝ n_c^power, the same at every step (Kang et al. 2020).
 
