@@ -1,19 +1,18 @@
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbval.plugin import get_sanitize_patterns
-from notebook_laws import CHECKED, faults_of, tags
+from notebook_laws import CHECKED, faults_of
+from notebook_validation import RULES, checked_cells, validate
 from sample_notebooks import PARAMETERS, code, prose, write, write_cells
 
 from imagestudy import report
@@ -21,65 +20,14 @@ from imagestudy.analysis import catalog
 from imagestudy.core import paths
 from imagestudy.experiments import grids, runner
 from imagestudy.experiments.grids import Plan
-from imagestudy.experiments.store import PREDICTIONS, RunStore
+from imagestudy.experiments.store import RunStore
 
 QUESTIONS = {question: catalog.notebook_of(question) for question in catalog.questions.names()}
 RECOMMENDATION = QUESTIONS["recommendation"]
 NOTEBOOKS = [file for file in QUESTIONS.values() if file != RECOMMENDATION]
 """Those of the digits study."""
-RULES = Path(__file__).parent / "nbval.cfg"
 STUDY = "digits"
 WHOLE_S = 1800
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What nbval found: cells as (file name, number among the code cells), and all it said."""
-
-    passed: set[tuple[str, int]]
-    failed: set[tuple[str, int]]
-    said: str
-
-
-def validate(folder: Path, *, results: Path, train: str | None = None) -> Validation:
-    """Run every notebook of a folder again, against the store in `results`, and compare the tagged cells."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-c",
-        os.devnull,
-        "--rootdir",
-        str(folder),
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:jaxtyping",
-    ]
-    command += ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", str(RULES), "-n", "2", "--dist", "loadscope"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment |= {"IMAGESTUDY_RESULTS": str(results)} | ({"IMAGESTUDY_TRAIN": train} if train else {})
-    run = subprocess.run(
-        [*command, "-q", "-rA", "--color=no", str(folder)], env=environment, capture_output=True, text=True, check=False
-    )
-    found = re.findall(r"^(PASSED|FAILED|ERROR) (\S+\.ipynb)::Cell (\d+)", run.stdout, re.MULTILINE)
-    cells = {outcome: {(Path(file).name, int(cell)) for was, file, cell in found if was == outcome} for outcome, _, _ in found}
-    assert (run.returncode == 0) == (set(cells) == {"PASSED"}), run.stdout + run.stderr
-    return Validation(cells.get("PASSED", set()), cells.get("FAILED", set()) | cells.get("ERROR", set()), run.stdout)
-
-
-def checked_cells(folder: Path) -> set[tuple[str, int]]:
-    """The cells that nbval compares: tagged, and with an output that is not a picture alone."""
-    found = set()
-    for file in folder.glob("*.ipynb"):
-        cells = [cell for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"]
-        for index, cell in enumerate(cells):
-            if CHECKED in tags(cell):
-                assert any(
-                    output.get("text") or any(k.startswith("text/") for k in output.get("data", {})) for output in cell.outputs
-                )
-                found.add((file.name, index))
-    return found
 
 
 # --- the numbered notebooks ---------------------------------------------------------------------------------------------------
@@ -153,19 +101,6 @@ def test_the_recommendation_is_the_same_when_it_is_trained_again(tmp_path: Path)
     found = validate(tmp_path / "out", results=tmp_path / "empty")
     assert not found.failed, found.said
     assert checked_cells(tmp_path / "out") <= found.passed
-
-
-@pytest.mark.timeout(WHOLE_S)
-def test_published_numbers_follow_from_the_published_records(tmp_path: Path) -> None:
-    published = paths.published_results(STUDY)
-    (tmp_path / "results" / STUDY).mkdir(parents=True)
-    for name in (paths.STORE_NAME, PREDICTIONS):
-        shutil.copy(published / name, tmp_path / "results" / STUDY)
-    shutil.copytree(published / "notebooks", tmp_path / "notebooks")
-    found = validate(tmp_path / "notebooks", results=tmp_path / "results", train="never")
-    assert not found.failed, found.said
-    assert checked_cells(tmp_path / "notebooks") <= found.passed
-    assert {file for file, _ in found.passed} == {file.name for file in NOTEBOOKS}
 
 
 # --- papermill's own command line ---------------------------------------------------------------------------------------------
