@@ -1,23 +1,20 @@
 """The table of datasets shows every listed dataset, needs no download, and agrees with `data/README.md`."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from imagestudy import data
 from imagestudy.core import download, paths
+from imagestudy.core.registry import Origin
 from imagestudy.core.specs import Choice
 from imagestudy.data import datasets, splits
 from imagestudy.data.public import mnist
-from imagestudy.report import listings
+from imagestudy.report import listings, publish
 
 LISTED = tuple(name for name in datasets.sources.names() if datasets.sources.entry(name).facts.get("listed", True))
-ROWS = {
-    cells[0].strip("`"): cells[1:]
-    for line in (paths.ROOT / "data" / "README.md").read_text(encoding="utf-8").splitlines()
-    if line.startswith("| `") and (cells := [cell.strip() for cell in line.strip("|").split("|")])
-}
-"""Name of a dataset in data/README.md → the other cells of its row: images, source, license, checksum, split rule."""
+RENEW = "renew it: .venv/bin/python -c 'from imagestudy.report import publish; publish.renew_datasets()'"
 
 
 def row(name: str) -> dict[str, object]:
@@ -84,16 +81,54 @@ class TestTable:
         assert time.process_time() - start < 2
 
 
-class TestReadme:
-    def test_it_has_a_row_a_set(self) -> None:
-        assert set(ROWS) == set(LISTED)
+def document(name: str) -> dict[str, str]:
+    (found,) = [row for row in data.document_datasets() if row["dataset"] == f"`{name}`"]
+    return found
 
-    @pytest.mark.parametrize("name", LISTED)
-    def test_a_row_says_what_the_registry_says(self, name: str) -> None:
-        said, (images, source, license_, *_) = row(name), ROWS[name]
-        height, width, channels = str(said["size"]).split("×")
-        color = "grayscale" if channels == "1" else "color"
-        assert images == f"{said['images']:,} {color}, {height}×{width}, {said['classes']} classes"
-        assert license_.startswith(str(said["license"])) or name == "probe"
-        first_author = datasets.sources.entry(name).facts["citation"].replace(" ", ",").split(",")[0]
-        assert first_author in source or name == "probe"
+
+@pytest.mark.usefixtures("nothing_at_hand")
+class TestReadme:
+    def test_its_table_is_made_from_the_facts(self) -> None:
+        begin, end = publish.DATASET_MARKS
+        written = paths.data_readme().read_text(encoding="utf-8").partition(begin)[2].partition(end)[0]
+        assert written == f"\n{publish.datasets_part()}\n", RENEW
+        assert written.count("\n| `") == len(LISTED)
+
+    def test_built_in_sets_state_all_facts(self) -> None:
+        assert all(all(row.values()) for row in data.document_datasets())
+
+    def test_a_row_has_the_facts_of_its_set_and_the_numbers_of_its_split(self) -> None:
+        assert document("svhn") == {
+            "dataset": "`svhn`",
+            "images": "99,289 color, 32×32, 10 classes",
+            "source": f"the authors' page; {datasets.sources.entry('svhn').facts['citation']}",
+            "license": "non-commercial",
+            "checksum": "MD5 of 2 files, from torchvision",
+            "split rule": "official: 73,257 training + 26,032 test; 5,000 training images for validation, balanced; "
+            "without the 531,131 easier images",
+            "pictures may be published": "no",
+        }
+        assert document("digits")["split rule"].startswith("fixed: 500 test and 297 validation images, both balanced; 1,000 images")
+        assert document("probe")["split rule"] == "4,000 training, 500 validation and 1,000 test images"
+
+    def test_pictures_are_published_under_open_licenses_only(self) -> None:
+        allowed = {
+            row["dataset"].strip("`"): row["license"]
+            for row in data.document_datasets()
+            if row["pictures may be published"] == "yes"
+        }
+        assert set(allowed.values()) <= {"MIT", "CC BY 4.0", "CC BY-SA 3.0", "CC BY-SA 4.0"}
+        assert "fashion_mnist" in allowed
+        assert {"olivetti", "cifar10", "cifar100"}.isdisjoint(allowed)
+
+    def test_a_set_without_these_facts_has_empty_cells_and_a_plug_in_no_row(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(datasets.sources, "_entries", dict(datasets.sources._entries))
+        register = datasets.sources.register("plain", title="digits again, 8×8 gray", license="CC0", citation="this file")
+        register(lambda: datasets.load(Choice(name="digits")))
+        found = document("plain")
+        assert (found["source"], found["checksum"], found["split rule"]) == ("this file", "", "")
+        assert found["pictures may be published"] == "no"
+        entry = datasets.sources.entry("plain")
+        monkeypatch.setitem(datasets.sources._entries, "plain", replace(entry, origin=Origin("mine.py", "0")))
+        assert row("plain")["license"] == "CC0"
+        assert "plain" not in listings.document_datasets()

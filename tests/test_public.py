@@ -303,6 +303,8 @@ class TestMatlab:
         np.testing.assert_array_equal(dataset.labels, np.repeat(np.arange(40), 10))
         assert dataset.part is None
         assert splits.is_redrawn(dataset)
+        cut = splits.split(dataset, number=0)
+        assert [np.bincount(dataset.labels[rows]).tolist() for rows in (cut.test, cut.validation)] == [[2] * 40] * 2
 
     def test_a_damaged_file_is_refused(self) -> None:
         put("olivetti", "olivettifaces.mat", b"MATLAB 5.0" + bytes(500))
@@ -511,6 +513,8 @@ class TestRealFiles:
         assert dataset.images.shape == (known.images, *known.size)
         assert len(dataset.classes) == known.classes
         assert splits.describe(dataset.labels, dataset.classes).ratio == pytest.approx(known.ratio)
+        cut = splits.split(dataset)
+        assert (len(cut.test), len(cut.validation)) == known.held_out
 
     def test_fashion_has_6000_and_1000_images_a_class(self, fashion: Dataset) -> None:
         for part, each in ((TRAIN, 6_000), (TEST, 1_000)):

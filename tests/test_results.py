@@ -129,6 +129,7 @@ def test_only_the_part_between_the_marks_of_the_readme_is_renewed(plan, records,
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
     monkeypatch.setattr(paths, "published_readme", lambda: readme)
     monkeypatch.setattr(paths, "readme_file", lambda: readme)
+    monkeypatch.setattr(paths, "data_readme", lambda: readme)
     monkeypatch.setattr(publish, "say_findings", lambda: ["found"])
     monkeypatch.setattr(paths, "published_results", lambda study: tmp_path / study)
     (tmp_path / "digits").mkdir()

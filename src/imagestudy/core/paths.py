@@ -60,6 +60,11 @@ def published_readme() -> Path:
     return ROOT / "results" / "published" / "README.md"
 
 
+def data_readme() -> Path:
+    """The page about the data. Its table is generated from the facts of the registered datasets."""
+    return ROOT / "data" / "README.md"
+
+
 def readme_file() -> Path:
     """The README. One part of it is generated from the published results."""
     return ROOT / "README.md"

@@ -1,6 +1,6 @@
 """Load datasets and prepare their images for training."""
 
-from imagestudy.data.catalog import list_datasets
+from imagestudy.data.catalog import document_datasets, list_datasets
 from imagestudy.data.prepared import (
     Part,
     Prepared,

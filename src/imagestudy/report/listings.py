@@ -1,4 +1,4 @@
-"""Tables of models, remedies and data sets for the terminal."""
+"""Tables of models, remedies and data sets for the terminal, and the table of `data/README.md`."""
 
 from collections.abc import Sequence
 
@@ -22,6 +22,12 @@ def say_datasets() -> str:
     table = _tabulate({name: [row[name] for row in rows] for name in rows[0]})
     note = f"Data sets that are not on disk are downloaded to {paths.data_folder()} when they are first used."
     return f"{table}\n\n{note} Set the environment variable IMAGESTUDY_DATA to use another folder."
+
+
+def document_datasets() -> str:
+    """Return the table of `data/README.md`: one row per built-in data set."""
+    rows = data.document_datasets()
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (rows[0], ["---"] * len(rows[0]), *(row.values() for row in rows)))
 
 
 def _tabulate(columns: dict[str, list[object]]) -> str:

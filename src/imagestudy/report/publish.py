@@ -23,6 +23,7 @@ from imagestudy.experiments.grids import Plan
 from imagestudy.experiments.records import Records, labels_key
 from imagestudy.experiments.store import PREDICTIONS, RunStore, add_arrays
 from imagestudy.report.findings import say_findings
+from imagestudy.report.listings import document_datasets
 from imagestudy.report.results import answer_of, headline
 from imagestudy.report.run_table import COLUMNS, label_names, tabulate_runs
 
@@ -168,14 +169,26 @@ def readme_marks(study: str) -> tuple[str, str]:
 
 FINDINGS = "<!-- findings: written by `imagestudy publish`, not by hand -->", "<!-- end of the findings -->"
 COLUMN_MARKS = "<!-- columns of runs.csv: written by `imagestudy publish`, not by hand -->", "<!-- end of the columns -->"
+DATASET_MARKS = "<!-- datasets: written by `imagestudy publish`, not by hand -->", "<!-- end of the datasets -->"
 
 
 def renew_pages(plan: Plan, records: Records) -> None:
-    """Write the study's part of the page about all results, the columns of `runs.csv`, and the findings in the README."""
+    """Write the study's part of the page about all results, the columns of `runs.csv`, the findings, and the table of data sets."""
     columns = [f"| `{name}` | {meaning} |" for name, meaning in COLUMNS.items()]
     _renew(paths.published_readme(), readme_marks(plan.name), readme_part(plan, records))
     _renew(paths.published_readme(), COLUMN_MARKS, "\n".join(["", "| column | meaning |", "|---|---|", *columns, ""]))
     _renew(paths.readme_file(), FINDINGS, findings_part())
+    renew_datasets()
+
+
+def renew_datasets() -> None:
+    """Write the table of `data/README.md`."""
+    _renew(paths.data_readme(), DATASET_MARKS, datasets_part())
+
+
+def datasets_part() -> str:
+    """Return the table of data sets between blank lines."""
+    return f"\n{document_datasets()}\n"
 
 
 def _renew(file: Path, marks: tuple[str, str], part: str) -> None:

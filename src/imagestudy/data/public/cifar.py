@@ -11,8 +11,8 @@ from jaxtyping import UInt8
 
 from imagestudy.core.download import RemoteFile
 from imagestudy.core.errors import InputError
-from imagestudy.data.datasets import TEST, TRAIN, Dataset, sources
-from imagestudy.data.public.remote import Known, Origin, Piece, obtain
+from imagestudy.data.datasets import BALANCED, TEST, TRAIN, Dataset, sources
+from imagestudy.data.public.remote import VALIDATION_IMAGES, Known, Origin, Piece, obtain
 from imagestudy.data.public.unpacking import untar
 
 SIDE = 32
@@ -49,7 +49,7 @@ def _read(folder: Path, *, train: tuple[str, ...], test: str, names: str, label_
     images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
     classes = tuple((folder / names).read_text(encoding="ascii").split())
     labels = whole[:, label_bytes - 1].astype(np.int64)
-    return Dataset(images, labels, classes, part, flips=("horizontal",), held_out=(int((part == TEST).sum()), 5_000))
+    return Dataset(images, labels, classes, part, flips=("horizontal",), held_out=(int((part == TEST).sum()), VALIDATION_IMAGES))
 
 
 def _read_records(file: Path, label_bytes: int) -> UInt8[np.ndarray, "n record"]:
@@ -64,8 +64,11 @@ def _read_records(file: Path, label_bytes: int) -> UInt8[np.ndarray, "n record"]
     title="animals and vehicles, 32×32 color",
     license="none stated",
     citation="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report, University of Toronto, 2009",
-    known=Known(images=60_000, size=(SIDE, SIDE, 3), classes=10, ratio=1.0),
+    known=Known(images=60_000, size=(SIDE, SIDE, 3), classes=10, ratio=1.0, held_out=(10_000, VALIDATION_IMAGES)),
     origin=CIFAR10,
+    source="the author's page, binary version (torchvision reads the pickled version)",
+    checksum="from that page",
+    split=BALANCED,
 )
 def load_cifar10() -> Dataset:
     """Load 50,000 training and 10,000 test images, 6,000 per class. 5,000 training images are drawn for validation."""
@@ -78,8 +81,11 @@ def load_cifar10() -> Dataset:
     title="animals, plants and objects, 32×32 color",
     license="none stated",
     citation="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report, University of Toronto, 2009",
-    known=Known(images=60_000, size=(SIDE, SIDE, 3), classes=100, ratio=1.0),
+    known=Known(images=60_000, size=(SIDE, SIDE, 3), classes=100, ratio=1.0, held_out=(10_000, VALIDATION_IMAGES)),
     origin=CIFAR100,
+    source="the author's page, binary version, fine labels",
+    checksum="from that page",
+    split=BALANCED,
 )
 def load_cifar100() -> Dataset:
     """Load 50,000 training and 10,000 test images with fine labels, 600 per class.

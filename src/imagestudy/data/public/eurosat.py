@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from imagestudy.core.download import RemoteFile
-from imagestudy.data.datasets import Dataset, sources
+from imagestudy.data.datasets import FIXED, Dataset, sources
 from imagestudy.data.folders.scanning import Look
 from imagestudy.data.public.image_files import decode_files
 from imagestudy.data.public.remote import Known, Origin, Piece, obtain
@@ -14,6 +14,7 @@ from imagestudy.data.public.unpacking import unzip
 
 FOLDER = "2750"
 SIDE = 64
+HELD_OUT = (5_000, 2_500)
 CLASSES = {
     "AnnualCrop": "annual crop",
     "Forest": "forest",
@@ -51,8 +52,12 @@ LAND = Origin("eurosat", (FOLDER,), _pieces)
     license="MIT",
     citation="Helber, Bischke, Dengel & Borth, EuroSAT: a Novel Dataset and Deep Learning Benchmark for Land Use and Land Cover "
     "Classification, IEEE JSTARS 12(7), 2019",
-    known=Known(images=27_000, size=(SIDE, SIDE, 3), classes=10, ratio=3_000 / 2_000),
+    known=Known(images=27_000, size=(SIDE, SIDE, 3), classes=10, ratio=3_000 / 2_000, held_out=HELD_OUT),
     origin=LAND,
+    source="torchvision's mirror, then the authors' server",
+    checksum="from torchvision",
+    split=FIXED,
+    pictures=True,
 )
 def load_land(*, side: Annotated[int, Field(ge=8, le=SIDE)] = SIDE) -> Dataset:
     """Load 27,000 images, 2,000 to 3,000 per class.
@@ -68,4 +73,4 @@ def load_land(*, side: Annotated[int, Field(ge=8, le=SIDE)] = SIDE) -> Dataset:
     labels = np.array([numbers[file.partition("/")[0]] for file in files], dtype=np.int64)
     images = decode_files("eurosat", folder, files, Look(side, "stretch", "rgb"))
     both = ("horizontal", "vertical")
-    return Dataset(images, labels, tuple(CLASSES.values()), None, flips=both, held_out=(5_000, 2_500), files=tuple(files))
+    return Dataset(images, labels, tuple(CLASSES.values()), None, flips=both, held_out=HELD_OUT, files=tuple(files))

@@ -9,7 +9,7 @@ from jaxtyping import Int64
 from pydantic import Field
 
 from imagestudy.core.download import RemoteFile
-from imagestudy.data.datasets import TEST, TRAIN, Dataset, sources
+from imagestudy.data.datasets import OFFICIAL, TEST, TRAIN, Dataset, sources
 from imagestudy.data.folders.scanning import Look
 from imagestudy.data.public.image_files import decode_files
 from imagestudy.data.public.remote import Known, Origin, Piece, obtain
@@ -100,8 +100,12 @@ def _number_groups(tracks: list[tuple[str, str]], singles: int) -> Int64[np.ndar
     license="none stated",
     citation="Stallkamp, Schlipsing, Salmen & Igel, Man vs. Computer: Benchmarking Machine Learning Algorithms for Traffic Sign "
     "Recognition, Neural Networks 32, 2012",
-    known=Known(images=39_270, size=(32, 32, 3), classes=43, ratio=2_250 / 210),
+    known=Known(images=39_270, size=(32, 32, 3), classes=43, ratio=2_250 / 210, held_out=(12_630, 0)),
     origin=SIGNS,
+    source="torchvision's archive",
+    checksum="from torchvision",
+    split=f"{OFFICIAL}; validation takes whole tracks of 30 frames from the training images. Most published scores are not "
+    "comparable, because they come from training on 39,209 images. Files of 15 to 250 pixels are stretched to 32×32, or to `side`",
 )
 def load_signs(*, side: Annotated[int, Field(ge=8, le=256)] = 32) -> Dataset:
     """Load 26,640 training images in 888 tracks and 12,630 test images. Validation takes whole tracks from the training part.

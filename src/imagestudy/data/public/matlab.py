@@ -13,8 +13,8 @@ from scipy.io.matlab import MatReadError
 
 from imagestudy.core.download import RemoteFile
 from imagestudy.core.errors import InputError
-from imagestudy.data.datasets import TEST, TRAIN, Dataset, sources
-from imagestudy.data.public.remote import Known, Origin, Piece, obtain
+from imagestudy.data.datasets import BALANCED, TEST, TRAIN, Dataset, sources
+from imagestudy.data.public.remote import VALIDATION_IMAGES, Known, Origin, Piece, obtain
 
 FACE_SIDE, PERSONS, FACES_EACH = 64, 40, 10
 
@@ -57,8 +57,11 @@ def _read_house_numbers(file: Path) -> tuple[UInt8[np.ndarray, "n 32 32 3"], UIn
     title="house numbers in photographs, 32×32 color",
     license="non-commercial",
     citation="Netzer et al., Reading Digits in Natural Images with Unsupervised Feature Learning, NIPS workshop, 2011",
-    known=Known(images=99_289, size=(32, 32, 3), classes=10, ratio=18_960 / 6_254),
+    known=Known(images=99_289, size=(32, 32, 3), classes=10, ratio=18_960 / 6_254, held_out=(26_032, VALIDATION_IMAGES)),
     origin=HOUSE_NUMBERS,
+    source="the authors' page",
+    checksum="from torchvision",
+    split=f"{BALANCED}; without the 531,131 easier images",
 )
 def load_house_numbers() -> Dataset:
     """Load 73,257 training and 26,032 test images, without the 531,131 easier ones.
@@ -69,7 +72,9 @@ def load_house_numbers() -> Dataset:
     images, labels = zip(*(_read_house_numbers(folder / name) for name in HOUSE_NUMBERS.needs), strict=True)
     part = np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(numbers) for numbers in labels])
     whole = np.concatenate(labels).astype(np.int64)
-    return Dataset(np.concatenate(images), whole, tuple("0123456789"), part, flips=(), held_out=(int((part == TEST).sum()), 5_000))
+    return Dataset(
+        np.concatenate(images), whole, tuple("0123456789"), part, flips=(), held_out=(int((part == TEST).sum()), VALIDATION_IMAGES)
+    )
 
 
 @sources.register(
@@ -77,8 +82,11 @@ def load_house_numbers() -> Dataset:
     title="faces of 40 people, 64×64 grayscale",
     license="credit to AT&T",
     citation="Samaria & Harter, Parameterisation of a Stochastic Model for Human Face Identification, IEEE WACV, 1994",
-    known=Known(images=400, size=(FACE_SIDE, FACE_SIDE, 1), classes=PERSONS, ratio=1.0),
+    known=Known(images=400, size=(FACE_SIDE, FACE_SIDE, 1), classes=PERSONS, ratio=1.0, held_out=(2 * PERSONS, 2 * PERSONS)),
     origin=OLIVETTI,
+    source="AT&T Laboratories Cambridge, from scikit-learn's mirror, then New York University",
+    checksum="from scikit-learn",
+    split="every run draws its own split: of the ten images of each person, two test and two validate",
 )
 def load_faces() -> Dataset:
     """Load 400 images, ten of each person, taken for AT&T Laboratories Cambridge.

@@ -14,8 +14,8 @@ from jaxtyping import Int8, Int64, UInt8
 
 from imagestudy.core.download import RemoteFile
 from imagestudy.core.errors import InputError
-from imagestudy.data.datasets import TEST, TRAIN, Dataset, sources
-from imagestudy.data.public.remote import Known, Origin, Piece, obtain
+from imagestudy.data.datasets import BALANCED, TEST, TRAIN, Dataset, sources
+from imagestudy.data.public.remote import VALIDATION_IMAGES, Known, Origin, Piece, obtain
 from imagestudy.data.public.unpacking import gunzip, unzip_and_gunzip
 
 HEADER_BYTES = {1: 8, 3: 16}
@@ -25,6 +25,7 @@ BYTES_OF = {1: 0x801, 3: 0x803}
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 LETTERS = tuple(f"emnist-letters-{name}" for name in FILES[:2] + tuple(name.replace("t10k", "test") for name in FILES[2:]))
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+VALIDATION_LETTERS = 10_400
 KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
@@ -95,7 +96,7 @@ def _dataset(
     origin: Origin,
     classes: tuple[str, ...],
     *,
-    validation: int,
+    validation: int = VALIDATION_IMAGES,
     flips: tuple[str, ...] = (),
     change: Callable[[np.ndarray], np.ndarray] = lambda images: images,
     first_label: int = 0,
@@ -110,12 +111,16 @@ def _dataset(
     title="handwritten digits, 28×28 grayscale",
     license="CC BY-SA 3.0",
     citation="LeCun, Bottou, Bengio & Haffner, Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86(11), 1998",
-    known=Known(images=70_000, size=(28, 28, 1), classes=10, ratio=7877 / 6313),
+    known=Known(images=70_000, size=(28, 28, 1), classes=10, ratio=7877 / 6313, held_out=(10_000, VALIDATION_IMAGES)),
     origin=MNIST,
+    source="torchvision's mirrors",
+    checksum="from torchvision",
+    split=BALANCED,
+    pictures=True,
 )
 def load_mnist() -> Dataset:
     """Load 60,000 training and 10,000 test images. 5,000 training images, balanced, are drawn for validation."""
-    return _dataset(MNIST, tuple("0123456789"), validation=5_000)
+    return _dataset(MNIST, tuple("0123456789"))
 
 
 @sources.register(
@@ -124,12 +129,16 @@ def load_mnist() -> Dataset:
     license="MIT",
     citation="Xiao, Rasul & Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms, 2017, "
     "arXiv:1708.07747",
-    known=Known(images=70_000, size=(28, 28, 1), classes=10, ratio=1.0),
+    known=Known(images=70_000, size=(28, 28, 1), classes=10, ratio=1.0, held_out=(10_000, VALIDATION_IMAGES)),
     origin=FASHION_MNIST,
+    source="torchvision's mirror, then the authors' repository",
+    checksum="from torchvision",
+    split=BALANCED,
+    pictures=True,
 )
 def load_fashion_mnist() -> Dataset:
     """Load 60,000 training and 10,000 test images, 7,000 per class. 5,000 training images are drawn for validation."""
-    return _dataset(FASHION_MNIST, FASHION, validation=5_000, flips=("horizontal",))
+    return _dataset(FASHION_MNIST, FASHION, flips=("horizontal",))
 
 
 @sources.register(
@@ -137,12 +146,16 @@ def load_fashion_mnist() -> Dataset:
     title="cursive Japanese syllables, 28×28 grayscale",
     license="CC BY-SA 4.0",
     citation="Clanuwat et al., Deep Learning for Classical Japanese Literature, 2018, arXiv:1812.01718",
-    known=Known(images=70_000, size=(28, 28, 1), classes=10, ratio=1.0),
+    known=Known(images=70_000, size=(28, 28, 1), classes=10, ratio=1.0, held_out=(10_000, VALIDATION_IMAGES)),
     origin=KMNIST,
+    source="the authors' page, at torchvision's address",
+    checksum="from torchvision",
+    split=BALANCED,
+    pictures=True,
 )
 def load_kmnist() -> Dataset:
     """Load 60,000 training and 10,000 test images, 7,000 per class. 5,000 training images are drawn for validation."""
-    return _dataset(KMNIST, KUZUSHIJI, validation=5_000)
+    return _dataset(KMNIST, KUZUSHIJI)
 
 
 @sources.register(
@@ -150,8 +163,11 @@ def load_kmnist() -> Dataset:
     title="handwritten letters, 28×28 grayscale",
     license="none stated",
     citation="Cohen, Afshar, Tapson & van Schaik, EMNIST: an Extension of MNIST to Handwritten Letters, 2017, arXiv:1702.05373",
-    known=Known(images=145_600, size=(28, 28, 1), classes=26, ratio=1.0),
+    known=Known(images=145_600, size=(28, 28, 1), classes=26, ratio=1.0, held_out=(20_800, VALIDATION_LETTERS)),
     origin=EMNIST_LETTERS,
+    source="NIST, at torchvision's address (560 MB, all parts of EMNIST)",
+    checksum="from torchvision",
+    split=BALANCED,
 )
 def load_emnist_letters() -> Dataset:
     """Load 124,800 training and 20,800 test images, 5,600 per class. 10,400 training images are drawn for validation.
@@ -162,7 +178,7 @@ def load_emnist_letters() -> Dataset:
     return _dataset(
         EMNIST_LETTERS,
         tuple(ascii_lowercase),
-        validation=10_400,
+        validation=VALIDATION_LETTERS,
         change=lambda images: np.ascontiguousarray(images.transpose(0, 2, 1)),
         first_label=1,
     )

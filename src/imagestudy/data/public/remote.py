@@ -11,19 +11,26 @@ from imagestudy.data.public.unpacking import unpack_whole
 
 @dataclass(frozen=True)
 class Known:
-    """What the table of datasets shows about a dataset. A test compares it with the images if they are on this machine.
+    """What the tables of datasets show about a dataset. A test compares it with the images if they are on this machine.
 
     Args:
         images: the number of images in all parts together.
         size: the height, the width and the number of channels.
         classes: the number of classes.
         ratio: the number of images of the largest class divided by that of the smallest, in all parts together.
+        held_out: the numbers of test and of validation images; the latter is 0 if it depends on the groups that are drawn.
+            None if they can be counted without a download.
     """
 
     images: int
     size: tuple[int, int, int]
     classes: int
     ratio: float
+    held_out: tuple[int, int] | None = None
+
+
+VALIDATION_IMAGES = 5_000
+"""The number of validation images that most datasets draw from their official training part."""
 
 
 @dataclass(frozen=True)
