@@ -35,7 +35,10 @@ plugin_modules: dict[str, Origin] = {}
 
 @dataclass(frozen=True)
 class Entry(Generic[F]):
-    """A registered function with its name, its version, its facts (metadata) and a model that validates its options."""
+    """A registered function with its name, its version, its facts (metadata) and a model that validates its options.
+
+    `validated` keeps the options that passed: names, types and values as given → the options with the defaults filled in.
+    """
 
     name: str
     function: F
@@ -43,6 +46,7 @@ class Entry(Generic[F]):
     facts: Mapping[str, Any]
     options: type[BaseModel]
     origin: Origin = BUILT_IN
+    validated: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
 
 def _options_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
@@ -64,7 +68,6 @@ class Registry(Generic[F]):
     home: str = ""
     _entries: dict[str, Entry[F]] = field(default_factory=dict)
     _is_complete: bool = False
-    _validated: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
 
     @property
     def _known(self) -> dict[str, Entry[F]]:
@@ -96,7 +99,6 @@ class Registry(Generic[F]):
             elif name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
             self._entries[name] = Entry(name, function, version, facts, _options_model(name, function), origin)
-            self._validated.clear()
             return function
 
         return add
@@ -130,13 +132,13 @@ class Registry(Generic[F]):
             InputError: if the name is not registered or an option is not allowed.
         """
         entry = self.entry(choice.name, where=where)
-        key = (choice.name, *((name, type(value), value) for name, value in choice.options.items()))
-        if key not in self._validated:
+        key = tuple((name, type(value), value) for name, value in choice.options.items())
+        if key not in entry.validated:
             try:
-                self._validated[key] = dict(entry.options(**choice.options))
+                entry.validated[key] = dict(entry.options(**choice.options))
             except ValidationError as error:
                 raise InputError(sentence(error, what=f"{self.kind} {choice.name!r}", where=where)) from None
-        return dict(self._validated[key])
+        return dict(entry.validated[key])
 
     def check(self, choice: Choice, *, where: str = "") -> None:
         """Check a choice.
