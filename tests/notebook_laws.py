@@ -7,8 +7,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from imagestudy import report
+from imagestudy import figures, report
 from imagestudy.core.errors import InputError
+from imagestudy.report.clean_outputs import PICTURES
 from imagestudy.report.notebooks import DECLARABLE
 
 CODE_CELLS = range(8, 23)
@@ -102,6 +103,13 @@ def _of_parameters(notebook: NotebookNode, file: Path) -> list[str]:
     return faults
 
 
+def _draws_images(node: ast.AST) -> bool:
+    """Whether a part of a cell calls a function of `figures` that draws images, not numbers."""
+    if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "figures"):
+        return False
+    return getattr(figures, node.attr).__module__ in (figures.images.__name__, figures.views.__name__)
+
+
 def _of_code(notebook: NotebookNode) -> list[str]:
     faults = []
     for index, cell in enumerate(notebook.cells):
@@ -118,4 +126,6 @@ def _of_code(notebook: NotebookNode) -> list[str]:
         faults += [f"cell {index} has a {FORBIDDEN[type(node)]}" for node in nodes if type(node) in FORBIDDEN]
         if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in nodes):
             faults.append(f"cell {index} imports *")
+        if any(map(_draws_images, nodes)) != (PICTURES in tags(cell)):
+            faults.append(f"cell {index} draws images of the dataset without the tag {PICTURES!r}, or has the tag and draws none")
     return faults

@@ -268,6 +268,8 @@ def _parameters(line: str) -> Callable[[list[NotebookNode]], object]:
         (_set(3, "while False:\n    pass"), "has a while"),
         (_set(3, "from numpy import *"), "imports *"),
         (_set(3, "%matplotlib inline"), "is not plain Python"),
+        (_set(3, "figures.show_errors(x1)"), "draws images of the dataset without the tag"),
+        (lambda cells: cells[3].metadata.update(tags=["pictures"]), "has the tag and draws none"),
     ],
 )
 def test_each_law_finds_its_breach(tmp_path: Path, spoil: Callable[[list[NotebookNode]], object], fault: str) -> None:

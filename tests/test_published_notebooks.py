@@ -3,16 +3,24 @@
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from notebook_laws import tags
 from notebook_validation import checked_cells, validate
 
+from imagestudy import data
 from imagestudy.analysis import catalog
 from imagestudy.core import paths
 from imagestudy.experiments import grids
 from imagestudy.experiments.store import PREDICTIONS
+from imagestudy.experiments.study import load_study
+from imagestudy.report import publish
+from imagestudy.report.clean_outputs import LEFT_OUT, PICTURES
 
 STUDY = "digits"
 WHOLE_S = 1800
+ALL = sorted(paths.published_results(STUDY).parent.glob("*/notebooks/*.ipynb"))
 
 
 @pytest.mark.timeout(WHOLE_S)
@@ -27,3 +35,30 @@ def test_published_numbers_follow_from_the_published_records(tmp_path: Path) -> 
     assert checked_cells(tmp_path / "notebooks") <= found.passed
     asked = catalog.asked(grids.open_study(STUDY, "full"))
     assert {file for file, _ in found.passed} == {catalog.notebook_of(question).name for question in asked}
+
+
+@pytest.mark.parametrize("file", ALL, ids=[f"{file.parts[-3]}-{file.stem}" for file in ALL])
+def test_images_are_published_only_where_the_dataset_allows_it(file: Path) -> None:
+    cells = [cell for cell in nbformat.read(file, as_version=4).cells if PICTURES in tags(cell)]
+    allowed = data.allows_pictures(load_study(file.parts[-3]).dataset)
+    left_out = [[output.get("data") for output in cell.outputs] == [{"text/markdown": LEFT_OUT}] for cell in cells]
+    assert left_out == [not allowed] * len(cells)
+
+
+@pytest.mark.parametrize("study", ["cifar10_jpeg", "magnetic_tile"])
+def test_some_published_notebook_had_images_to_leave_out(study: str) -> None:
+    found = [cell for file in ALL if file.parts[-3] == study for cell in nbformat.read(file, as_version=4).cells]
+    assert any(PICTURES in tags(cell) for cell in found)
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_publishing_leaves_out_images_of_the_dataset_and_nothing_else(tmp_path: Path, pictures: bool) -> None:
+    drawn = new_output("display_data", {"image/png": "AAAA"})
+    notebook = new_notebook(
+        cells=[new_code_cell("a", outputs=[drawn], metadata={"tags": [PICTURES]}), new_code_cell("b", outputs=[drawn])]
+    )
+    nbformat.write(notebook, tmp_path / "executed.ipynb")
+    publish._put_notebook(tmp_path / "executed.ipynb", tmp_path / "published.ipynb", pictures=pictures)
+    first, second = nbformat.read(tmp_path / "published.ipynb", as_version=4).cells
+    assert second.outputs == [drawn]
+    assert first.outputs == [drawn if pictures else new_output("display_data", {"text/markdown": LEFT_OUT})]

@@ -4,6 +4,7 @@ from imagestudy.data.catalog import document_datasets, list_datasets
 from imagestudy.data.prepared import (
     Part,
     Prepared,
+    allows_pictures,
     check,
     class_count,
     has_groups,

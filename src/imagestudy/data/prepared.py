@@ -161,6 +161,11 @@ def class_count(dataset: Choice) -> int:
     return len(datasets.load(dataset).classes)
 
 
+def allows_pictures(dataset: Choice) -> bool:
+    """Return whether images of a dataset may be published; only an entry with the fact `pictures` says so."""
+    return bool(datasets.sources.entry(dataset.name).facts.get("pictures", False))
+
+
 def title(dataset: Choice) -> str:
     """Return the title of a dataset, a description in a few words."""
     return datasets.sources.entry(dataset.name).facts["title"]

@@ -6,7 +6,8 @@ no results.
 """
 
 from imagestudy.figures.claims import draw_verdicts
-from imagestudy.figures.images import draw_counts, show_errors, show_images, show_steps
+from imagestudy.figures.counts import draw_counts
+from imagestudy.figures.images import show_errors, show_images, show_steps
 from imagestudy.figures.intervals import draw_differences, draw_intervals
 from imagestudy.figures.pareto import draw_pareto
 from imagestudy.figures.ratios import draw_ratios

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nbformat import NotebookNode
+from nbformat.v4 import new_output
 
 from imagestudy.core import paths
 
@@ -16,6 +17,12 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 INJECTED = "injected-parameters"
+PICTURES = "pictures"
+"""The tag of a cell that shows images of the dataset."""
+LEFT_OUT = (
+    "*Images of this dataset are not published, because its license does not clearly allow it. This cell shows them when you "
+    "execute the notebook.*"
+)
 PROGRESS_BAR = re.compile(r"^.*\d+%\|.*\|.*$\n?", re.MULTILINE)
 CELL_FILE = re.compile(r"[^\s\"'<>]*ipykernel_\d+[/\\]\d+\.py")
 
@@ -50,6 +57,13 @@ def quieten(notebook: NotebookNode, *, folders: Mapping[str, str]) -> None:
             cell.id = INJECTED
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _quieten_output(output, folders)]
+
+
+def leave_out_pictures(notebook: NotebookNode) -> None:
+    """Replace the outputs of the cells tagged `PICTURES` by a sentence, in place."""
+    for cell in notebook.cells:
+        if PICTURES in cell.metadata.get("tags", []):
+            cell.outputs = [new_output("display_data", {"text/markdown": LEFT_OUT})]
 
 
 def _quieten_output(output: NotebookNode, folders: Mapping[str, str]) -> bool:

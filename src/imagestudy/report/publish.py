@@ -10,6 +10,8 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+import nbformat
+
 from imagestudy import data
 from imagestudy.analysis import catalog, comparisons, recommendation
 from imagestudy.core import paths
@@ -22,6 +24,7 @@ from imagestudy.experiments.dependencies import is_derived, parents
 from imagestudy.experiments.grids import Plan
 from imagestudy.experiments.records import Records, labels_key
 from imagestudy.experiments.store import PREDICTIONS, RunStore, add_arrays
+from imagestudy.report.clean_outputs import leave_out_pictures
 from imagestudy.report.findings import say_findings
 from imagestudy.report.listings import document_datasets
 from imagestudy.report.results import answer_of, headline
@@ -57,7 +60,7 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
     size = _copy_store(plan, wanted, target)
     (target / "notebooks").mkdir(parents=True, exist_ok=True)
     for name in names:
-        shutil.copyfile(own / "notebooks" / name, target / "notebooks" / name)
+        _put_notebook(own / "notebooks" / name, target / "notebooks" / name, pictures=data.allows_pictures(plan.study.dataset))
     for part in ("tables", "figures"):
         shutil.copytree(own / part, target / part, dirs_exist_ok=True)
     _put_run_table(target, wanted)
@@ -65,6 +68,15 @@ def publish(plan: Plan, *, names: Sequence[str]) -> str:
     renew_pages(plan, runner.obtain(catalog.needs(plan), study=plan.name))
     kept = f"with {size / 1e6:.1f} MB of records" if size <= MOST_STORE_BYTES else f"without their {size / 1e6:.0f} MB of records"
     return f"Published {_count(len(wanted), 'run')} under {target}, {kept}."
+
+
+def _put_notebook(source: Path, target: Path, *, pictures: bool) -> None:
+    """Copy an executed notebook, without the images of the dataset unless `pictures` is true."""
+    notebook = nbformat.read(source, as_version=4)
+    if not pictures:
+        leave_out_pictures(notebook)
+    with replacing(target) as partial:
+        nbformat.write(notebook, partial)
 
 
 def everything(plan: Plan) -> list[RunSpec]:
