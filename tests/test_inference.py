@@ -19,13 +19,15 @@ from imagestudy.experiments import runner
 from imagestudy.experiments.codec import round_log_probabilities
 from imagestudy.experiments.records import decided
 from imagestudy.experiments.versions import stamp
-from imagestudy.inference import format, networks
+from imagestudy.inference import networks
 from imagestudy.inference.files import put_folder
 from imagestudy.inference.format import DESCRIPTION_NAME, WEIGHTS_NAME, Description, digest_of, plain, to_json
 from imagestudy.inference.load import trained_run
 from imagestudy.inference.save import COLORS, _choose
 from imagestudy.metrics import classification
 from imagestudy.models import build, models
+from imagestudy.remedies.decoupling import HeadRemedy
+from imagestudy.remedies.heads import SavedHead
 from imagestudy.remedies.posthoc import adjust
 from imagestudy.training import ClassicalLearner, make_learner
 
@@ -372,13 +374,13 @@ class TestDamaged:
             inference.load(folder)
 
 
-def drawn(folder: Path, name: str, head: format.Head | None = None, *, tau: float | None = 0.7) -> Path:
+def drawn(folder: Path, name: str, head: SavedHead | None = None, *, tau: float | None = 0.7) -> Path:
     """Save a model with random weights and statistics for RGB images of side 12, confident enough that rounding would show."""
     torch.manual_seed(1)
     spec, classes = ModelSpec(name=name, options={"width": SMALLEST[name]} if name in SMALLEST else {}), tuple("äbcd")
     network = build(spec, shape=(3, 12, 12), classes=len(classes))
-    head = head or format.Head()
-    network.head = networks.make_head(head, network.head.in_features, len(classes))
+    head = head or SavedHead()
+    network.head = HeadRemedy().restore(head, network.head)
     weights = networks.keep_weights(network)
     for key, value in weights.items():
         if "running" in key:
@@ -399,9 +401,9 @@ def drawn(folder: Path, name: str, head: format.Head | None = None, *, tau: floa
 
 
 HEADS = {
-    "perceptron": format.Head(kind="cosine", scale=9.0),
-    "lenet": format.Head(kind="scaled"),
-    "elman": format.Head(bias=False),
+    "perceptron": SavedHead(kind="cosine", scale=9.0),
+    "lenet": SavedHead(kind="scaled"),
+    "elman": SavedHead(bias=False),
 }
 
 

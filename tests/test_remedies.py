@@ -8,6 +8,7 @@ from imagestudy.core.errors import InputError
 from imagestudy.core.specs import Choice
 from imagestudy.remedies import COSINE_SCALE, Remedy, classical_remedies, remedies, remedy, require_classical
 from imagestudy.remedies.base import TRIALS, Trial
+from imagestudy.remedies.decoupling import Cosine
 from imagestudy.remedies.posthoc import Adjustment
 
 COUNTS = np.array([90, 31, 7, 2])
@@ -90,7 +91,7 @@ def test_a_remedy_changes_exactly_what_its_fact_acts_says(name):
     found, plain = named(name), Remedy()
     changed = {
         "data": not np.array_equal(plan(found), plan(plain)) or found.mixing is not None,
-        "head": (found.head, found.ending) != (plain.head, plain.ending),
+        "head": found.head != plain.head,
         "loss": losses_of(found) != losses_of(plain),
         "posthoc": (found.posthoc, found.members) != (plain.posthoc, plain.members),
         "tuning": found.trials != plain.trials,
@@ -130,8 +131,8 @@ def test_defaults_are_the_published_ones():
     assert named("label_aware_smoothing") == named("label_aware_smoothing", head=0.3, tail=0.0)
     assert named("tail_cutmix") == named("tail_cutmix", probability=0.5)
     assert named("seed_ensemble") == named("seed_ensemble", members=3)
-    assert (named("crt").ending.share, named("lws").ending.share) == (0.15, 0.15)
-    assert len(named("tau_norm").ending.taus) == 21
+    assert (named("crt").head.share, named("lws").head.share) == (0.15, 0.15)
+    assert len(named("tau_norm").head.taus) == 21
 
 
 def test_balanced_softmax_is_the_logit_adjusted_loss_at_its_default_strength():
@@ -139,7 +140,7 @@ def test_balanced_softmax_is_the_logit_adjusted_loss_at_its_default_strength():
 
 
 def test_the_margin_loss_has_the_scale_of_the_head():
-    assert named("ldam").head == named("ldam_drw").head == "cosine"
+    assert named("ldam").head == named("ldam_drw").head == Cosine(COSINE_SCALE)
     assert named("ldam").cost.scale == COSINE_SCALE == 30
 
 

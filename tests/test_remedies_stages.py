@@ -1,10 +1,12 @@
 """Tests of remedies that change the head after the features have been learned: settings, fixed features, changed heads."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax
 from sklearn.neighbors import NearestCentroid
 from torch import Tensor
 
@@ -13,12 +15,11 @@ from imagestudy.core.errors import InputError
 from imagestudy.core.seeding import generator
 from imagestudy.core.specs import Choice, ModelSpec, ProfileSpec, RunSpec, TrainingSpec
 from imagestudy.metrics import classification
-from imagestudy.models.heads import CosineHead, ScaledHead, normalized
-from imagestudy.remedies import remedy
-from imagestudy.remedies.decoupling import Normalization, Retraining
-from imagestudy.remedies.sampling import ClassSampler, Epochs, power_shares
-from imagestudy.training import TorchLearner, log_softmax, make_learner
-from imagestudy.training.heads import class_means, normalize_head
+from imagestudy.remedies import remedies, remedy
+from imagestudy.remedies.decoupling import ClassMeans, Features, HeadRemedy, Normalization, Retraining
+from imagestudy.remedies.heads import CosineHead, SavedHead, ScaledHead, normalized
+from imagestudy.remedies.sampling import ClassSampler, Epochs, Sampling, power_shares
+from imagestudy.training import TorchLearner, make_learner
 
 MODELS = ("mlp", "lenet", "resnet", "bilstm", "vit", "crnn")
 STEPS, LATE = 20, 3
@@ -69,6 +70,30 @@ def pooled(learner: TorchLearner, images: np.ndarray) -> np.ndarray:
         return network.pool(network.features((pixels - learner.mean) / learner.deviation)).double().numpy()
 
 
+@dataclass
+class Learned:
+    """Learned features whose training and validation images are the same."""
+
+    head: torch.nn.Linear
+    shown: Features
+
+    @property
+    def classes(self) -> int:
+        return self.head.out_features
+
+    def new_head(self) -> torch.nn.Module:
+        raise AssertionError("no new head is needed")
+
+    def train_head(self, head: torch.nn.Module, sampling: Sampling) -> None:  # noqa: ARG002
+        raise AssertionError("no training is needed")
+
+    def training_features(self) -> Features:
+        return self.shown
+
+    def validation_features(self) -> Features:
+        return self.shown
+
+
 class TestRetraining:
     @pytest.mark.parametrize(("total", "late"), [(625, 94), (40, 6), (20, 3), (10, 2), (4, 1), (3, 1), (2, 1)])
     def test_the_head_gets_its_share_of_the_steps_and_both_parts_get_at_least_one(self, total: int, late: int) -> None:
@@ -86,7 +111,7 @@ class TestRetraining:
 
     @pytest.mark.parametrize("name", ["crt", "lws"])
     def test_the_head_is_trained_on_equally_likely_classes(self, name: str) -> None:
-        found = remedy(Choice(name=name)).ending
+        found = remedy(Choice(name=name)).head
         assert isinstance(found, Retraining)
         assert isinstance(found.sampling, ClassSampler)
         shares = found.sampling.shares(np.array([90, 7, 2]), np.array([0.0, 0.9]))
@@ -200,13 +225,13 @@ class TestTauNormalization:
         watched = torch.tensor(
             [[1.0, 0.1], [0.1, 1.0]]
         )  # correct for every exponent: 4^(1−τ) differs from 1 by less than a factor of 10
-        made, chosen = normalize_head(head, watched, np.array([0, 1]), taus=(0.6, 0.8, 1.0, 1.2, 1.4))
+        made, chosen = Normalization((0.6, 0.8, 1.0, 1.2, 1.4)).apply(Learned(head, (watched, np.array([0, 1]))))
         assert chosen == {"norm_tau": 1.0}
         torch.testing.assert_close(made.weight, torch.eye(2))
 
     def test_a_class_without_a_validation_image_does_not_enter_the_score(self) -> None:
         head = torch.nn.Linear(2, 3)
-        _, chosen = normalize_head(head, torch.randn(4, 2), np.array([0, 0, 1, 1]), taus=(0.0, 1.0, 2.0))
+        _, chosen = Normalization((0.0, 1.0, 2.0)).apply(Learned(head, (torch.randn(4, 2), np.array([0, 0, 1, 1]))))
         assert chosen["norm_tau"] in (0.0, 1.0, 2.0)
 
 
@@ -241,7 +266,7 @@ class TestNearestClassMean:
         cosines = predicted / scale  # up to a constant per image
 
         def loss(factor: float) -> float:
-            return classification.nll(log_softmax(scale * factor * cosines), part.labels)
+            return classification.nll(log_softmax(scale * factor * cosines, axis=1), part.labels)
 
         assert found.network.head.scale == scale
         assert loss(1) == pytest.approx(classification.nll(predicted, part.labels))
@@ -250,7 +275,7 @@ class TestNearestClassMean:
     def test_a_common_class_has_no_advantage_over_a_rare_one(self) -> None:
         features = torch.tensor([[1.0, 0.1]] * 90 + [[0.1, 1.0]] * 2)
         labels = np.repeat([0, 1], [90, 2])
-        head, _ = class_means(features, labels, features, labels, classes=2)
+        head, _ = ClassMeans().apply(Learned(torch.nn.Linear(2, 2), (features, labels)))
         assert head(torch.tensor([[1.0, 1.01], [1.01, 1.0]])).argmax(dim=1).tolist() == [1, 0]
 
 
@@ -258,3 +283,20 @@ class TestNearestClassMean:
 def test_a_remedy_that_chooses_on_validation_images_is_refused_without_them(name: str) -> None:
     with pytest.raises(InputError, match=f"^remedy '{name}' needs validation images, and none were given; pass them as watch$"):
         make_learner(run(name=name, steps=2), classes=10).fit(prepared().train.images, prepared().train.labels)
+
+
+class TestSavedHeads:
+    @pytest.mark.parametrize("name", [name for name in remedies.names() if remedy(Choice(name=name)).head != HeadRemedy()])
+    def test_a_restored_head_with_the_saved_weights_gives_the_same_logits_bit_for_bit(self, name: str) -> None:
+        found, head_remedy = trained("mlp", name), remedy(Choice(name=name)).head
+        head = found.network.head
+        saved = head_remedy.save(head)
+        made = head_remedy.restore(SavedHead.model_validate_json(saved.model_dump_json()), trained("mlp").network.head)
+        assert head_remedy.save(made) == saved
+        made.load_state_dict(head.state_dict())
+        features = torch.as_tensor(pooled(found, prepared().validation.images)).float()
+        assert torch.equal(made(features), head(features))
+
+    def test_a_kind_that_no_remedy_of_the_package_makes_is_refused(self) -> None:
+        with pytest.raises(InputError, match=r"^head kind 'conic' is unknown; allowed: linear, cosine, scaled$"):
+            HeadRemedy().restore(SavedHead(kind="conic"), torch.nn.Linear(3, 2))

@@ -23,7 +23,6 @@ from imagestudy.experiments.records import Failure, Record
 from imagestudy.metrics import classification
 from imagestudy.models import complexity, models
 from imagestudy.remedies import remedy
-from imagestudy.remedies.decoupling import ClassMeans, Normalization
 from imagestudy.training import CURVE_POINTS, ClassicalLearner, KerasLearner, TorchLearner, make_learner
 
 LEAST_POINTS = 5
@@ -138,8 +137,8 @@ def _measure_cost(task: Task) -> Record:
     """Measure the cost of a model: training seconds, additional memory, latency, images per second, parameters and FLOPs."""
     spec = task.effective
     prepared = data.prepare(spec)
-    chooses = isinstance(remedy(spec.remedy).ending, Normalization | ClassMeans)
-    watch = (prepared.validation.images, prepared.validation.labels) if chooses else None
+    needed = remedy(spec.remedy).head.needs_validation
+    watch = (prepared.validation.images, prepared.validation.labels) if needed else None
     learner = make_learner(spec, classes=len(prepared.classes), flips=prepared.flips, watch=watch, points=0)
     images = prepared.validation.images[:MOST_TIMED]
     before = _peak_memory_bytes()

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from imagestudy.core.errors import InputError, sentence
 from imagestudy.core.specs import ModelSpec, RunSpec, Spec
+from imagestudy.remedies.heads import SavedHead
 
 FORMAT = 1
 """Version of the format of `model.json`."""
@@ -34,20 +35,6 @@ class Normalization(Spec):
 
     mean: tuple[Finite, ...]
     deviation: tuple[Positive, ...]
-
-
-class Head(Spec):
-    """Description of the last layer, which some remedies replace.
-
-    Args:
-        kind: `linear`, `cosine` (see `models.heads.CosineHead`), or `scaled` (linear with one factor per class).
-        bias: whether the linear layer has a bias.
-        scale: scale of a cosine head; None for other heads.
-    """
-
-    kind: Literal["linear", "cosine", "scaled"] = "linear"
-    bias: bool = True
-    scale: Positive | None = None
 
 
 class Description(Spec):
@@ -84,7 +71,7 @@ class Description(Spec):
     normalisation: Normalization | None
     model: ModelSpec
     remedy: str
-    head: Head | None
+    head: SavedHead | None
     layers: tuple[str, ...]
     tau: Finite | None
     temperature: Positive

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import ModelSpec, TrainingSpec
-from imagestudy.inference.format import Description, Head, Normalization
+from imagestudy.inference.format import Description, Normalization
 from imagestudy.models import Network, Shape, build, models
 from imagestudy.models.build import fitting_width
-from imagestudy.models.heads import CosineHead, ScaledHead
+from imagestudy.remedies import remedy
+from imagestudy.remedies.heads import SavedHead
 from imagestudy.training import TorchLearner
 from imagestudy.training.torch_learner import PREDICT_BATCH
 
@@ -58,28 +59,6 @@ def keep_weights(network: Network) -> dict[str, Tensor]:
     return {name: w.detach().cpu().clone(memory_format=torch.contiguous_format) for name, w in network.state_dict().items()}
 
 
-def keep_head(head: nn.Module) -> Head:
-    """Return the description of the head without its weights."""
-    if isinstance(head, CosineHead):
-        return Head(kind="cosine", scale=head.scale)
-    inner = cast(nn.Linear, head.head if isinstance(head, ScaledHead) else head)
-    return Head(kind="scaled" if isinstance(head, ScaledHead) else "linear", bias=inner.bias is not None)
-
-
-def make_head(head: Head, dim: int, classes: int) -> nn.Module:
-    """Create a head from its description, with weights that are not yet loaded.
-
-    Args:
-        head: description of the head.
-        dim: number of features.
-        classes: number of classes.
-    """
-    if head.kind == "cosine":
-        return CosineHead(dim, classes, scale=head.scale or 1.0)
-    linear = nn.Linear(dim, classes, bias=head.bias)
-    return ScaledHead(linear, classes) if head.kind == "scaled" else linear
-
-
 def with_width(spec: ModelSpec, *, shape: Shape, classes: int) -> ModelSpec:
     """Return the model with its parameter budget replaced by the width that meets it; without a budget, the model is unchanged."""
     if spec.params is None:
@@ -104,10 +83,14 @@ def restore(description: Description, weights: Mapping[str, Tensor], *, where: P
     Raises:
         InputError: if the weights do not fit the network.
     """
-    classes, head = len(description.classes), cast(Head, description.head)
+    classes, saved = len(description.classes), cast(SavedHead, description.head)
+    chosen = remedy(description.run.remedy, where=str(where)).head
     with torch.random.fork_rng(devices=[]):
         network = cast(Network, build(description.model, shape=description.shape, classes=classes))
-        network.head = make_head(head, cast(nn.Linear, network.head).in_features, classes)
+        try:
+            network.head = chosen.restore(saved, cast(nn.Linear, network.head))
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
     _require_same(network.state_dict(), weights, where=where)
     network.load_state_dict(dict(weights))
     return BytesNetwork(network, cast(Normalization, description.normalisation)).eval().requires_grad_(False)

@@ -20,7 +20,7 @@ from imagestudy.experiments.versions import stamp
 from imagestudy.inference.files import put_folder
 from imagestudy.inference.format import DESCRIPTION_NAME, FORMAT, WEIGHTS_NAME, Description, digest_of, plain, to_json
 from imagestudy.inference.load import EXAMPLES, LABELS, trained_run
-from imagestudy.inference.networks import keep_head, keep_normalization, keep_weights, with_width
+from imagestudy.inference.networks import keep_normalization, keep_weights, with_width
 from imagestudy.metrics import classification
 from imagestudy.models import models
 from imagestudy.remedies import remedies, remedy
@@ -115,7 +115,7 @@ def _describe(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLea
         "normalisation": keep_normalization(learner) if isinstance(learner, TorchLearner) else None,
         "model": with_width(spec.model, shape=shape, classes=len(classes)),
         "remedy": spec.remedy.label,
-        "head": None if network is None else keep_head(network.head),
+        "head": None if network is None else remedy(spec.remedy).head.save(network.head),
         "layers": () if network is None else tuple(repr(network).splitlines()),
         "decision_temperature": learner.temperature if isinstance(learner, ClassicalLearner) else None,
         "run": spec,

@@ -11,7 +11,6 @@ from imagestudy.core.errors import InputError
 from imagestudy.core.specs import ModelSpec
 from imagestudy.models import KerasNetwork, build, twin
 from imagestudy.models.base import Network, Shape
-from imagestudy.models.heads import CosineHead
 from imagestudy.models.transformer import Attention
 
 
@@ -58,9 +57,7 @@ def count_flops(network: Network, shape: Shape) -> int:
         nonlocal total
         total += 2 * _products(module, inputs[0], output)
 
-    counted: list[nn.Module] = [
-        m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.RNNBase | Attention | CosineHead)
-    ]
+    counted: list[nn.Module] = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.RNNBase | Attention)]
     _pass_one_image(network, shape, counted, add)
     return total
 
@@ -83,7 +80,7 @@ def _pass_one_image(network: Network, shape: Shape, parts: list[nn.Module], hook
 
 def _products(module: nn.Module, given: torch.Tensor, output: Any) -> int:
     """Return the multiply-accumulates of one module for a batch of one image, without those of its child modules."""
-    if isinstance(module, nn.Linear | CosineHead):
+    if isinstance(module, nn.Linear):
         return output.numel() * given.shape[-1]
     if isinstance(module, nn.Conv2d):
         return output.numel() * module.weight[0].numel()

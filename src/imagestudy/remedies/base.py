@@ -1,7 +1,7 @@
 """The definition of a remedy, and the registry of all remedies."""
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -10,7 +10,7 @@ from imagestudy.core.errors import InputError, place
 from imagestudy.core.registry import Registry
 from imagestudy.core.specs import Choice
 from imagestudy.remedies import sampling
-from imagestudy.remedies.decoupling import Ending
+from imagestudy.remedies.decoupling import HeadRemedy
 from imagestudy.remedies.losses import Cost, CrossEntropy, Device, Loss
 from imagestudy.remedies.mixing import Mixing
 from imagestudy.remedies.posthoc import Adjustment
@@ -46,8 +46,7 @@ class Remedy:
         sampling: which images training uses, how often and in which order.
         mixing: how training images and their labels are mixed; None mixes nothing.
         cost: the loss function.
-        head: "linear", or "cosine" with the scale `COSINE_SCALE`.
-        ending: how the head is changed or retrained after the features have been learned; None leaves the head.
+        head: what is done with the head of the network.
         posthoc: how finished predictions are corrected; None leaves them.
         members: number of plain training runs in an ensemble; 1 is no ensemble.
         trials: training settings that are compared on validation images; empty uses the recipe unchanged.
@@ -56,8 +55,7 @@ class Remedy:
     sampling: Sampling = field(default_factory=Epochs)
     mixing: Mixing | None = None
     cost: Cost = field(default_factory=CrossEntropy)
-    head: Literal["linear", "cosine"] = "linear"
-    ending: Ending | None = None
+    head: HeadRemedy = field(default_factory=HeadRemedy)
     posthoc: Adjustment | None = None
     members: int = 1
     trials: tuple[Trial, ...] = ()
@@ -83,7 +81,7 @@ class Remedy:
         network_only = {
             "a loss other than cross-entropy": not isinstance(self.cost, CrossEntropy),
             "images mixed batch by batch": self.mixing is not None,
-            "a head on learned features": self.ending is not None or self.head != "linear",
+            "a head on learned features": self.head != HeadRemedy(),
             "training in steps": by_progress,
             "several runs that differ in their seeds": self.members > 1,
         }

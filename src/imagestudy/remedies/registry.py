@@ -15,7 +15,7 @@ from pydantic import Field
 
 from imagestudy.remedies import losses, sampling
 from imagestudy.remedies.base import COSINE_SCALE, TRIALS, Remedy, remedies
-from imagestudy.remedies.decoupling import ClassMeans, Normalization, Retraining
+from imagestudy.remedies.decoupling import ClassMeans, Cosine, Normalization, Retraining
 from imagestudy.remedies.losses import (
     Cost,
     CrossEntropy,
@@ -151,13 +151,13 @@ def drs(*, after: After = 0.8) -> Remedy:
 @remedies.register("ldam", acts="head and loss", title="LDAM", source="Cao et al. 2019")
 def ldam(*, margin: Annotated[float, Field(ge=0, le=1)] = 0.5) -> Remedy:
     """A cosine head trained with a larger margin for rarer classes."""
-    return Remedy(head="cosine", cost=Margin(margin, COSINE_SCALE))
+    return Remedy(head=Cosine(COSINE_SCALE), cost=Margin(margin, COSINE_SCALE))
 
 
 @remedies.register("ldam_drw", acts="head and loss", title="LDAM, deferred re-weighting", source="Cao et al. 2019")
 def ldam_drw(*, margin: Annotated[float, Field(ge=0, le=1)] = 0.5, after: After = 0.8, beta: Beta = 0.9999) -> Remedy:
     """LDAM, then LDAM with class-balanced weights; by default, for the last fifth of training."""
-    return Remedy(head="cosine", cost=_deferred_weights(Margin(margin, COSINE_SCALE), after, beta))
+    return Remedy(head=Cosine(COSINE_SCALE), cost=_deferred_weights(Margin(margin, COSINE_SCALE), after, beta))
 
 
 @remedies.register("logit_adjusted_loss", acts="loss", title="logit-adjusted loss", source="Menon et al. 2021")
@@ -169,25 +169,25 @@ def logit_adjusted_loss(*, tau: Annotated[float, Field(ge=0, le=5)] = 1.0) -> Re
 @remedies.register("crt", acts="head", title="cRT", source="Kang et al. 2020")
 def crt(*, share: Annotated[float, Field(gt=0, lt=1)] = 0.15) -> Remedy:
     """Plain training, then a new head is trained on frozen features with the balanced sampler."""
-    return Remedy(ending=Retraining("head", share))
+    return Remedy(head=Retraining("head", share))
 
 
 @remedies.register("lws", acts="head", title="LWS", source="Kang et al. 2020")
 def lws(*, share: Annotated[float, Field(gt=0, lt=1)] = 0.15) -> Remedy:
     """Plain training, then one factor per class that multiplies its logits is learned with the balanced sampler."""
-    return Remedy(ending=Retraining("scales", share))
+    return Remedy(head=Retraining("scales", share))
 
 
 @remedies.register("tau_norm", acts="head", title="τ-normalization", source="Kang et al. 2020")
 def tau_norm() -> Remedy:
     """Plain training, then the head weights of each class are divided by a power of their norm, chosen on validation images."""
-    return Remedy(ending=Normalization())
+    return Remedy(head=Normalization())
 
 
 @remedies.register("ncm", acts="head", title="nearest class mean", source="Kang et al. 2020")
 def ncm() -> Remedy:
     """Plain training, then a classifier that predicts the class with the nearest mean feature, by cosine."""
-    return Remedy(ending=ClassMeans())
+    return Remedy(head=ClassMeans())
 
 
 @remedies.register("mixup", acts="data", title="mixup", source="Zhang et al. 2018")

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
+from scipy.special import log_softmax
 from threadpoolctl import ThreadpoolController
 
 from imagestudy.core.seeding import generator
@@ -20,12 +21,6 @@ Images = UInt8[np.ndarray, "n height width channel"]
 Labels = Int64[np.ndarray, " n"]
 Beside = tuple[UInt8[np.ndarray, "m height width channel"], Int64[np.ndarray, " m"]]
 """Images and labels. The number of images may differ from that of `watch`."""
-
-
-def log_softmax(decision: Float[np.ndarray, "n class"]) -> Float[np.ndarray, "n class"]:
-    """Convert decision values to log-probabilities."""
-    shifted = decision - decision.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 @lru_cache(maxsize=1)
@@ -73,7 +68,9 @@ class ClassicalLearner:
         weights = chosen.sample_weights(np.bincount(labels, minlength=self.classes).astype(np.int64))
         self.model.fit(gather(images, taken), labels[taken], sample_weight=None if weights is None else weights[labels[taken]])
         if self.watch is not None:
-            self.temperature = classification.fit_temperature(log_softmax(self.model.decision(self.watch[0])), self.watch[1])
+            self.temperature = classification.fit_temperature(
+                log_softmax(self.model.decision(self.watch[0]), axis=1), self.watch[1]
+            )
         self.seconds = time.perf_counter() - started
         self.curve = np.empty((0, 4))
         return self
@@ -81,7 +78,7 @@ class ClassicalLearner:
     def predict_log_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
         """Return the log-probabilities, one row per image."""
         with thread_pools().limit(limits=self.spec.training.threads):
-            return log_softmax(self.model.decision(images) / self.temperature)
+            return log_softmax(self.model.decision(images) / self.temperature, axis=1)
 
     def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
         """Return the probabilities, one row per image."""

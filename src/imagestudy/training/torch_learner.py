@@ -17,15 +17,13 @@ from imagestudy.core.specs import RunSpec
 from imagestudy.data import augmentation
 from imagestudy.metrics import classification
 from imagestudy.models import Network, build
-from imagestudy.models.heads import CosineHead, ScaledHead
 from imagestudy.models.pretrained import load_weights, starting_weights
 from imagestudy.models.pretrained_weights import fetch_weights
-from imagestudy.remedies import COSINE_SCALE, remedy
-from imagestudy.remedies.decoupling import ClassMeans, Normalization, Retraining
+from imagestudy.remedies import remedy
+from imagestudy.remedies.decoupling import Features
 from imagestudy.remedies.losses import Loss, plain_cross_entropy
 from imagestudy.remedies.mixing import Mixture
-from imagestudy.remedies.sampling import count_steps
-from imagestudy.training.heads import class_means, normalize_head
+from imagestudy.remedies.sampling import Sampling, count_steps
 from imagestudy.training.history import CURVE_POINTS, Tracker
 from imagestudy.training.memory import keep_freed_memory
 from imagestudy.training.optimizer import LEARNING_RATE, WEIGHT_DECAY, Descent
@@ -123,6 +121,7 @@ class TorchLearner:
                 pretrained weights are not in the data folder and cannot be downloaded.
         """
         training = self.spec.training
+        self._require_validation()
         make_torch_deterministic(self.spec.seed_of("init"), "init", threads=training.threads)
         keep_freed_memory()
         device = torch.device(training.device)
@@ -135,16 +134,17 @@ class TorchLearner:
         self.network.to(device).to(memory_format=self.layout)
         started = time.perf_counter()
         self._measure(images)
-        self._train(self._to_device(images), torch.tensor(labels, device=device), labels)
-        self._finish_head(images, labels)
+        self._train(images, self._to_device(images), torch.tensor(labels, device=device), labels)
         self.seconds = time.perf_counter() - started
         return self
 
+    def _require_validation(self) -> None:
+        if self.watch is None and remedy(self.spec.remedy).head.needs_validation:
+            raise InputError(f"remedy {self.spec.remedy.name!r} needs validation images, and none were given; pass them as watch")
+
     def _build(self) -> Network:
         network = cast(Network, build(self.spec.model, shape=self._shape, classes=self.classes))
-        if remedy(self.spec.remedy).head == "cosine":
-            dim = cast(nn.Linear, network.head).in_features
-            network.head = CosineHead(dim, self.classes, scale=COSINE_SCALE)
+        network.head = remedy(self.spec.remedy).head.start(cast(nn.Linear, network.head))
         return network
 
     def _to_device(self, images: Images) -> UInt8[Tensor, "n channel height width"]:
@@ -190,12 +190,18 @@ class TorchLearner:
             images = mixture.mix(load(chosen), load(partner), step)
             yield Batch(images, targets.index_select(0, chosen), targets.index_select(0, partner), shares[step])
 
-    def _train(self, pixels: UInt8[Tensor, "n channel height width"], targets: Int64[Tensor, " n"], labels: Labels) -> None:
+    def _train(
+        self,
+        images: Images,
+        pixels: UInt8[Tensor, "n channel height width"],
+        targets: Int64[Tensor, " n"],
+        labels: Labels,
+    ) -> None:
         training, chosen = self.spec.training, remedy(self.spec.remedy)
         order = generator(self.spec.seed_of("batches"), "batches")
         draws = torch_generator(self.spec.seed_of("batches"), "augment", training.device)
         steps = count_steps(labels, images_seen=training.images_seen, batch=training.batch)
-        late = chosen.ending.steps(steps) if isinstance(chosen.ending, Retraining) else 0
+        late = chosen.head.steps(steps)
         plan = chosen.plan(labels, images_seen=(steps - late) * training.batch, batch=training.batch, rng=order)
         size = (pixels.shape[2], pixels.shape[3])
         mixture = None if chosen.mixing is None else chosen.mixing.schedule(plan, labels, size=size, rng=order.spawn(1)[0])
@@ -205,11 +211,13 @@ class TorchLearner:
         self._optimize(
             self.network, self.network, self._batches(pixels, targets, plan, mixture, draws), len(plan), loss_of, tracker
         )
-        if isinstance(chosen.ending, Retraining):
-            self._replace_head(chosen.ending)
-            again = chosen.ending.sampling.plan(labels, images_seen=late * training.batch, batch=training.batch, rng=order)
+
+        def train_head(sampling: Sampling) -> None:
+            again = sampling.plan(labels, images_seen=late * training.batch, batch=training.batch, rng=order)
             batches = self._batches(pixels, targets, again, None, draws)
             self._optimize(self.network.head, self._frozen_logits, batches, late, plain_cross_entropy, tracker)
+
+        self.network.head, self.chosen = chosen.head.apply(_Learned(self, images, labels, train_head))
         self.curve = tracker.curve()
 
     def _optimize(
@@ -245,38 +253,11 @@ class TorchLearner:
             descent.take(step, mean)
             tracker.follow(mean.detach(), logits.detach(), batch.labels)
 
-    def _replace_head(self, ending: Retraining) -> None:
-        """Replace the head for a second training stage and freeze the features.
-
-        The new head is initialized like the head of the model, or adds trainable factors to the old head.
-        """
-        network = self.network
-        if ending.part == "scales":
-            network.head = ScaledHead(network.head, self.classes).to(self.spec.training.device)
-        else:
-            network.head = self._build().head.to(self.spec.training.device)
-        network.eval()
-
     def _frozen_logits(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch class"]:
         """The logits of a batch, without gradients for the features."""
         with torch.no_grad():
             pooled = self.network.pool(self.network.features(images))
         return self.network.head(pooled)
-
-    def _finish_head(self, images: Images, labels: Labels) -> None:
-        """Compute the head that the remedy asks for after training, if any."""
-        ending = remedy(self.spec.remedy).ending
-        if isinstance(ending, Normalization | ClassMeans):
-            if self.watch is None:
-                raise InputError(
-                    f"remedy {self.spec.remedy.name!r} needs validation images, and none were given; pass them as watch"
-                )
-            validation = self._pooled(self.watch[0]), self.watch[1]
-            if isinstance(ending, Normalization):
-                linear = cast(nn.Linear, self.network.head)
-                self.network.head, self.chosen = normalize_head(linear, *validation, taus=ending.taus)
-            else:
-                self.network.head, self.chosen = class_means(self._pooled(images), labels, *validation, classes=self.classes)
 
     def _scores(self) -> tuple[float, ...]:
         """The balanced accuracy on the images of `watch` and, if given, of `beside`. It is NaN if `watch` is None."""
@@ -318,3 +299,37 @@ class TorchLearner:
     def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
         """Return the probabilities, one row per image."""
         return np.exp(self.predict_log_proba(images))
+
+
+@dataclass
+class _Learned:
+    """The features that a learner has learned, see `remedies.decoupling.LearnedFeatures`."""
+
+    learner: TorchLearner
+    images: Images
+    labels: Labels
+    train: Callable[[Sampling], None]
+
+    @property
+    def head(self) -> nn.Module:
+        return self.learner.network.head
+
+    @property
+    def classes(self) -> int:
+        return self.learner.classes
+
+    def new_head(self) -> nn.Module:
+        return self.learner._build().head
+
+    def train_head(self, head: nn.Module, sampling: Sampling) -> None:
+        network = self.learner.network
+        network.head = head.to(self.learner.spec.training.device)
+        network.eval()
+        self.train(sampling)
+
+    def training_features(self) -> Features:
+        return self.learner._pooled(self.images), self.labels
+
+    def validation_features(self) -> Features:
+        images, labels = cast(tuple[Images, Labels], self.learner.watch)
+        return self.learner._pooled(images), labels

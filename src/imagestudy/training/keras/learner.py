@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
+from scipy.special import log_softmax
 
 from imagestudy.core.errors import InputError, place
 from imagestudy.core.seeding import generator, make_torch_deterministic, torch_generator
@@ -21,13 +22,14 @@ from imagestudy.metrics import classification
 from imagestudy.models import KerasNetwork, build
 from imagestudy.models.keras import start
 from imagestudy.remedies import Remedy, losses, remedies, remedy
+from imagestudy.remedies.decoupling import HeadRemedy
 from imagestudy.remedies.sampling import count_steps
 from imagestudy.training.history import CURVE_POINTS, Tracker
 from imagestudy.training.keras.losses import KERAS_COSTS, keras_loss
 from imagestudy.training.keras.optimizer import KerasDescent
 from imagestudy.training.memory import keep_freed_memory
 from imagestudy.training.optimizer import LEARNING_RATE, WEIGHT_DECAY
-from imagestudy.training.sklearn_learner import Beside, Images, Labels, log_softmax
+from imagestudy.training.sklearn_learner import Beside, Images, Labels
 from imagestudy.training.torch_learner import PREDICT_BATCH, channels_first, measure_channels
 
 
@@ -35,7 +37,7 @@ def _missing_feature(found: Remedy) -> str:
     """The feature of the PyTorch learner that this remedy needs; empty if Keras models support the remedy."""
     torch_only = {
         "images mixed batch by batch": found.mixing is not None,
-        "a head of its own": found.ending is not None or found.head != "linear",
+        "a head of its own": found.head != HeadRemedy(),
         f"the loss {type(found.cost).__name__}": not _is_supported(found.cost),
     }
     return next((feature for feature, is_used in torch_only.items() if is_used), "")
@@ -221,7 +223,7 @@ class KerasLearner:
         """
         starts = range(0, len(images), PREDICT_BATCH)
         logits = [self._logits(images[start : start + PREDICT_BATCH]).numpy() for start in starts]
-        return log_softmax(np.concatenate(logits).astype(np.float64))
+        return log_softmax(np.concatenate(logits).astype(np.float64), axis=1)
 
     def predict_proba(self, images: Images) -> Float[np.ndarray, "n class"]:
         """Return the probabilities, one row per image."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from imagestudy.models.heads import CosineHead, ScaledHead, normalized
+from imagestudy.remedies.heads import CosineHead, ScaledHead, normalized
 
 DIM, CLASSES = 6, 4
 
