@@ -1,4 +1,8 @@
-"""No test writes into the project: its two folders move into a temporary one, and writing under the real ones fails."""
+"""What holds for every test: types are checked when a function is called, and nothing is written into the project.
+
+The two folders of the project move into a temporary one, and writing under the real ones fails. Modules with arrays are checked by
+jaxtyping (see `pyproject.toml`), which takes ten times as long for each call; the others are checked by beartype alone.
+"""
 
 import os
 import sys
@@ -6,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from beartype import BeartypeConf
+from beartype.claw import beartype_package
 
-from imagestudy.core import paths
+beartype_package("imagestudy", conf=BeartypeConf(claw_is_pep526=False))
+from imagestudy.core import paths  # noqa: E402
 
 GUARDED = tuple(str(paths.ROOT / name) + os.sep for name in ("data", "results", "notebooks"))
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

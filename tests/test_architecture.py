@@ -1,6 +1,7 @@
 """Imports only go down: the table of rows is here, and every module is held to it by reading its imports."""
 
 import ast
+import importlib
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -155,6 +156,19 @@ class TestThePackage:
         names = {n for name, text, _ in modules(SOURCES) if name == f"{PACKAGE}.experiments.store" for n in imported(text, name)}
         own = {name.split(".")[2] for name in names if name.startswith(f"{PACKAGE}.") and name.count(".") > 1}
         assert own == {"specs", "files", "records", "codec"}
+
+    def test_every_module_that_states_shapes_is_checked_by_jaxtyping_and_the_others_by_beartype(
+        self, pytestconfig: pytest.Config
+    ) -> None:
+        hooked = tuple(f"{name}." for name in pytestconfig.getoption("jaxtyping_packages").split(",")[:-1])
+        shaped = {name for name, text, _ in modules(SOURCES) if "jaxtyping" in imported(text, name)}
+        assert [name for name in shaped if not f"{name}.".startswith(hooked)] == []
+        importlib.import_module(f"{PACKAGE}.metrics.classification")
+        loaders = {name: type(sys.modules[name].__loader__).__name__ for name in sys.modules if name.startswith(f"{PACKAGE}.")}
+        assert {name for name, loader in loaders.items() if loader == "_JaxtypingLoader"} == {
+            name for name in loaders if f"{name}.".startswith(hooked)
+        }
+        assert set(loaders.values()) <= {"_JaxtypingLoader", "BeartypeSourceFileLoader"}
 
     def test_no_search_path_is_edited(self) -> None:
         assert [name for name, text, _ in modules(SOURCES) if "sys.path" in text] == []
