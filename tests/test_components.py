@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from imagestudy import data, figures
-from imagestudy.analysis.accuracy import ranking
+from imagestudy.analysis.accuracy import variation
 from imagestudy.analysis.variance import components
 from imagestudy.core.specs import SEED_STREAMS, Choice, ProfileSpec, RunSpec
 from imagestudy.experiments import grids
@@ -112,7 +112,7 @@ class TestTotalEffects:
         records = additive(6, SIZES)
         found = by_source(components.measure(records))
         plain = records.of([r.spec for r in records if all(r.spec.seed_of(s) == r.spec.seed for s in SEED_STREAMS)])
-        (seen,) = ranking.measure_spread(plain, score="balanced_accuracy").to_dict("records")
+        (seen,) = variation.measure_spread(plain, score="balanced_accuracy").to_dict("records")
         assert found["all four"]["points"] == pytest.approx(seen["seen"])
         assert found["all four"]["endless"] == pytest.approx(seen["training"])
         assert found["test set"]["points"] == pytest.approx(seen["test_set"])

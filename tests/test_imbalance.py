@@ -1,6 +1,7 @@
 """Gains over plain training, who gets them, what they cost and what follows, on records made by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -250,6 +251,13 @@ class TestCosts:
         assert frame["times"].to_dict() == dict.fromkeys(frame.index, 1.0) | {"plain training, tuned": 4.0}
         assert frame.loc["plain training, tuned", "trainings"] == 4
 
+    def test_seconds_of_runs_beside_which_other_work_ran_are_no_price(self, plan: Plan) -> None:
+        shown = show(plan, by_remedy)
+        slow = [replace(r, cost={"seconds": 9.0}) if r.spec.remedy.name == "focal" else r for r in shown.records]
+        frame = imbalance.costs(imbalance.Shown(plan, shown.profiles, Records(tuple(slow), shown.records.labels)), "mlp")
+        assert frame.set_index("remedy").loc["focal loss", "times"] == 1.0
+        assert frame["seconds"].isna().all()
+
     def test_a_remedy_that_was_measured_alone_has_that_price(self, plan: Plan) -> None:
         shown = show(plan, by_remedy)
         alone = [
@@ -273,7 +281,7 @@ class TestCosts:
     def test_where_the_best_cost_the_same_it_is_said_once(self) -> None:
         frame = pd.DataFrame({"remedy": list("ab"), "times": [1.01, 0.99], "estimate": [0.9, 0.89], "near": [True, True]})
         assert imbalance.say_cheapest(frame) == (
-            "2 of 2 are among the best (statistically indistinguishable from the highest). In order of cost, they are b; a, all at "
+            "2 of 2 are among the best (statistically indistinguishable from the highest). They are b; a, all at "
             "the cost of plain training."
         )
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from pandas.errors import MergeError
 
 from imagestudy import data
-from imagestudy.analysis.accuracy import ranking
+from imagestudy.analysis.accuracy import costs, errors, ranking, variation
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import Choice, ModelSpec, RunSpec
 from imagestudy.experiments import grids
@@ -124,7 +125,7 @@ def test_a_claim_is_decided_where_the_study_has_its_members(plan: Plan, names: t
 
 
 def test_shared_errors_are_shares_of_the_rows_own(records: Records) -> None:
-    shared = ranking.share_errors(records).set_index("model")
+    shared = errors.share_errors(records).set_index("model")
     assert shared.loc["resnet", "mlp"] == 1.0
     assert shared.loc["mlp", "resnet"] == 0.5
     assert shared.loc["mlp", "mlp"] == 1.0
@@ -133,18 +134,18 @@ def test_shared_errors_are_shares_of_the_rows_own(records: Records) -> None:
 
 
 def test_a_model_without_errors_shares_none() -> None:
-    shared = ranking.share_errors(collect(*(record("mlp", seed, np.arange(0)) for seed in SEEDS)))
+    shared = errors.share_errors(collect(*(record("mlp", seed, np.arange(0)) for seed in SEEDS)))
     assert np.isnan(shared["mlp"][0])
 
 
 def test_agreement_leaves_out_the_majority_class(records: Records) -> None:
-    told = ranking.say_agreement(records)
+    told = errors.say_agreement(records)
     assert "Of 500 test images, 380 are classified correctly by every run" in told
     assert "10 by half of the runs or fewer; 0 by no run" in told
 
 
 def test_the_hardest_are_validation_images_with_what_was_said(records: Records) -> None:
-    found = ranking.find_hardest(records, number=3)
+    found = errors.find_hardest(records, number=3)
     validation = data.prepare(records.records[0].spec).validation
     np.testing.assert_array_equal(found.images, validation.images[:3])
     label = int(validation.labels[0])
@@ -162,21 +163,40 @@ def test_of_equally_many_misses_the_least_likely_to_be_right_come_first(records:
         said[3] = -2.0
         said[3, validation.labels[3]] = -0.1
         changed.append(replace(record, arrays=record.arrays | {"validation": said}))
-    found = ranking.find_hardest(Records(tuple(changed), records.labels), number=len(every))
+    found = errors.find_hardest(Records(tuple(changed), records.labels), number=len(every))
     np.testing.assert_array_equal(found.images[0], validation.images[surest])
     np.testing.assert_array_equal(found.images[-1], validation.images[3])
 
 
 def test_costs_join_by_model_and_leave_the_recorded_seconds(records: Records) -> None:
     spec = RunSpec(dataset=DIGITS, model=ModelSpec(name="mlp"), kind="cost")
-    costs = collect(Record(spec, {}, {}, {"seconds": 7.0, "params": 10.0}, {}, {}))
-    priced = ranking.with_costs(ranking.rank(records, score="accuracy"), costs)
+    measured = Record(spec, {}, {}, {"seconds": 7.0, "params": 10.0}, {}, {})
+    priced = costs.with_costs(ranking.rank(records, score="accuracy"), collect(measured))
     assert priced[["model", "seconds", "params"]].to_numpy().tolist() == [["mlp", 7.0, 10.0]]
     assert np.isnan(priced["flops"][0])
+    with pytest.raises(MergeError):
+        costs.with_costs(ranking.rank(records, score="accuracy"), collect(measured, measured))
+
+
+@pytest.mark.parametrize("effort", ["smoke", "default", "full"])
+def test_the_cost_of_each_model_is_measured_once_and_with_plain_training(effort: str) -> None:
+    """Otherwise, a table of models has several rows for a model."""
+    declared = grids.model_costs(plan := grids.open_study("digits", effort))
+    assert len({spec.model.label for spec in declared}) == len(declared)
+    assert {(spec.remedy.name, spec.kind) for spec in declared} == {("none", "cost")}
+    assert {spec.run_id for spec in declared} <= {spec.run_id for spec in grids.costs(plan)}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(2.0, "vit takes about as long"), (2.4, "vit takes 1.2 times as long"), (2_400.0, "1,200 times as long")]
+)
+def test_how_much_longer_the_slowest_takes_is_said_in_words(seconds: float, said: str) -> None:
+    rows = [{"model": "mlp", "near": True, "seconds": 2.0}, {"model": "vit", "near": True, "seconds": seconds}]
+    assert said in costs.say_costs(pd.DataFrame(rows))
 
 
 def test_the_same_errors_in_every_run_are_the_test_sets_alone(records: Records) -> None:
-    spread = ranking.measure_spread(records, score="accuracy").set_index("model")
+    spread = variation.measure_spread(records, score="accuracy").set_index("model")
     assert "majority" not in spread.index
     assert spread.loc["mlp", ["seen", "training", "test_share"]].tolist() == pytest.approx([0, 0, 1])
     assert spread.loc["vit", "test_set"] > 0
@@ -184,16 +204,16 @@ def test_the_same_errors_in_every_run_are_the_test_sets_alone(records: Records) 
 
 def test_runs_that_differ_as_wholes_differ_by_training() -> None:
     rows = [record("mlp", seed, np.arange(500) if seed % 2 else np.arange(0)) for seed in SEEDS]
-    (spread,) = ranking.measure_spread(collect(*rows), score="accuracy").to_dict("records")
+    (spread,) = variation.measure_spread(collect(*rows), score="accuracy").to_dict("records")
     assert spread["test_share"] == pytest.approx(0, abs=1e-9)
     assert spread["training"] == pytest.approx(spread["seen"])
 
 
 def test_shared_errors_ask_for_more_images_and_not_for_more_runs(records: Records) -> None:
-    projected = ranking.project(records, score="accuracy", model="vit")
+    projected = variation.project(records, score="accuracy", model="vit")
     assert projected["runs"].tolist() == [4, 16, 4, 16]
     assert projected["test images"].tolist() == [500, 500, 2000, 2000]
-    assert ranking.say_projection(projected, model="vit").endswith("More test images would narrow it more.")
+    assert variation.say_projection(projected, model="vit").endswith("More test images would narrow it more.")
 
 
 def test_the_conclusion_names_near_families_and_all_verdicts(records: Records) -> None:

@@ -42,6 +42,10 @@ def rows(shown: object) -> list[list[str]]:
     return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", shown.data)]
 
 
+def classes(shown: object) -> list[str]:
+    return [re.sub('.* class="(.*)"|.*', r"\1", cell) for cell in re.findall(r"<t[hd]( [^>]*)>", shown.data)]
+
+
 def test_an_estimate_and_its_bounds_are_one_column() -> None:
     assert rows(tables.show(SCORES, {"model": "model", "estimate": "accuracy"})) == [
         ["model", "accuracy"],
@@ -126,6 +130,37 @@ def test_the_caption_states_n_level_and_what_was_redrawn() -> None:
 def test_numbers_are_aligned_right_and_text_left() -> None:
     head = re.findall(r'<th style="text-align: (\w+)', tables.show(SCORES, ["model", "estimate", "runs"]).data)
     assert head == ["left", "right", "right"]
+
+
+@pytest.mark.parametrize(
+    ("column", "kinds"),
+    [
+        (["score", "0.812 [0.798, 0.825]", "−0.1"], ["number", "number", "number"]),
+        (["n", "10", ""], ["number", "number", ""]),
+        (["verdict", "undecided", "Higher"], ["", "verdict undecided", "verdict higher"]),
+        (["10", "none", " ".join(["x"] * 20)], ["", "", "long"]),
+        (["higher", "", " \n"], ["", "", ""]),
+    ],
+)
+def test_the_kind_of_a_cell_depends_on_its_text_and_that_of_a_header_on_its_column(column: list[str], kinds: list[str]) -> None:
+    assert text.kinds_of_column(column) == kinds
+
+
+@pytest.mark.parametrize("name", [*tables.FORMATS, "estimate", "difference", "ece", "images"])
+def test_every_cell_of_a_column_of_numbers_has_the_class_number(name: str) -> None:
+    numbers = [-12345.678, -1.0, 0.0, 2e-5, 0.5, 1e7, np.inf, np.nan]
+    frame = pd.DataFrame({name: [int(abs(n)) for n in numbers[:6]] if name == "images" else numbers})
+    for low, high in ((0.1, 2.0), (-np.inf, np.inf)):
+        for shown in (tables.show(frame, [name]), tables.show(frame.assign(low=low, high=high), [name], bold=[True] * len(frame))):
+            assert set(classes(shown)) == {"number"}
+
+
+def test_text_has_no_class_number_and_a_verdict_has_its_own() -> None:
+    evil = "<b>" * 9
+    frame = pd.DataFrame({"class": [evil, "<i>", "cat"], "deep": [True, False, True], "verdict": ["higher", "undecided", "lower"]})
+    shown = tables.show(frame, bold=[True, False, False])
+    assert classes(shown) == ["", "", "", "long", "", "verdict higher", "", "", "verdict undecided", "", "", "verdict lower"]
+    assert rows(shown)[1][0] == f"<b>{'&lt;b&gt;' * 9}</b>"
 
 
 def test_an_empty_table_is_its_caption_alone() -> None:

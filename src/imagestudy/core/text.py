@@ -1,7 +1,8 @@
-"""Format numbers and names as text: rounding, signs, missing values, and escaping for Markdown."""
+"""Format numbers and names as text: rounding, signs, missing values, escaping for Markdown, and style classes for tables."""
 
 import html
 import re
+from collections.abc import Sequence
 from math import isfinite, isinf
 
 import pandas as pd
@@ -9,6 +10,10 @@ import pandas as pd
 MISSING = "–"
 
 MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$^:@-])")
+VERDICTS = ("supported", "contradicted", "equivalent", "undecided", "higher", "lower")
+NUMBER = re.compile(r"(?i)(< )?[+−-]?(\d[\d.,]*(e[+−-]?\d+)?|∞|inf|nan|[–—]) ?[%×s]?( ?\[[^\]]*\])?|\[[\d.,; +−-]*\]|-")
+LONG = 24
+"""A cell with more characters than this is long."""
 
 
 def escape(text: str) -> str:
@@ -56,3 +61,30 @@ def whole(value: float) -> str:
 def about(value: float) -> str:
     """Format a number with three significant digits, as `12.3`, `0.00456` or `39,800`. A missing number becomes a dash."""
     return f"{float(f'{value:.3g}'):,.10g}".replace("-", "−") if isfinite(value) else MISSING
+
+
+def say_times(ratio: float) -> str:
+    """Say how long something takes in comparison, as `2.3 times as long`; ratios within 5 % of 1 are `about as long`."""
+    return "about as long" if abs(ratio - 1) < 0.05 else f"{float(f'{ratio:.2g}'):,.10g} times as long"
+
+
+def kinds_of_column(texts: Sequence[str]) -> list[str]:
+    """Return a style class for each cell of a table column. The first cell is the header.
+
+    The style sheet of the site aligns numbers, highlights verdicts and wraps long text.
+
+    Returns:
+        For each cell: "", "number", "long", or "verdict" followed by the verdict. The header is a number cell if all other cells
+        are numbers or empty. Otherwise, it has no class.
+    """
+    body = [" ".join(text.split()) for text in texts[1:]]
+    numeric = {_kind(text) for text in body if text} == {"number"}
+    return ["number" if numeric else "", *map(_kind, body)]
+
+
+def _kind(text: str) -> str:
+    if text.lower() in VERDICTS:
+        return f"verdict {text.lower()}"
+    if NUMBER.fullmatch(text):
+        return "number"
+    return "long" if len(text) > LONG else ""

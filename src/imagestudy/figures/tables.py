@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from imagestudy.core.text import about, fold_points, fold_share, plain, say_p, signed, whole
+from imagestudy.core.text import about, fold_points, fold_share, kinds_of_column, plain, say_p, signed, whole
 from imagestudy.figures.style import name_remedies
 
 TIMINGS = ("seconds", "latency_ms", "images_per_second", "memory_mb")
@@ -118,9 +118,12 @@ def _column(frame: pd.DataFrame, name: str, title: str, heavy: Sequence[bool]) -
     """Return the HTML cells of one column, header first; numbers are aligned right without line breaks, text is aligned left."""
     numbers = pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
     style = NUMBER_STYLE if numbers else TEXT_STYLE
-    texts = [html.escape(text) for text in _format(frame, name)]
-    marked = [f"<b>{text}</b>" if bold else text for text, bold in zip(texts, heavy or [False] * len(texts), strict=True)]
-    return [f'<th style="{style}">{html.escape(title)}</th>', *(f'<td style="{style}">{text}</td>' for text in marked)]
+    texts = [title, *_format(frame, name)]
+    attributes = [f' style="{style}"' + (f' class="{kind}"' if kind else "") for kind in kinds_of_column(texts)]
+    head, *body = [html.escape(text) for text in texts]
+    marked = [f"<b>{text}</b>" if bold else text for text, bold in zip(body, heavy or [False] * len(body), strict=True)]
+    cells = (f"<td{own}>{text}</td>" for own, text in zip(attributes[1:], marked, strict=True))
+    return [f"<th{attributes[0]}>{head}</th>", *cells]
 
 
 def _caption(frame: pd.DataFrame, titles: dict[str, str], bold: bool) -> str:

@@ -1,32 +1,23 @@
-"""Rank all models on balanced training data, and compare their errors, their costs and the sources of their variance.
+"""Rank all models and families on balanced training data, and compare the deciding members in pairs."""
 
-Everything is computed from records. Test images are only scored; the images shown are validation images.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int64, UInt8
 
-from imagestudy import data, stats
+from imagestudy import stats
 from imagestudy.analysis import comparisons
+from imagestudy.analysis.accuracy.costs import COSTS
 from imagestudy.core.errors import InputError, require_known
-from imagestudy.data import datasets
 from imagestudy.experiments.grids import DECIDING, TRADITIONAL, Plan
 from imagestudy.experiments.records import Records
 from imagestudy.models import models
 from imagestudy.models.families import family_title
 
 SCORES = ("accuracy", "balanced_accuracy")
-COSTS = ("params", "flops", "seconds", "memory_mb", "latency_ms")
 BASELINES = ("majority", "logistic")
 FLOOR = "majority"
 MOST_PICTURES = 60
-MORE = 4
-"""The factor by which a projection multiplies the number of runs or of test images."""
 
 
 def check(*, score: str, cost: str, missed_shown: int) -> None:
@@ -195,193 +186,9 @@ def say_other_scores(ranked: pd.DataFrame) -> str:
     return f"Best by {'; by '.join(said)}. These means over the runs have no intervals, so they decide nothing."
 
 
-@dataclass(frozen=True)
-class Hardest:
-    """The validation images that most runs misclassify, the hardest first.
-
-    Args:
-        images: the images as the models see them.
-        captions: the true class, the most frequent wrong prediction, and the share of all runs that misclassify the image.
-    """
-
-    images: UInt8[np.ndarray, "n height width channel"]
-    captions: tuple[str, ...]
-
-    @property
-    def places(self) -> Int64[np.ndarray, " n"]:
-        """The position of the caption of each image, for `figures.show_images`."""
-        return np.arange(len(self.captions))
-
-
 def contenders(records: Records) -> Records:
     """Return all records except those of the majority class, which uses no image."""
     return Records(tuple(record for record in records if record.spec.model.name != FLOOR), records.labels)
-
-
-def share_right(records: Records) -> Float[np.ndarray, " image"]:
-    """Return for each test image the share of runs that classify it correctly, over all models except the majority class."""
-    return contenders(records).correct().mean(axis=0)
-
-
-def say_agreement(records: Records) -> str:
-    """Return a sentence: how many test images all runs classify correctly, how many at most half of them, and how many none."""
-    right = share_right(records)
-    every, few, none = int((right == 1).sum()), int(((right <= 0.5) & (right > 0)).sum()), int((right == 0).sum())
-    are = "is" if every == 1 else "are"
-    return (
-        f"Of {len(right):,} test images, {every:,} {are} classified correctly by every run of every model (without the majority "
-        f"class); {few:,} by half of the runs or fewer; {none:,} by no run."
-    )
-
-
-def find_hardest(records: Records, *, number: int) -> Hardest:
-    """Return the validation images that most runs misclassify, over all models except the majority class.
-
-    Ties are sorted by the mean probability of the true class, the lowest first. No model was trained on these images, and no test
-    image is shown.
-    """
-    runs = contenders(records)
-    validation = data.prepare(runs.records[0].spec).validation
-    predicted = np.stack([record.arrays["validation"].argmax(axis=1) for record in runs])
-    wrong = (predicted != validation.labels).mean(axis=0)
-    every = np.arange(len(wrong))
-    likely = np.mean([record.arrays["validation"][every, validation.labels] for record in runs], axis=0, dtype=np.float64)
-    hardest = np.lexsort((likely, -wrong))[:number]
-    classes = datasets.load(runs.records[0].spec.dataset).classes
-    captions = [_caption(classes, int(validation.labels[i]), float(wrong[i]), predicted[:, i]) for i in hardest]
-    return Hardest(validation.images[hardest], tuple(captions))
-
-
-def _caption(classes: Sequence[str], label: int, wrong: float, predicted: Int64[np.ndarray, " run"]) -> str:
-    mistaken = np.bincount(predicted[predicted != label], minlength=len(classes))
-    said = f"predicted {classes[int(mistaken.argmax())]}" if mistaken.any() else "never missed"
-    return f"{classes[label]}\n{said}\nmissed by {100 * wrong:.0f} %"
-
-
-def share_errors(records: Records) -> pd.DataFrame:
-    """Return the share of the errors of each deciding member that another member, or another run of its own, makes as well.
-
-    Returns:
-        One row per member: `model`, `missed` (the share of all test images that it misses), and one column per member. A share is
-        missing if the member makes no errors.
-    """
-    wrong = {name: 1 - cell.correct() for name, cell in deciding(records).items()}
-    rows = []
-    for name, own in wrong.items():
-        row: dict[str, object] = {"model": name, "missed": float(own.mean())}
-        rows.append(row | {other: _shared(own, theirs, same=name == other) for other, theirs in wrong.items()})
-    return pd.DataFrame(rows)
-
-
-def _shared(own: Float[np.ndarray, "run image"], theirs: Float[np.ndarray, "other image"], *, same: bool) -> float:
-    """Return the mean number of errors that two different runs share, divided by the mean number of errors of the first."""
-    both = own @ theirs.T
-    pairs = both[np.eye(*both.shape) == 0] if same else both
-    return float(pairs.mean() / own.sum(axis=1).mean()) if pairs.size and own.any() else float("nan")
-
-
-def with_costs(ranked: pd.DataFrame, costs: Records) -> pd.DataFrame:
-    """Add the cost of one training, measured alone, to the ranking; models without a measured cost are left out."""
-    measured = pd.DataFrame(
-        [
-            {"model": record.spec.model.label} | {name: record.cost.get(name, float("nan")) for name in COSTS}
-            for record in costs
-            if record.spec.kind == "cost"
-        ],
-        columns=["model", *COSTS],
-    )
-    return ranked.drop(columns="seconds").merge(measured, on="model")
-
-
-def say_costs(priced: pd.DataFrame) -> str:
-    """Return a sentence: which of the best models trains fastest, and how much longer the slowest of them takes.
-
-    The best models are those that are statistically indistinguishable from the highest.
-    """
-    near = priced[priced["near"]].sort_values("seconds").to_dict("records")
-    if len(near) < 2:
-        return f"The cost of {len(near)} of the best models was measured, so there is nothing to compare."
-    first, last = near[0], near[-1]
-    ratio = last["seconds"] / max(first["seconds"], 1e-3)
-    return (
-        f"Of the {len(near)} best models (statistically indistinguishable from the highest), {first['model']} trains fastest, in "
-        f"{first['seconds']:.2g} s; {last['model']} takes {ratio:,.0f} times as long."
-    )
-
-
-def measure_spread(records: Records, *, score: str) -> pd.DataFrame:
-    """Return the standard deviations of one run's score due to retraining and due to another test set, in points.
-
-    Returns:
-        One row per model, without the majority class: `model`, `runs`, and
-
-        * `seen`: the standard deviation between the recorded runs, on one test set;
-        * `training`: the part due to retraining, in the limit of infinitely many test images;
-        * `test_set`: the standard deviation of one trained model between test sets of this size, both the part that its runs share
-          and the part of a single run;
-        * `test_share`: the share of the test set in the variance of both.
-    """
-    rows = []
-    for cell in contenders(records).cells().values():
-        spread = _spread(cell, score=score)
-        test_set = spread.sampling + spread.residual
-        whole = spread.training + test_set
-        row = {"model": cell.records[0].spec.model.label, "runs": spread.runs, "seen": 100 * np.sqrt(spread.between_runs)}
-        row |= {"training": 100 * np.sqrt(spread.training), "test_set": 100 * np.sqrt(test_set)}
-        rows.append(row | {"test_share": test_set / whole if whole > 0 else float("nan")})
-    return pd.DataFrame(rows)
-
-
-def _spread(cell: Records, *, score: str) -> stats.Spread:
-    effect = comparisons.shared_level(cell, score=score)
-    return stats.measure_spread(effect.values, weights=effect.weights, strata=effect.strata)
-
-
-def say_spread(spread: pd.DataFrame) -> str:
-    """Return sentences: in how many models the finite test set causes more of the variance than retraining does."""
-    known = spread.dropna(subset=["test_share"])
-    if known.empty:
-        return "Single runs cannot separate the effect of retraining from that of another test set."
-    most = int((known["test_share"] > 0.5).sum())
-    return (
-        f"Standard deviations of one run's score, in points. A component with an estimate of zero or less is shown as 0. In {most} "
-        f"of {len(known)} {'model' if len(known) == 1 else 'models'}, the finite test set causes more than half of the variance; "
-        f"the median share is {100 * known['test_share'].median():.0f} %. Estimates from {int(known['runs'].max())} runs are rough."
-    )
-
-
-def project(records: Records, *, score: str, model: str) -> pd.DataFrame:
-    """Return the half width of one model's 95 % interval as recorded, with more runs, with more test images, and with both."""
-    spread = _spread(records.where(model=model), score=score)
-    rows = []
-    for words, runs, images in (
-        ("as recorded", 1, 1),
-        (f"{MORE} times the runs", MORE, 1),
-        (f"{MORE} times the test images", 1, MORE),
-        ("both", MORE, MORE),
-    ):
-        larger = spread.projected(runs=runs * spread.runs, images=float(images))
-        half = larger.half_width(level=0.95)
-        rows.append({"with": words, "runs": larger.runs, "test images": larger.images, "half_width": 100 * half})
-    return pd.DataFrame(rows)
-
-
-def say_projection(projected: pd.DataFrame, *, model: str) -> str:
-    """Return a sentence: whether more runs or more test images would narrow the interval more."""
-    now, runs, images, _ = projected["half_width"]
-    if not np.isfinite(now):
-        return f"A single run of {model} does not show how much trainings vary."
-    more = (
-        "More test images would narrow it more"
-        if images < runs
-        else "More runs would narrow it more"
-        if runs < images
-        else "Both would narrow it equally"
-    )
-    return (
-        f"Half width of the interval of {model}: ±{now:.1f} points as recorded, ±{runs:.1f} with {MORE} times the runs, "
-        f"±{images:.1f} with {MORE} times the test images. {more}."
-    )
 
 
 def conclude(ranked: pd.DataFrame, families: pd.DataFrame, findings: pd.DataFrame, *, score: str) -> str:

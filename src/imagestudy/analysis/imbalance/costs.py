@@ -42,8 +42,10 @@ def costs(shown: Shown, model: str) -> pd.DataFrame:
 
     Returns:
         The columns of `comparisons.summarize`, and: `changes`, see `changes`; `trainings`, the number of trainings; `seconds` of
-        one training, measured alone if the effort does so, otherwise the mean over the runs; `times`, the time of all trainings in
-        units of one plain training; `near`, whether the remedy is statistically indistinguishable from the highest.
+        one training, measured alone, or NaN if the effort does not measure it; `times`, the time of all trainings in units of one
+        plain training; `near`, whether the remedy is statistically indistinguishable from the highest. A training that was not
+        measured alone counts as long as a plain one, because it sees the same number of images. The seconds of the runs
+        themselves are not used: other work ran beside them.
     """
     cells = shown.cells(model)
     seconds = {name: _seconds(shown, cell) for name, cell in cells.items()}
@@ -51,15 +53,16 @@ def costs(shown: Shown, model: str) -> pd.DataFrame:
     frame = compare.summarize(own).drop(columns="seconds")
     number = [trainings(shown.plan, name, model) for name in cells]
     per_training = [seconds[name if grids.trains_once(name) else PLAIN] for name in cells]
-    times = [count * one / seconds[PLAIN] for count, one in zip(number, per_training, strict=True)]
+    ratios = np.nan_to_num(np.array(per_training) / seconds[PLAIN], nan=1.0)
+    times = [count * ratio for count, ratio in zip(number, ratios.tolist(), strict=True)]
     said = [changes(name) for name in cells]
     return frame.assign(changes=said, trainings=number, seconds=per_training, times=times, near=compare.near_best(own))
 
 
 def _seconds(shown: Shown, cell: Records) -> float:
-    """Return the seconds of one training: measured alone if there is such a run, otherwise the mean over the runs of the cell."""
+    """Return the seconds of one training, measured alone; NaN without such a measurement."""
     alone = shown.records.of([cell.records[0].spec.with_(seed=0, kind="cost")])
-    return float(np.mean([record.cost["seconds"] for record in (alone if len(alone) else cell)]))
+    return alone.records[0].cost["seconds"] if len(alone) else float("nan")
 
 
 def axis_start(frame: pd.DataFrame) -> float:
@@ -76,7 +79,7 @@ def say_cheapest(frame: pd.DataFrame) -> str:
     verb = "is" if len(near) == 1 else "are"
     said = f"{len(near)} of {len(frame)} {verb} among the best (statistically indistinguishable from the highest). "
     if dearest["times"] - cheapest["times"] < SAME_PRICE:
-        listed = f"It is {names[0]}," if len(near) == 1 else f"In order of cost, they are {'; '.join(names)}, all"
+        listed = f"It is {names[0]}," if len(near) == 1 else f"They are {'; '.join(names)}, all"
         return f"{said}{listed} at {_say_cost(dearest)}."
     ends = (
         f"The cheapest of them is {names[0]}, at {_say_cost(cheapest)}. The most expensive is {names[-1]}, at {_say_cost(dearest)}."

@@ -7,7 +7,7 @@ from jaxtyping import Int64
 from imagestudy import data, figures
 from imagestudy.analysis import comparisons
 from imagestudy.analysis.recommendation.answer import Answer, name_of
-from imagestudy.core.text import about, escape
+from imagestudy.core.text import escape, say_times
 from imagestudy.data import datasets, splits
 from imagestudy.experiments import runner
 from imagestudy.experiments.dependencies import is_derived
@@ -61,19 +61,24 @@ def _names(rows: pd.DataFrame) -> str:
     return escape("; ".join(rows["candidate"]))
 
 
-def say_cheapest(answer: Answer) -> str:
-    """Return a sentence: which of the indistinguishable candidates trains fastest, by the seconds of its recorded runs.
+def say_cheapest(priced: pd.DataFrame) -> str:
+    """Return a sentence: which of the indistinguishable candidates has the model that trains fastest, measured alone.
 
     Times that differ by less than 5 % count as equal.
+
+    Args:
+        priced: the panel with the costs that were measured alone, see `costs.with_costs`.
     """
-    near = answer.panel[answer.panel["near"]].sort_values("seconds")
+    near = priced[priced["near"]].sort_values("seconds", kind="stable")
+    if not near["recommended"].any():
+        return "The cost of the recommended model was not measured."
     first, own = near.iloc[0], near[near["recommended"]].iloc[0]
     ratio = own["seconds"] / max(first["seconds"], 1e-3)
     if ratio < 1.05:
         return "None of the statistically indistinguishable candidates is cheaper to train than the recommended one."
     return (
         f"Of the statistically indistinguishable candidates, {escape(first['candidate'])} is the cheapest to train; the "
-        f"recommended one takes {about(ratio)} times as long."
+        f"recommended one takes {say_times(ratio)}."
     )
 
 

@@ -14,7 +14,7 @@ from scipy.special import fdtri, gammaincinv
 
 from imagestudy import stats
 from imagestudy.analysis import comparisons
-from imagestudy.analysis.accuracy import ranking
+from imagestudy.analysis.accuracy import variation
 from imagestudy.analysis.comparisons import HEADLINE
 from imagestudy.core import text
 from imagestudy.core.specs import RunSpec
@@ -98,7 +98,7 @@ def _total_effect(cell: Records, moved: Records) -> dict[str, int | float]:
 def _together(cell: Records) -> dict[str, int | float]:
     """Return the effect of all four streams together: the variance between the original runs."""
     score = comparisons.level_of(cell).by_run
-    (seen,) = ranking.measure_spread(cell, score=HEADLINE).to_dict("records")
+    (seen,) = variation.measure_spread(cell, score=HEADLINE).to_dict("records")
     runs = len(score)
     if runs < 2:
         return dict.fromkeys(("points", "low", "high", "endless", "freedom"), np.nan) | {"runs": runs}
@@ -109,11 +109,11 @@ def _together(cell: Records) -> dict[str, int | float]:
 def _test_set(cell: Records) -> dict[str, int | float]:
     """Return the effect of the test set: the variance of one trained model's score between test sets of this size.
 
-    It is estimated as in `ranking.measure_spread`. It is a sum over images, Σ w² (v − class mean)² n/(n − 1), so its interval is
+    It is estimated as in `variation.measure_spread`. It is a sum over images, Σ w² (v − class mean)² n/(n − 1), so its interval is
     `stats.crossed_interval`.
     """
     effect = comparisons.shared_level(cell)
-    (seen,) = ranking.measure_spread(cell, score=HEADLINE).to_dict("records")
+    (seen,) = variation.measure_spread(cell, score=HEADLINE).to_dict("records")
     squares = np.zeros_like(effect.values)
     for stratum in np.unique(effect.strata):
         inside = effect.strata == stratum

@@ -4,7 +4,17 @@ Nothing here trains or loads a run. The runs of a cell differ only in their seed
 comparison is paired.
 """
 
-from imagestudy.experiments.grids.accuracy import LONGER, RATES, accuracy, all_members, costs, longer, recipes, trains_once
+from imagestudy.experiments.grids.accuracy import (
+    LONGER,
+    RATES,
+    accuracy,
+    all_members,
+    costs,
+    longer,
+    model_costs,
+    recipes,
+    trains_once,
+)
 from imagestudy.experiments.grids.cells import (
     DECIDING,
     LISTING,

@@ -65,9 +65,13 @@ def costs(plan: Plan) -> list[RunSpec]:
 
     The remedies are measured under the first profile.
     """
+    return model_costs(plan) + [cell[0].with_(kind="cost") for cell in _remedy_cells(plan)]
+
+
+def model_costs(plan: Plan) -> list[RunSpec]:
+    """Return one measurement of time and memory per model, with plain training."""
     names = plan.study.models if plan.effort.accuracy.costs is None else plan.effort.accuracy.costs
-    measured = [cell(plan, name)[0] for name in names] + [cell[0] for cell in _remedy_cells(plan)]
-    return [spec.with_(kind="cost") for spec in measured]
+    return [cell(plan, name)[0].with_(kind="cost") for name in names]
 
 
 def _remedy_cells(plan: Plan) -> list[list[RunSpec]]:
