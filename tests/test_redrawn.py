@@ -74,7 +74,7 @@ def test_the_correction_covers_another_data_set_where_the_plain_interval_does_no
 
 
 def test_what_is_decided_needs_nothing_and_what_runs_cannot_do_images_can():
-    clear = np.array([0.20, 0.21, 0.19, 0.20])
+    clear = np.array([0.20, 0.21, 0.19, 0.20, 0.20])
     assert stats.what_would_decide_redrawn(clear, test_share=SHARE, images=80, margin=0.01, level=0.95, **ALL_SEEN).more_runs == 0
     vague = np.array([0.04, -0.005, 0.035, 0.01, 0.03, 0.00])
     needed = stats.what_would_decide_redrawn(vague, test_share=SHARE, images=80, margin=0.01, level=0.95, **ALL_SEEN)
@@ -83,6 +83,14 @@ def test_what_is_decided_needs_nothing_and_what_runs_cannot_do_images_can():
     assert more is not None
     scaled = vague.mean() + (vague - vague.mean()) / np.sqrt(1 + more / 80)
     assert stats.decide(stats.redrawn_interval(scaled, test_share=SHARE, images=80, **ALL_SEEN), margin=0.01) == "higher"
+
+
+def test_few_splits_and_an_interval_wider_than_the_scale_give_no_forecast() -> None:
+    given = {"test_share": SHARE, "images": 80, "margin": 0.01, "level": 0.95, **ALL_SEEN}
+    vague = np.array([0.04, -0.005, 0.035, 0.01, 0.03])
+    assert stats.what_would_decide_redrawn(vague, **given) != stats.Needed(None, None)
+    assert stats.what_would_decide_redrawn(vague[:4], **given) == stats.Needed(None, None)
+    assert stats.what_would_decide_redrawn(30 * vague, **given) == stats.Needed(None, None)
 
 
 def test_where_no_run_errs_the_exact_binomial_bound_stays():

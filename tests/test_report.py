@@ -15,7 +15,7 @@ from sample_notebooks import code, prose, shown, write, write_cells
 from imagestudy import report
 from imagestudy.core import paths, text
 from imagestudy.core.errors import InputError
-from imagestudy.report.clean_outputs import quieten
+from imagestudy.report.clean_outputs import INJECTED, quieten
 
 EVIL = '<script>alert(1)</script> & "x" *y* [z](w) $q$'
 
@@ -288,6 +288,17 @@ def test_site_shows_formulas_tables_figures_and_marks_verdicts(site: Path) -> No
     assert "<strong>higher</strong>" in page
     assert "_images/" in page
     assert "a warning" in page
+
+
+def test_every_page_of_a_quick_check_says_so_on_top_and_no_other_page_does(tmp_path: Path, folder: Path, site: Path) -> None:
+    for name in ("index", "everything", "tables"):
+        page = (site / f"{name}.html").read_text(encoding="utf-8")
+        assert page.index("Its numbers and verdicts mean nothing.") < page.index("<h1>")
+    longer = code('effort = "default"')
+    longer.metadata.tags = [INJECTED]
+    notebook = write_cells(folder, "longer", [prose("# Longer"), longer])
+    report.build_site(study="digits", title="Digits", notebooks=[notebook], front="", output=tmp_path / "report")
+    assert not [file for file in (tmp_path / "report").glob("*.html") if "mean nothing" in file.read_text(encoding="utf-8")]
 
 
 def test_a_site_with_a_fault_is_refused_and_the_older_one_stays(tmp_path: Path, folder: Path) -> None:

@@ -433,6 +433,14 @@ def test_more_runs_decide_if_only_the_runs_vary():
     assert verdict_with(values, stats.Needed(2, None)) == "undecided"
 
 
+def test_few_runs_and_an_interval_wider_than_the_scale_give_no_forecast():
+    """Two runs once gave −21.6 points [−100, 100], and a forecast that one more run would decide."""
+    shares = 0.03 + np.array([-0.04, -0.02, 0.0, 0.02, 0.04])
+    values = np.repeat(shares[:, None], IMAGES, axis=1)
+    assert needs(values[1:]) == needs(values[:2]) == stats.Needed(None, None)
+    assert needs(30 * values) == stats.Needed(None, None)
+
+
 def shared_differences():
     """In every run and every class, only A is correct on three images and only B on two."""
     return np.tile(np.r_[np.ones(3), -np.ones(2), np.zeros(PER_CLASS - 5)], (5, CLASSES))

@@ -17,6 +17,8 @@ from imagestudy.core.text import escape
 from imagestudy.report.clean_outputs import INJECTED
 
 THEME = Path(__file__).parent / "theme"
+QUICK_CHECK = "Quick check (effort smoke): it shows that everything runs. Its numbers and verdicts mean nothing."
+"""What stands on top of every page if a notebook was executed with the effort `smoke`."""
 
 
 class SiteError(FailedError):
@@ -57,14 +59,19 @@ def build_site(*, study: str, title: str, notebooks: Sequence[Path], front: str,
 
 def _write_source(source: Path, *, study: str, title: str, notebooks: Sequence[Path], front: str) -> None:
     shutil.copytree(THEME, source)
-    (source / "site.json").write_text(json.dumps({"study": study, "title": title}), encoding="utf-8")
+    read = {notebook.name: nbformat.read(notebook, as_version=4) for notebook in notebooks}
+    facts = {"study": study, "title": title, "notice": QUICK_CHECK if any(map(_is_quick_check, read.values())) else ""}
+    (source / "site.json").write_text(json.dumps(facts), encoding="utf-8")
     pages = "\n".join(notebook.stem for notebook in notebooks)
     contents = f"```{{toctree}}\n:maxdepth: 1\n:caption: Notebooks\n\n{pages}\n```\n"
     (source / "index.md").write_text(f"# {escape(title)}\n\n{front}\n\n{contents}", encoding="utf-8")
-    for notebook in notebooks:
-        page = nbformat.read(notebook, as_version=4)
+    for name, page in read.items():
         fold(page)
-        nbformat.write(page, source / notebook.name)
+        nbformat.write(page, source / name)
+
+
+def _is_quick_check(page: NotebookNode) -> bool:
+    return any('effort = "smoke"' in cell.source for cell in page.cells if INJECTED in cell.metadata.get("tags", []))
 
 
 def fold(page: NotebookNode) -> None:

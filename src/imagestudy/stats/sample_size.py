@@ -12,6 +12,10 @@ from scipy.special import stdtrit
 from imagestudy.stats.decisions import Needed, decide
 from imagestudy.stats.intervals import Interval, Spread, center, measure_spread, redrawn_half_width, unseen_half_width
 
+FEWEST_RUNS = 5
+"""With fewer runs, the variance between runs is too uncertain for a projection."""
+WIDEST = 1.0
+"""An interval of a difference of scores that is wider than this, 100 points, says too little for a projection."""
 MOST_RUNS = 1_000
 """The largest total number of runs considered."""
 MOST_REDRAWN = 50
@@ -39,7 +43,7 @@ def what_would_decide(
     The number of images is approximate. If neither runs nor images decide alone, the result is a combination: enough runs to
     reduce the run component to half of the squared width that decides, and images for the rest. A comparison that is already
     decided needs 0 more runs. The test set grows by the same factor in all strata. At most 1,000 runs in total and 10 million
-    additional images are considered.
+    additional images are considered. With fewer than `FEWEST_RUNS` runs, or an interval wider than `WIDEST`, nothing is projected.
 
     Args:
         values: v_ri, see `measure_spread`.
@@ -50,7 +54,8 @@ def what_would_decide(
         unit: how far one error of one model on one image moves its value, above 0.
     """
     spread = measure_spread(values, weights=weights, strata=strata, unit=unit)
-    if spread.runs < 2:
+    now = spread.projected(runs=spread.runs, images=1.0).interval(level=level)
+    if spread.runs < FEWEST_RUNS or now.high - now.low > WIDEST:
         return Needed(None, None)
 
     def decided(runs: int, images: int) -> bool:
@@ -86,7 +91,8 @@ def what_would_decide_redrawn(
     The projection uses the formula of `redrawn_interval` and assumes that the estimate and the variance stay the same. With f times
     as many images (training and test images, in the same proportion), the variance and the influence of one image are divided by
     f. The number of images is approximate. If more than `MOST_TIMES` times the images would be needed, the result combines
-    `MOST_REDRAWN` splits in total with images for the rest.
+    `MOST_REDRAWN` splits in total with images for the rest. With fewer than `FEWEST_RUNS` splits, or an interval wider than
+    `WIDEST`, nothing is projected.
 
     Args:
         by_run: the score, or the paired difference of scores, of each run.
@@ -98,14 +104,19 @@ def what_would_decide_redrawn(
         level: the confidence level of the interval, in (0, 1).
     """
     runs = len(by_run)
-    if runs < 2:
+    if runs < FEWEST_RUNS:
         return Needed(None, None)
     estimate, variance = float(np.mean(by_run)), float(np.var(by_run, ddof=1))
 
-    def decided(runs: int, more_images: int) -> bool:
-        times = 1 + more_images / images
+    def half_width(runs: int, times: float) -> float:
         seen = redrawn_half_width(variance / times, runs, test_share, level)
-        half = hypot(seen, unseen_half_width(jump=jump / times, depth=depth * times, level=level))
+        return hypot(seen, unseen_half_width(jump=jump / times, depth=depth * times, level=level))
+
+    if 2 * half_width(runs, 1.0) > WIDEST:
+        return Needed(None, None)
+
+    def decided(runs: int, more_images: int) -> bool:
+        half = half_width(runs, 1 + more_images / images)
         return decide(Interval(estimate, estimate - half, estimate + half, level, runs, images), margin=margin) != "undecided"
 
     more_runs = _fewest(lambda more: decided(runs + more, 0), MOST_REDRAWN - runs)

@@ -20,6 +20,7 @@ myst_enable_extensions = ["amsmath", "dollarmath"]
 
 html_theme = "sphinx_book_theme"
 html_theme_options = {
+    "announcement": html.escape(_site["notice"]),
     "navbar_start": [],
     "navbar_center": [],
     "navbar_end": [],
