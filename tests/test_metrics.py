@@ -60,6 +60,18 @@ def test_g_mean_by_hand_and_zero_if_a_class_has_recall_zero():
     assert classification.g_mean(np.array([0, 0, 0, 0]), labels, classes=2) == 0
 
 
+def test_accuracy_at_shares_is_accuracy_at_the_images_own_and_balanced_accuracy_at_uniform_ones(case):
+    logs, labels = case[0], case[1]
+    predicted, classes = logs.argmax(axis=1), logs.shape[1]
+    own, uniform = np.bincount(labels, minlength=classes) / len(labels), np.full(classes, 1 / classes)
+    found = [classification.accuracy_at_shares(predicted, labels, shares=shares) for shares in (own, uniform)]
+    assert found == pytest.approx(
+        [classification.accuracy(predicted, labels), classification.balanced_accuracy(predicted, labels, classes=classes)]
+    )
+    with pytest.raises(ValueError, match="no images"):
+        classification.accuracy_at_shares(predicted[labels > 0], labels[labels > 0], shares=uniform)
+
+
 def test_ece_by_hand():
     # Bins (12/15, 13/15]: 0.82 right, 0.86 wrong -> gap |1 - 1.68| = 0.68; (8/15, 9/15]: 0.55 right, 0.6 right -> 0.85.
     confidence = np.array([0.82, 0.86, 0.55, 0.60])

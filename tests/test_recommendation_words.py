@@ -59,7 +59,16 @@ def test_a_panel_of_higher_ones_alone_is_never_said_to_be_lower() -> None:
 def test_what_a_remedy_costs_in_accuracy_is_said_and_plain_training_has_no_price() -> None:
     told = answer_of(mlp="lower")
     told.panel["accuracy"] = [0.144, 0.742]
-    assert sentences.say_price(told) == " Its plain accuracy is 14.4%, against 74.2% for plain training of the same model."
+    told.panel["at_training_shares"] = [0.146, 0.74]
+    assert sentences.say_price(told) == (
+        " Where the classes have the shares that they have in the training images, its accuracy is 14.6%, against 74.0% for plain "
+        "training of the same model."
+    )
+    told.panel["accuracy"], told.panel["at_training_shares"] = [0.594, 0.446], [0.695, 0.804]
+    assert sentences.say_price(told) == (
+        " Where the classes have the shares that they have in the training images, its accuracy is 69.5%, against 80.4% for plain "
+        "training of the same model. On the test images, whose classes have other shares, it is 59.4%, against 44.6%."
+    )
     object.__setattr__(told, "best", Candidate("mlp", "none"))
     assert sentences.say_price(told) == ""
 

@@ -50,6 +50,26 @@ def balanced_accuracy(predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarr
     return float(np.mean(_all_recalls(predicted, labels, classes=classes)))
 
 
+def accuracy_at_shares(
+    predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"], *, shares: Float[np.ndarray, " class"]
+) -> float:
+    """Return the accuracy that is expected where class c has the share ρ_c of the images: Σ_c ρ_c · recall_c, in [0, 1].
+
+    Uniform shares give balanced accuracy; the shares of the test images themselves give accuracy.
+
+    Args:
+        predicted: the predicted class of each image.
+        labels: the true class of each image.
+        shares: ρ_c, with sum 1.
+
+    Raises:
+        ValueError: if a class with a share above 0 has no images.
+    """
+    present = np.flatnonzero(shares)
+    _require_all_classes(labels, classes=len(shares), members=present)
+    return float(shares[present] @ per_class_recall(predicted, labels, classes=len(shares))[present])
+
+
 def g_mean(predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"], *, classes: int) -> float:
     """Return the geometric mean of the recalls of all classes, in [0, 1] (Kubat & Matwin 1997).
 

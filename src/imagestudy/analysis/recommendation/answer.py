@@ -11,8 +11,9 @@ from imagestudy.core.specs import RunSpec
 from imagestudy.data import datasets
 from imagestudy.experiments import grids, runner, search
 from imagestudy.experiments.grids import Plan
-from imagestudy.experiments.records import Records
+from imagestudy.experiments.records import Records, decided
 from imagestudy.experiments.search import PLAIN, SCORE, Candidate, Selection
+from imagestudy.metrics import classification
 from imagestudy.remedies import remedies
 from imagestudy.stats import Judged
 
@@ -108,7 +109,8 @@ def compare_panel(selection: Selection, best: Candidate, baselines: Records) -> 
     Returns:
         One row per candidate, the highest first: the columns of `comparisons.summarize`, `candidate` (its name), `recommended` and
         `plain`. The comparison with the recommended candidate adds `difference`, `difference_low`, `difference_high`, `verdict`,
-        `needed` and `near` (equivalent or undecided).
+        `needed` and `near` (equivalent or undecided). `at_training_shares` is the accuracy at the class shares of the training
+        images, which the test images need not have; see `accuracy_at_training_shares`.
     """
     plan = selection.plan
     names = dict.fromkeys((*selection.panel, *(Candidate(one.model, PLAIN) for one in selection.panel)))
@@ -121,9 +123,19 @@ def compare_panel(selection: Selection, best: Candidate, baselines: Records) -> 
         judged = comparisons.judge(
             comparisons.difference(cell, cells[best]), margin=plan.study.margin, comparisons=max(1, len(cells) - 1)
         )
+        row["at_training_shares"] = accuracy_at_training_shares(cell)
         near = one == best or judged.verdict in ("equivalent", "undecided")
         rows.append(row | _named(one) | _judged(judged, same=one == best) | {"recommended": one == best, "near": near})
     return pd.DataFrame(rows).sort_values("estimate", ascending=False, kind="stable", ignore_index=True)
+
+
+def accuracy_at_training_shares(cell: Records) -> float:
+    """Return the mean accuracy over the runs at the class shares of the training images, before any remedy changes them."""
+    accuracies = []
+    for record in cell:
+        counts, labels = np.array(record.facts["counts"]), cell.labels_of(record)["test"]
+        accuracies.append(classification.accuracy_at_shares(decided(record, labels), labels, shares=counts / counts.sum()))
+    return float(np.mean(accuracies))
 
 
 def _named(one: Candidate) -> dict[str, object]:

@@ -17,6 +17,9 @@ from imagestudy.models import models
 from imagestudy.models.pretrained import starting_weights
 from imagestudy.remedies import remedies
 
+SAME_SHARES = 0.01
+"""If the two accuracies of a candidate differ by less, the test images have the class shares of the training images."""
+
 
 def say_answer(answer: Answer) -> str:
     """Return the recommendation and its comparison with plain training, with intervals, as one paragraph of Markdown."""
@@ -37,12 +40,24 @@ def say_answer(answer: Answer) -> str:
 
 
 def say_price(answer: Answer) -> str:
-    """Return a sentence with the plain accuracy of the recommended candidate and of plain training; empty without a remedy."""
-    accuracy = answer.panel.set_index("candidate")["accuracy"]
-    if answer.best.remedy == PLAIN or answer.best.model not in accuracy:
+    """Return sentences with the accuracy of the recommended candidate and of plain training; empty without a remedy.
+
+    The accuracy is given at the class shares of the training images. Where the test images have other shares, it is also given
+    on them, because the sign of the difference can be the opposite.
+    """
+    rows = answer.panel.set_index("candidate")
+    if answer.best.remedy == PLAIN or answer.best.model not in rows.index:
         return ""
-    with_it, without = accuracy[name_of(answer.best)], accuracy[answer.best.model]
-    return f" Its plain accuracy is {with_it:.1%}, against {without:.1%} for plain training of the same model."
+    with_it, without = rows.loc[name_of(answer.best)], rows.loc[answer.best.model]
+    there = [f"{row['at_training_shares']:.1%}" for row in (with_it, without)]
+    here = [f"{row['accuracy']:.1%}" for row in (with_it, without)]
+    said = (
+        f" Where the classes have the shares that they have in the training images, its accuracy is {there[0]}, against {there[1]} "
+        "for plain training of the same model."
+    )
+    if np.abs(with_it["accuracy"] - with_it["at_training_shares"]) < SAME_SHARES:
+        return said
+    return f"{said} On the test images, whose classes have other shares, it is {here[0]}, against {here[1]}."
 
 
 def say_near(answer: Answer) -> str:
