@@ -68,7 +68,7 @@ def test_accuracy_at_shares_is_accuracy_at_the_images_own_and_balanced_accuracy_
     assert found == pytest.approx(
         [classification.accuracy(predicted, labels), classification.balanced_accuracy(predicted, labels, classes=classes)]
     )
-    with pytest.raises(ValueError, match="no images"):
+    with pytest.raises(ValueError, match="no test images of class 0"):
         classification.accuracy_at_shares(predicted[labels > 0], labels[labels > 0], shares=uniform)
 
 
