@@ -26,7 +26,7 @@ from imagestudy.inference.load import trained_run
 from imagestudy.inference.save import COLORS, _choose
 from imagestudy.metrics import classification
 from imagestudy.models import build, models
-from imagestudy.remedies.decoupling import HeadRemedy
+from imagestudy.remedies import remedy as chosen_remedy
 from imagestudy.remedies.heads import SavedHead
 from imagestudy.remedies.posthoc import adjust
 from imagestudy.training import ClassicalLearner, make_learner
@@ -306,7 +306,10 @@ class TestDamaged:
             ),
             (lambda facts: facts["model"].update(name="mlp", options={}), r"has no weights 'features.layers.0.linear.weight'"),
             (lambda facts: facts["head"].update(bias=False), r"contains weights 'head.bias', which the network .* does not have$"),
-            (lambda facts: facts["head"].update(kind="scaled"), r"has no weights 'head.factors'"),
+            (
+                lambda facts: facts["head"].update(kind="scaled"),
+                r"model.json: the head cannot be restored: a head of kind 'scaled' was given; .* makes 'linear'$",
+            ),
             (lambda facts: facts["model"].update(name="articel"), r"unknown model 'articel' in .*; did you mean 'article'\?$"),
             (lambda facts: facts["model"].update(version=7), r"model 'article' is at version 1, not 7 in .*model.json$"),
         ],
@@ -374,13 +377,13 @@ class TestDamaged:
             inference.load(folder)
 
 
-def drawn(folder: Path, name: str, head: SavedHead | None = None, *, tau: float | None = 0.7) -> Path:
+def drawn(folder: Path, name: str, head: SavedHead | None = None, *, remedy: str = "none", tau: float | None = 0.7) -> Path:
     """Save a model with random weights and statistics for RGB images of side 12, confident enough that rounding would show."""
     torch.manual_seed(1)
     spec, classes = ModelSpec(name=name, options={"width": SMALLEST[name]} if name in SMALLEST else {}), tuple("äbcd")
     network = build(spec, shape=(3, 12, 12), classes=len(classes))
     head = head or SavedHead()
-    network.head = HeadRemedy().restore(head, network.head)
+    network.head = chosen_remedy(Choice(name=remedy)).head.restore(head, network.head)
     weights = networks.keep_weights(network)
     for key, value in weights.items():
         if "running" in key:
@@ -393,7 +396,7 @@ def drawn(folder: Path, name: str, head: SavedHead | None = None, *, tau: float 
             "format": 1, "classes": classes, "counts": (50, 20, 5, 1), "model": spec, "remedy": "none", "head": head, "layers": (),
             "images": {"side": 12, "channels": 3, "fit": "crop", "colours": "rgb"}, "tau": tau, "temperature": 0.8,
             "normalisation": {"mean": (0.4, 0.5, 0.6), "deviation": (0.2, 0.3, 0.1)}, "decision_temperature": None,
-            "validation": 0.5, "digest": digest_of(content), "run": run(name), "scores": {}, "provenance": {},
+            "validation": 0.5, "digest": digest_of(content), "run": run(name, remedy), "scores": {}, "provenance": {},
         }
     )  # fmt: skip
     put_folder(folder / "model", {WEIGHTS_NAME: content, DESCRIPTION_NAME: to_json(facts)})
@@ -401,9 +404,9 @@ def drawn(folder: Path, name: str, head: SavedHead | None = None, *, tau: float 
 
 
 HEADS = {
-    "perceptron": SavedHead(kind="cosine", scale=9.0),
-    "lenet": SavedHead(kind="scaled"),
-    "elman": SavedHead(bias=False),
+    "perceptron": (SavedHead(kind="cosine", scale=9.0), "ncm"),
+    "lenet": (SavedHead(kind="scaled"), "lws"),
+    "elman": (SavedHead(bias=False), "tau_norm"),
 }
 
 
@@ -415,7 +418,8 @@ def ask_onnx(file: Path, images: np.ndarray) -> list[np.ndarray]:
 class TestOnnx:
     @pytest.mark.parametrize("name", models.names(kind="neural", pretrained=None))
     def test_it_agrees_with_pytorch_for_any_batch_size(self, name: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
-        folder = drawn(tmp_path, name, HEADS.get(name))
+        head, remedy = HEADS.get(name, (None, "none"))
+        folder = drawn(tmp_path, name, head, remedy=remedy)
         file = inference.write_onnx(folder, tmp_path / "model.onnx")
         assert capfd.readouterr() == ("", "")
         opened = inference.load(folder)

@@ -7,7 +7,7 @@ from imagestudy import stats
 from imagestudy.analysis import recommendation
 from imagestudy.analysis.recommendation import Answer, by_class, sentences
 from imagestudy.analysis.recommendation import answer as answering
-from imagestudy.core.specs import Choice, ModelSpec, RunSpec, TrainingSpec
+from imagestudy.core.specs import Choice, ModelSpec, RunSpec
 from imagestudy.experiments.records import Record, Records
 from imagestudy.experiments.search import Candidate, Selection
 from imagestudy.stats import Judged
@@ -25,7 +25,7 @@ def answer_of(**verdicts: str) -> Answer:
     ]
     made = object.__new__(Answer)
     panel = pd.DataFrame(rows, columns=["candidate", "recommended", "near", "verdict"])
-    for name, value in {"best": BEST, "panel": panel, "level": INTERVAL, "gain": GAIN}.items():
+    for name, value in {"best": BEST, "panel": panel, "level": INTERVAL, "gain": GAIN, "shortcomings": ()}.items():
         object.__setattr__(made, name, value)
     return made
 
@@ -115,32 +115,22 @@ def test_what_the_remedy_moves_is_what_is_said_to_move(own: list, plain: list, s
     assert by_class.say_recall(named, recalls(own, plain)) == said
 
 
-def test_equal_scores_go_to_the_choice_of_most_runs_then_to_plain_training_then_to_the_cheapest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    plain, other, dear = Candidate("mlp", "none"), Candidate("mlp", "class_weights"), Candidate("vit", "none")
-    seconds = {plain: 9.0, other: 1.0, dear: 10.0}
+def test_equal_scores_go_to_the_choice_of_most_runs_then_to_the_simplest(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, other, large = Candidate("mlp", "none"), Candidate("mlp", "class_weights"), Candidate("vit", "none")
 
     def ran(*candidates: Candidate) -> Records:
         specs = [
-            RunSpec(
-                dataset=Choice(name="digits"),
-                model=ModelSpec(name=one.model),
-                remedy=Choice(name=one.remedy),
-                training=TrainingSpec(),
-                seed=seed,
-            )
+            RunSpec(dataset=Choice(name="digits"), model=ModelSpec(name=one.model), remedy=Choice(name=one.remedy), seed=seed)
             for seed, one in enumerate(candidates)
         ]
-        costs = [{"seconds": seconds[one]} for one in candidates]
-        return Records(tuple(Record(spec, {}, {}, cost, {}) for spec, cost in zip(specs, costs, strict=True)), {})
+        return Records(tuple(Record(spec, {}, {}, {}, {}) for spec in specs), {})
 
     monkeypatch.setattr(answering, "_on_validation", lambda *_: 0.9)
-    monkeypatch.setattr(answering, "_runs_of", lambda _, one: ran(one))
     selection = object.__new__(Selection)
+    object.__setattr__(selection, "panel", (large, other, plain))
 
     def first(*chosen: Candidate) -> Candidate:
-        return max(seconds, key=lambda one: answering._merit(selection, ran(*chosen), one))
+        return answering.best_of(selection, ran(*chosen))
 
     assert first(other, other, plain) == other
     assert first(other, plain) == first() == plain

@@ -1,13 +1,17 @@
 """Tests of the registry: it finds functions by name and checks their options."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 from pydantic import Field
 
+from imagestudy.core import plugins
 from imagestudy.core.errors import InputError
 from imagestudy.core.registry import Registry
 from imagestudy.core.specs import Choice, ModelSpec
+from imagestudy.models import models
 
 
 @pytest.fixture
@@ -108,3 +112,48 @@ def test_a_name_is_registered_once(pets: Registry) -> None:
 def test_registries_share_nothing(pets: Registry) -> None:
     assert Registry("pet").names() == ()
     assert pets.names() != ()
+
+
+def test_a_fact_that_every_entry_must_have_is_asked_for_and_its_value_checked() -> None:
+    registry: Registry = Registry("pet", required={"legs": None, "kind": ("cat", "dog")})
+    with pytest.raises(InputError, match=r"^pet 'rex' is registered without the fact 'kind'$"):
+        registry.register("rex", legs=4)
+    with pytest.raises(InputError, match=r"^unknown kind of pet 'rex' 'dgo'; allowed: cat, dog; did you mean 'dog'[?]$"):
+        registry.register("rex", legs=4, kind="dgo")
+    registry.register("rex", legs=4, kind="dog")(lambda: "woof")
+    assert registry.names(kind="dog") == ("rex",)
+
+
+PLUG_IN = """
+from functools import partial
+from imagestudy.models import models
+from imagestudy.models.ann import mlp
+models.register("{name}", family="cnn", era="modern", kind="neural")(partial(mlp, width={width}))
+"""
+
+
+@pytest.fixture
+def _own_model_goes_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(plugins, "_loaded", {})
+    yield
+    models._entries.pop("own_mlp", None)
+
+
+@pytest.mark.usefixtures("_own_model_goes_again")
+def test_whatever_a_plug_in_registers_has_the_origin_of_the_plug_in(tmp_path: Path) -> None:
+    """A partial, or a function of the package, once counted as built in: edits never trained its runs again."""
+    file = tmp_path / "my.py"
+    digests = []
+    for width in (8, 16):
+        file.write_text(PLUG_IN.format(name="own_mlp", width=width), encoding="utf-8")
+        plugins.load([file])
+        digests.append(models.entry("own_mlp").origin.digest)
+        assert models.entry("own_mlp").origin.file == str(file)
+    assert digests[0] != digests[1]
+    assert models.entry("mlp").origin.file == ""
+    file.write_text(PLUG_IN.format(name="resnet", width=8), encoding="utf-8")
+    with pytest.raises(InputError, match="registers the model 'resnet', which the project itself has"):
+        plugins.load([file])
+    file.write_text("import sys\nsys.exit(0)\n", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be loaded: SystemExit: 0"):
+        plugins.load([file])

@@ -297,6 +297,19 @@ class TestSavedHeads:
         features = torch.as_tensor(pooled(found, prepared().validation.images)).float()
         assert torch.equal(made(features), head(features))
 
-    def test_a_kind_that_no_remedy_of_the_package_makes_is_refused(self) -> None:
-        with pytest.raises(InputError, match=r"^head kind 'conic' is unknown; allowed: linear, cosine, scaled$"):
-            HeadRemedy().restore(SavedHead(kind="conic"), torch.nn.Linear(3, 2))
+    @pytest.mark.parametrize("kind", ["conic", "cosine", "scaled"])
+    def test_a_kind_that_the_remedy_does_not_make_is_refused(self, kind: str) -> None:
+        for head_remedy in (HeadRemedy(), Normalization(), Retraining("head")):
+            with pytest.raises(InputError, match=f"^a head of kind '{kind}' was given; this remedy makes 'linear'$"):
+                head_remedy.restore(SavedHead(kind=kind, scale=2.0), torch.nn.Linear(3, 2))
+
+    def test_a_cosine_head_is_not_restored_without_its_scale(self) -> None:
+        with pytest.raises(InputError, match=r"^a cosine head needs its scale$"):
+            ClassMeans().restore(SavedHead(kind="cosine"), torch.nn.Linear(3, 2))
+
+    def test_a_head_of_another_class_is_never_saved_as_a_linear_one(self) -> None:
+        class Squared(torch.nn.Linear):
+            pass
+
+        with pytest.raises(InputError, match=r"^a head of class Squared cannot be saved: its remedy must describe and restore it"):
+            HeadRemedy().save(Squared(3, 2))

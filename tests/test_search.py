@@ -83,12 +83,26 @@ def test_a_choice_is_loaded_the_second_time_and_is_the_best_of_its_own_run_on_va
     asked = {runner.stamp(spec).run_id for spec in first.wanted}
     assert asked <= {runner.stamp(spec).run_id for spec in search.possible(plan)}
     for number, own in first.trials.groupby("run"):
-        best = own.sort_values(["score", "model", "remedy"], ascending=[False, True, True]).head(2)
-        assert [Candidate(m, r) for m, r in best[["model", "remedy"]].itertuples(index=False)] == list(first.finalists[number])
+        scores = {Candidate(row.model, row.remedy): row.score for row in own.itertuples()}
+        assert sorted(scores, key=lambda one: (-scores[one], search.simplicity(one)))[:2] == list(first.finalists[number])
     for record in search.chosen(first):
         rivals = [r for r in first.records if r.spec.seed == record.spec.seed]
         finalists = [r for r in rivals if Candidate(r.spec.model.name, r.spec.remedy.name) in first.finalists[record.spec.seed]]
         assert record.validation["balanced_accuracy"] == max(r.validation["balanced_accuracy"] for r in finalists)
+
+
+def test_of_equal_candidates_the_simplest_goes_on(fixed):
+    """The order of the letters once decided: balanced_sampler before none, bilstm before mlp."""
+    remedies = ("balanced_sampler", "balanced_softmax", "crt", "logit_adjustment", "none")
+    equal = {Candidate(model, name): 1.0 for model in ("bilstm", "resnet18", "mlp", "svm", "logistic") for name in remedies}
+    ordered = sorted(equal, key=search.simplicity)
+    assert list(dict.fromkeys(one.model for one in ordered)) == ["logistic", "svm", "mlp", "bilstm", "resnet18"]
+    assert [one.remedy for one in ordered[:5]] == ["none", "logit_adjustment", "balanced_softmax", "crt", "balanced_sampler"]
+    plan = grids.open_study(fixed, "smoke")
+    scores = dict.fromkeys(search.candidates(plan), 1.0)
+    kept = search._go_on(plan, scores, 0)
+    assert kept == sorted(scores, key=search.simplicity)[: len(kept)]
+    assert kept[0].remedy == "none"
 
 
 def test_trials_see_the_run_s_own_training_images_and_no_test_image(fixed, monkeypatch):
@@ -116,6 +130,13 @@ def test_a_study_without_candidates_is_refused(tmp_path):
     (tmp_path / "none.yaml").write_text(FIXED.replace("crossed: [mlp, svm]", "crossed: []"), encoding="utf-8")
     with pytest.raises(InputError, match="names no model under 'crossed'"):
         recommendation.recommend(grids.open_study(str(tmp_path / "none.yaml"), "smoke"))
+
+
+def test_a_study_whose_remedies_give_no_candidate_is_refused_in_a_sentence(tmp_path):
+    text = FIXED.replace(FIXED.split("remedies: ")[1].split("\n")[0], "[tuned]")
+    (tmp_path / "tuned.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"has no candidate: .* add 'none' to 'remedies'"):
+        search.candidates(grids.open_study(str(tmp_path / "tuned.yaml"), "smoke"))
 
 
 class TestFolder:

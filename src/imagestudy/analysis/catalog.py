@@ -21,7 +21,7 @@ from imagestudy.experiments.stages import Bound, Stages
 from imagestudy.experiments.store import RunStore
 from imagestudy.experiments.study import without_number
 
-questions: Registry = Registry("question")
+questions: Registry = Registry("question", required={"notebook": None})
 """Question → the function plan → specs of its runs. Facts: `notebook`, a stem in the notebooks folder or a path; `stages`."""
 
 questions.register("preprocessing", notebook="01_preprocessing")(preprocessing.needs)
@@ -48,12 +48,13 @@ def resolve(name: str, *, where: str = "") -> str:
 
 
 def asked(plan: Plan) -> list[str]:
-    """The questions of a study: those that it names, in its order, or all that are registered.
+    """The questions of a study: those that it names, in its order and each once, or all that are registered.
 
     Raises:
         InputError: it names one that is not known.
     """
-    return [resolve(name, where=f"study {plan.name!r}") for name in plan.study.questions or questions.names()]
+    named = (resolve(name, where=f"study {plan.name!r}") for name in plan.study.questions or questions.names())
+    return list(dict.fromkeys(named))
 
 
 def notebook_of(question: str) -> Path:

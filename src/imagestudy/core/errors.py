@@ -34,6 +34,10 @@ def require_known(given: str, allowed: Iterable[str], *, what: str, where: str =
     raise InputError(f"unknown {what} {given!r}{place(where)}; allowed: {', '.join(allowed)}{hint}")
 
 
+MOST_SHOWN = 200
+"""The most characters of a wrong value that an error message repeats."""
+
+
 def sentence(error: ValidationError, *, what: str, where: str = "") -> str:
     """The text of a pydantic validation error, one sentence per line for each fault."""
     return "\n".join(_fault(fault, what=what, where=where) for fault in error.errors())
@@ -47,4 +51,6 @@ def _fault(fault: ErrorDetails, *, what: str, where: str) -> str:
         return f"key {key!r} of {what} is missing{place(where)}"
     subject = f"{what}, {key}" if key else what
     reason = fault["msg"].removeprefix("Value error, ")
-    return f"{subject}: {fault['input']!r} was given{place(where)}; {reason[0].lower() + reason[1:]}"
+    given = repr(fault["input"])
+    shown = given if len(given) <= MOST_SHOWN else f"{given[:MOST_SHOWN]} …"
+    return f"{subject}: {shown} was given{place(where)}; {reason[0].lower() + reason[1:]}"

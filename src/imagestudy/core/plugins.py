@@ -46,7 +46,7 @@ def _run(file: Path, content: bytes, digest: str) -> None:
         exec(compile(content, str(file), "exec"), module.__dict__)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"plug-in {file} cannot be loaded: {type(error).__name__}: {error}") from error
 
 

@@ -7,6 +7,7 @@ notebook and a Python call therefore raise the same error for the same invalid o
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -30,7 +31,23 @@ class Origin:
 BUILT_IN = Origin()
 
 plugin_modules: dict[str, Origin] = {}
-"""Name of a module that was made from a plug-in → its origin. Functions of all other modules are built in."""
+"""Name of a module that was made from a plug-in → its origin. What other modules register is built in."""
+
+
+def _origin_of_caller() -> Origin:
+    """Return the plug-in whose code is registering something, whatever it registers: a function, a partial, or one of the package.
+
+    A module of the package that a plug-in imports registers its own functions as built in.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module in plugin_modules:
+            return plugin_modules[module]
+        if module.startswith("imagestudy.") and module != __name__:
+            return BUILT_IN
+        frame = frame.f_back  # type: ignore[assignment]
+    return BUILT_IN
 
 
 @dataclass(frozen=True)
@@ -62,10 +79,12 @@ class Registry(Generic[F]):
     Args:
         kind: the word for an entry in error messages, such as "model".
         home: the package whose modules register the built-in names; they are imported when the registry is first read.
+        required: fact that every entry must have → its allowed values; None allows every value.
     """
 
     kind: str
     home: str = ""
+    required: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     _entries: dict[str, Entry[F]] = field(default_factory=dict)
     _is_complete: bool = False
 
@@ -90,10 +109,15 @@ class Registry(Generic[F]):
             name: the name. It must not be registered yet.
             version: the version of the function. Increase it when a fix changes the results of a run.
             facts: metadata of the function.
+
+        Raises:
+            InputError: if a required fact is missing or has a value that is not allowed, or a plug-in registers a name that is
+                already taken.
         """
+        origin = _origin_of_caller()
+        self._check_facts(name, facts)
 
         def add(function: F) -> F:
-            origin = plugin_modules.get(function.__module__, BUILT_IN) if hasattr(function, "__module__") else BUILT_IN
             if origin.file:
                 self._make_room(name, origin)
             elif name in self._entries:
@@ -102,6 +126,13 @@ class Registry(Generic[F]):
             return function
 
         return add
+
+    def _check_facts(self, name: str, facts: Mapping[str, Any]) -> None:
+        for fact, allowed in self.required.items():
+            if fact not in facts:
+                raise InputError(f"{self.kind} {name!r} is registered without the fact {fact!r}")
+            if allowed is not None:
+                require_known(facts[fact], allowed, what=f"{fact} of {self.kind} {name!r}")
 
     def _make_room(self, name: str, origin: Origin) -> None:
         """Check that a plug-in may register a name. An edited plug-in may replace its own entry.

@@ -59,7 +59,9 @@ class Dataset:
     files: tuple[str, ...] = ()
 
 
-sources: Registry[Callable[..., Dataset]] = Registry("dataset", home="imagestudy.data")
+sources: Registry[Callable[..., Dataset]] = Registry(
+    "dataset", home="imagestudy.data", required=dict.fromkeys(("title", "license", "citation"))
+)
 _loaded: dict[str, Dataset] = {}
 
 

@@ -2,7 +2,7 @@
 
 In each run, all candidates are trained with a small part of the budget. The best third by balanced accuracy on validation continues
 with three times the budget, until the finalists are trained with the whole budget. A run selects by its own validation images. Test
-images never influence the choice.
+images never influence the choice. Of candidates with the same score, the simplest goes on, see `simplicity`.
 """
 
 from collections import Counter
@@ -19,7 +19,8 @@ from imagestudy.experiments.grids import Plan
 from imagestudy.experiments.records import Record, Records
 from imagestudy.experiments.stages import Bound, Stages, meet
 from imagestudy.experiments.store import RunStore
-from imagestudy.remedies import remedy
+from imagestudy.models import models
+from imagestudy.remedies import remedies, remedy
 
 ETA = 3
 PLAIN = "none"
@@ -27,12 +28,31 @@ SCORE = "balanced_accuracy"
 COLUMNS = ["run", "rung", "images_seen", "model", "remedy", "score", "kept"]
 
 
-@dataclass(frozen=True, order=True)
+SIMPLE_MODELS = ("majority", "logistic", "knn", "hog_svm", "svm")
+"""The simplest models, the simplest first."""
+SIMPLE_CHANGES = ("nowhere", "posthoc", "loss", "head", "data", "tuning")
+"""What a remedy changes (its fact `acts`), the simplest first."""
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A model with a remedy."""
 
     model: str
     remedy: str
+
+
+def simplicity(one: Candidate) -> tuple[bool, int, int, int, int]:
+    """Return the sort key that puts simpler candidates first.
+
+    Classical models come before networks, and pretrained networks last; networks come in the order in which they are listed
+    (`imagestudy models`). For one model, plain training comes first, then remedies that change predictions, the loss, the head, and
+    the data.
+    """
+    model, acts = models.entry(one.model).facts, remedies.entry(one.remedy).facts["acts"].split(" and ")
+    classical = SIMPLE_MODELS.index(one.model) if one.model in SIMPLE_MODELS else len(SIMPLE_MODELS)
+    changed = max(SIMPLE_CHANGES.index(what) for what in acts)
+    return bool(model.get("pretrained")), classical, models.names().index(one.model), changed, remedies.names().index(one.remedy)
 
 
 @dataclass(frozen=True)
@@ -60,16 +80,22 @@ def candidates(plan: Plan) -> list[Candidate]:
     """Return the crossed models with each remedy that is one training run or is computed from one.
 
     Raises:
-        InputError: the study names no model under `crossed`, or no profile.
+        InputError: the study names no model under `crossed`, no profile, or no such remedy.
     """
     if not plan.study.crossed or not plan.study.profiles:
         raise InputError(f"study {plan.name!r} names no model under 'crossed' or no profile; needed: at least one of each")
-    return [
+    found = [
         Candidate(model, name)
         for model in plan.study.crossed
         for name in grids.remedies_of(plan, model, whole=True)
         if remedy(Choice(name=name)).members == 1 and not remedy(Choice(name=name)).trials
     ]
+    if not found:
+        raise InputError(
+            f"study {plan.name!r} has no candidate: its models under 'crossed' support none of its remedies, or these take several "
+            f"training runs; add {PLAIN!r} to 'remedies'"
+        )
+    return found
 
 
 def runs_of(plan: Plan, candidate: Candidate) -> list[RunSpec]:
@@ -211,15 +237,15 @@ def _most_after(plan: Plan, rung: int) -> int:
 
 
 def _go_on(plan: Plan, scores: dict[Candidate, float], rung: int) -> list[Candidate]:
-    """Return the candidates that continue to the next rung, the best first."""
-    return sorted(scores, key=lambda one: (-scores[one], one))[: _most_after(plan, rung)]
+    """Return the candidates that continue to the next rung, the best first, and the simplest of equal ones."""
+    return sorted(scores, key=lambda one: (-scores[one], simplicity(one)))[: _most_after(plan, rung)]
 
 
 def _panel(plan: Plan, finalists: dict[int, tuple[Candidate, ...]]) -> tuple[Candidate, ...]:
-    """Return the most frequent finalists. Among equally frequent ones, a better mean rank comes first."""
+    """Return the most frequent finalists. Among equally frequent ones, a better mean rank comes first, then the simpler one."""
     often = Counter(one for ranked in finalists.values() for one in ranked)
     place = {one: sum(ranked.index(one) for ranked in finalists.values() if one in ranked) / often[one] for one in often}
-    return tuple(sorted(often, key=lambda one: (-often[one], place[one], one))[: plan.effort.recommendation.finalists])
+    return tuple(sorted(often, key=lambda one: (-often[one], place[one], simplicity(one)))[: plan.effort.recommendation.finalists])
 
 
 def _finals(plan: Plan, finalists: dict[int, tuple[Candidate, ...]]) -> list[RunSpec]:
@@ -230,12 +256,17 @@ def _finals(plan: Plan, finalists: dict[int, tuple[Candidate, ...]]) -> list[Run
 
 
 def chosen(selection: Selection) -> list[Record]:
-    """Return for every run the record of the finalist that is best on validation with the whole budget."""
+    """Return for every run the record of the finalist that is best on validation with the whole budget; of equals, the simplest."""
     by_run: dict[int, list[Record]] = {}
     for record in selection.records:
-        if Candidate(record.spec.model.name, record.spec.remedy.name) in selection.finalists[record.spec.seed]:
+        if candidate_of(record) in selection.finalists[record.spec.seed]:
             by_run.setdefault(record.spec.seed, []).append(record)
-    return [max(by_run[number], key=lambda record: record.validation[SCORE]) for number in sorted(by_run)]
+    return [min(by_run[number], key=lambda r: (-r.validation[SCORE], simplicity(candidate_of(r)))) for number in sorted(by_run)]
+
+
+def candidate_of(record: Record) -> Candidate:
+    """Return the candidate of which a record is a run."""
+    return Candidate(record.spec.model.name, record.spec.remedy.name)
 
 
 def say_schedule(plan: Plan) -> str:

@@ -126,7 +126,7 @@ def _require_plugins(description: Description, *, where: str) -> None:
     for name, digest in description.plugins.items():
         if digest in plugins.loaded().values():
             continue
-        changed = name in {file.name for file in plugins.loaded()}
+        changed = Path(name).name in {file.name for file in plugins.loaded()}
         reason = (
             "has changed since the model was saved"
             if changed

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from imagestudy.core.errors import InputError
 from imagestudy.core.specs import ModelSpec, TrainingSpec
-from imagestudy.inference.format import Description, Normalization
+from imagestudy.inference.format import DESCRIPTION_NAME, Description, Normalization
 from imagestudy.models import Network, Shape, build, models
 from imagestudy.models.build import fitting_width
-from imagestudy.remedies import remedy
+from imagestudy.remedies import remedies, remedy
 from imagestudy.remedies.heads import SavedHead
 from imagestudy.training import TorchLearner
 from imagestudy.training.torch_learner import PREDICT_BATCH
@@ -84,13 +84,18 @@ def restore(description: Description, weights: Mapping[str, Tensor], *, where: P
         InputError: if the weights do not fit the network.
     """
     classes, saved = len(description.classes), cast(SavedHead, description.head)
-    chosen = remedy(description.run.remedy, where=str(where)).head
+    described = str(where.with_name(DESCRIPTION_NAME))
+    chosen = remedy(description.run.remedy, where=described).head
+    if description.run.remedy.source != remedies.stamp(description.run.remedy).source:
+        raise InputError(f"{described}: remedy {description.run.remedy.name!r} is described from another version of its plug-in")
     with torch.random.fork_rng(devices=[]):
-        network = cast(Network, build(description.model, shape=description.shape, classes=classes))
+        network = build(description.model, shape=description.shape, classes=classes)
+        if not isinstance(network, Network):
+            raise InputError(f"{described}: model {description.model.name!r} is no PyTorch network")
         try:
             network.head = chosen.restore(saved, cast(nn.Linear, network.head))
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+        except Exception as error:  # a remedy of a plug-in restores its head with its own code
+            raise InputError(f"{described}: the head cannot be restored: {error}") from error
     _require_same(network.state_dict(), weights, where=where)
     network.load_state_dict(dict(weights))
     return BytesNetwork(network, cast(Normalization, description.normalisation)).eval().requires_grad_(False)

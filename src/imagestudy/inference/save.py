@@ -124,9 +124,16 @@ def _describe(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLea
 
 
 def _plugins(spec: RunSpec) -> dict[str, str]:
-    """Return the plug-ins that register the model, the remedy or the data set of a run: file name → digest."""
+    """Return the plug-ins that register the model, the remedy or the data set of a run: file name → digest.
+
+    Of two files with the same name, the second is named with its folder.
+    """
     entries = models.entry(spec.model.name), remedies.entry(spec.remedy.name), datasets.sources.entry(spec.dataset.name)
-    return {Path(one.origin.file).name: one.origin.digest for one in entries if one.origin.file}
+    found: dict[str, str] = {}
+    for file, digest in {one.origin.file: one.origin.digest for one in entries if one.origin.file}.items():
+        path = Path(file)
+        found[path.name if path.name not in found else f"{path.parent.name}/{path.name}"] = digest
+    return found
 
 
 def _choose(spec: RunSpec, learner: TorchLearner | KerasLearner | ClassicalLearner, prepared: data.Prepared) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from imagestudy.core.registry import Registry
 
-models: Registry = Registry("model", home="imagestudy.models")
+KINDS = ("neural", "keras", "classical")
+models: Registry = Registry("model", home="imagestudy.models", required={"family": None, "era": None, "kind": KINDS})
 
 Shape = tuple[int, int, int]
 """The channels, height and width of an image."""

@@ -16,7 +16,7 @@ from imagestudy.remedies.mixing import Mixing
 from imagestudy.remedies.posthoc import Adjustment
 from imagestudy.remedies.sampling import ClassSampler, Epochs, Sampling, progressive_shares
 
-remedies: Registry = Registry("remedy", home="imagestudy.remedies")
+remedies: Registry = Registry("remedy", home="imagestudy.remedies", required=dict.fromkeys(("acts", "title", "source")))
 
 COSINE_SCALE = 30.0
 """The scale s of the cosine head and of its margin loss (Cao et al. 2019)."""

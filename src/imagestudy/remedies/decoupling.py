@@ -58,6 +58,8 @@ class HeadRemedy:
 
     needs_validation: ClassVar[bool] = False
     """Whether `apply` chooses something on validation images."""
+    kind: ClassVar[str] = "linear"
+    """The kind of the head that `apply` returns, as in `SavedHead`."""
 
     def start(self, head: nn.Linear) -> nn.Module:
         """Return the head with which training starts, given the newly initialized linear head of the model."""
@@ -85,6 +87,8 @@ class HeadRemedy:
         Raises:
             InputError: this remedy makes no head of this kind.
         """
+        if saved.kind != self.kind:
+            raise InputError(f"a head of kind {saved.kind!r} was given; this remedy makes {self.kind!r}")
         return rebuild(saved, head)
 
 
@@ -96,6 +100,7 @@ class Cosine(HeadRemedy):
         scale: the scale s of its logits, above 0.
     """
 
+    kind: ClassVar[str] = "cosine"
     scale: float
 
     def start(self, head: nn.Linear) -> nn.Module:
@@ -117,6 +122,11 @@ class Retraining(HeadRemedy):
     part: Literal["head", "scales"]
     share: float = 0.15
     sampling: Sampling = field(default_factory=lambda: ClassSampler(power_shares(0.0)))
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """A linear head, or a scaled one."""
+        return "linear" if self.part == "head" else "scaled"
 
     def steps(self, total: int) -> int:
         """Return the share of all training steps, at least one, and leave at least one for the features.
@@ -168,6 +178,7 @@ class ClassMeans(HeadRemedy):
     """
 
     needs_validation: ClassVar[bool] = True
+    kind: ClassVar[str] = "cosine"
 
     def apply(self, learned: LearnedFeatures) -> tuple[nn.Module, dict[str, float]]:
         """Return a cosine head whose weights are the directions of the class means, and its scale, `cosine_scale`."""

@@ -1,6 +1,6 @@
 """Heads that a remedy can put in place of a network's linear head. A head turns pooled features into logits."""
 
-from typing import Annotated, cast
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
@@ -85,10 +85,17 @@ def normalized(head: nn.Linear, *, tau: float) -> nn.Linear:
 
 
 def describe(head: nn.Module) -> SavedHead:
-    """Return the description of a linear, cosine or scaled head."""
+    """Return the description of a linear, cosine or scaled head.
+
+    Raises:
+        InputError: the head is of another class, even if that class is derived from one of these.
+    """
     if isinstance(head, CosineHead):
         return SavedHead(kind="cosine", scale=head.scale)
-    linear = cast(nn.Linear, head.head if isinstance(head, ScaledHead) else head)
+    linear = head.head if isinstance(head, ScaledHead) else head
+    if type(linear) is not nn.Linear:
+        name = type(linear).__name__
+        raise InputError(f"a head of class {name} cannot be saved: its remedy must describe and restore it, see HeadRemedy.save")
     return SavedHead(kind="scaled" if isinstance(head, ScaledHead) else "linear", bias=linear.bias is not None)
 
 
@@ -100,7 +107,9 @@ def rebuild(saved: SavedHead, like: nn.Linear) -> nn.Module:
     """
     dim, classes = like.in_features, like.out_features
     if saved.kind == "cosine":
-        return CosineHead(dim, classes, scale=saved.scale or 1.0)
+        if saved.scale is None:
+            raise InputError("a cosine head needs its scale")
+        return CosineHead(dim, classes, scale=saved.scale)
     if saved.kind not in {"linear", "scaled"}:
         raise InputError(f"head kind {saved.kind!r} is unknown; allowed: linear, cosine, scaled")
     linear = nn.Linear(dim, classes, bias=saved.bias)

@@ -51,7 +51,8 @@ def _say_gains(answers: pd.DataFrame) -> str:
     for row in answers.sort_values("study").to_dict("records"):
         bounds = f"{plain(100 * row['gain_low'], digits=1)}, {plain(100 * row['gain_high'], digits=1)}"
         gain = f"{signed(100 * row['gain_estimate'])} points [{bounds}], {row['verdict']}"
-        said.append(f"`{row['study']}`, {row['model']} with {row['remedy']}: {gain}")
+        enough = "" if row["good_enough"] else " (none of the candidates is good enough)"
+        said.append(f"`{row['study']}`, {row['model']} with {row['remedy']}: {gain}{enough}")
     return "; ".join(said)
 
 

@@ -43,7 +43,7 @@ def _answer_row(answer: Answer) -> pd.DataFrame:
         for end in ("estimate", "low", "high")
     }
     head = {"model": answer.best.model, "remedy": remedies.entry(answer.best.remedy).facts["title"], "runs": answer.level.runs}
-    return pd.DataFrame([head | bounds | {"verdict": answer.gain.verdict}])
+    return pd.DataFrame([head | bounds | {"verdict": answer.gain.verdict, "good_enough": not answer.shortcomings}])
 
 
 def _verdict_rows(findings: Sequence[Finding]) -> list[dict[str, object]]:

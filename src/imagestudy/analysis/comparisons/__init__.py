@@ -6,6 +6,7 @@ from imagestudy.analysis.comparisons.effects import (
     Effect,
     Redrawn,
     difference,
+    difference_at_training_shares,
     level_of,
     log_odds_interval,
     paired,

@@ -191,6 +191,29 @@ def shared_difference(a: Records, b: Records, *, score: str = HEADLINE) -> Effec
     return Effect(a.correct() - b.correct(), weights_of(labels, score=score), labels)
 
 
+def difference_at_training_shares(a: Records, b: Records) -> Effect | Redrawn:
+    """Return the accuracy of cell a minus that of cell b at the class shares of each run's training images.
+
+    The test images can have other shares. The runs of both cells use the same training and test images.
+    """
+    a, b = paired(a, b)
+    labels = [a.labels_of(record)["test"] for record in a]
+    apart = [_correct(one, own) - _correct(other, own) for one, other, own in zip(a, b, labels, strict=True)]
+    weights = [_training_weights(record, own) for record, own in zip(a, labels, strict=True)]
+    if a.is_redrawn:
+        by_run = np.array([weight @ values for weight, values in zip(weights, apart, strict=True)])
+        return _redrawn(a, by_run, apart, score="accuracy")
+    base = weights_of(labels[0])
+    ratios = np.stack(weights) / base
+    return Effect(np.stack(apart) * ratios, base, labels[0], unit=float(ratios.max()))
+
+
+def _training_weights(record: Record, labels: Int64[np.ndarray, " image"]) -> Float[np.ndarray, " image"]:
+    """Return π_y / n_y for each test image: weights that give the classes their shares in the training images."""
+    counts = np.array(record.facts["counts"], dtype=np.float64)
+    return counts[labels] / counts.sum() / np.bincount(labels, minlength=len(counts))[labels]
+
+
 def log_odds_interval(
     parts: Sequence[tuple[float, Records]], *, level: float = 0.95, draws: int = 1_000, rng: np.random.Generator
 ) -> stats.Interval:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from imagestudy import stats
 from imagestudy.analysis import comparisons
+from imagestudy.analysis.recommendation import good_enough
 from imagestudy.core.specs import RunSpec
 from imagestudy.data import datasets
 from imagestudy.experiments import grids, runner, search
@@ -25,12 +26,13 @@ class Answer:
     Args:
         selection: the candidates, and what every run chose among them.
         best: the recommended candidate: the one of the panel with the highest mean score on validation. Ties go to the candidate
-            that most runs chose, then to plain training, then to the cheapest.
+            that most runs chose, then to the simplest, see `search.simplicity`.
         chosen: the record of each run's own choice.
         plain: plain training of the same model in the same run.
         level: the score of the choices on test images.
         gain: the score of the choices minus that of plain training, with its verdict.
         panel: one row per candidate of the panel and per baseline, see `compare_panel`.
+        shortcomings: why the recommendation is not good enough, see `good_enough.shortcomings`; empty if it is.
     """
 
     selection: Selection
@@ -40,6 +42,7 @@ class Answer:
     level: stats.Interval
     gain: Judged
     panel: pd.DataFrame
+    shortcomings: tuple[str, ...]
 
     @property
     def plan(self) -> Plan:
@@ -72,16 +75,26 @@ def recommend(plan: Plan, *, workers: int | None = None) -> Answer:
         (record.spec.model.name, record.spec.seed): record for record in selection.records if record.spec.remedy.name == PLAIN
     }
     plain = Records(tuple(beside[record.spec.model.name, record.spec.seed] for record in chosen), labels)
-    best = max(selection.panel, key=lambda one: _merit(selection, chosen, one))
+    best = best_of(selection, chosen)
     baselines = runner.obtain(grids.baselines(plan), study=plan.name, workers=workers)
+    gain = comparisons.judge(comparisons.difference(chosen, plain), margin=plan.study.margin, comparisons=1)
     return Answer(
         selection,
         best,
         chosen,
         plain,
         comparisons.level_of(chosen).interval(limits=(0.0, 1.0)),
-        comparisons.judge(comparisons.difference(chosen, plain), margin=plan.study.margin, comparisons=1),
+        gain,
         compare_panel(selection, best, baselines),
+        good_enough.shortcomings(
+            chosen,
+            baselines.where(model=good_enough.MAJORITY) or None,
+            gain,
+            _runs_of(selection, best),
+            _runs_of(selection, Candidate(best.model, PLAIN)),
+            classes=class_names(plan),
+            margin=plan.study.margin,
+        ),
     )
 
 
@@ -94,11 +107,14 @@ def _on_validation(selection: Selection, candidate: Candidate) -> float:
     return float(np.mean(scores)) if len(scores) == selection.plan.effort.runs else -np.inf
 
 
-def _merit(selection: Selection, chosen: Records, candidate: Candidate) -> tuple[float, int, bool, float]:
-    """Return the sort key of the recommendation: validation score, times chosen, plain training first, seconds of training."""
-    times = sum(Candidate(record.spec.model.name, record.spec.remedy.name) == candidate for record in chosen)
-    seconds = sum(record.cost["seconds"] for record in _runs_of(selection, candidate))
-    return _on_validation(selection, candidate), times, candidate.remedy == PLAIN, -seconds
+def best_of(selection: Selection, chosen: Records) -> Candidate:
+    """Return the recommended candidate, see `Answer`."""
+
+    def key(one: Candidate) -> tuple:
+        times = sum(search.candidate_of(record) == one for record in chosen)
+        return -_on_validation(selection, one), -times, search.simplicity(one)
+
+    return min(selection.panel, key=key)
 
 
 def compare_panel(selection: Selection, best: Candidate, baselines: Records) -> pd.DataFrame:

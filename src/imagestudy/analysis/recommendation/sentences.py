@@ -21,6 +21,9 @@ SAME_SHARES = 0.01
 """If the two accuracies of a candidate differ by less, the test images have the class shares of the training images."""
 
 
+NONE_ENOUGH = "**None of the candidates is good enough.**"
+
+
 def say_answer(answer: Answer) -> str:
     """Return the recommendation and its comparison with plain training, with intervals, as one paragraph of Markdown."""
     best, level, plain = answer.best, answer.level, comparisons.level_of(answer.plain).interval(limits=(0.0, 1.0))
@@ -30,13 +33,25 @@ def say_answer(answer: Answer) -> str:
         if best.remedy == PLAIN
         else f"with the remedy **{escape(remedies.entry(best.remedy).facts['title'])}**"
     )
+    head = f"Use model **{best.model}** {remedy}."
+    if answer.shortcomings:
+        head = f"{NONE_ENOUGH} The best of them on validation is model **{best.model}** {remedy}."
+        head = f"{head} But {'; '.join(answer.shortcomings)}. {_say_helps(answer)}"
     return (
-        f"Use model **{best.model}** {remedy}. Repeating the whole selection in every run gives a balanced accuracy of "
+        f"{head} Repeating the whole selection in every run gives a balanced accuracy of "
         f"**{comparisons.say_share(level)}** on test images that never influenced the choice, against "
         f"{comparisons.say_share(plain)} for plain training of the same model: {comparisons.say_points(answer.gain.interval)}, "
         f"{answer.gain.verdict}; {comparisons.say_n(level)}. {chose} of {_count(len(answer.chosen), 'run')} chose this candidate."
         f"{say_price(answer)}"
     )
+
+
+def _say_helps(answer: Answer) -> str:
+    """Return a sentence: what may give a better answer."""
+    helps = ["more images of the rarest classes", "a larger `side`"]
+    if not any(starting_weights(name) for name in answer.plan.study.crossed):
+        helps.append("a pretrained network")
+    return f"What may help: {', '.join(helps)}, and `group` if several images show the same object."
 
 
 def say_price(answer: Answer) -> str:
@@ -108,8 +123,10 @@ def conclude(answer: Answer) -> str:
     told = f"{near} of {number} {alike}" if near else "No other candidate matches it"
     if higher:
         told = f"{higher} of {number} {'is' if higher == 1 else 'are'} higher on the test images, and {near} {alike}"
+    best = escape(name_of(answer.best))
+    head = f"{NONE_ENOUGH} The best of them on validation is {best}." if answer.shortcomings else f"Use **{best}**."
     return (
-        f"Use **{escape(name_of(answer.best))}**. Choosing in this way gives a balanced accuracy of "
+        f"{head} Choosing in this way gives a balanced accuracy of "
         f"{comparisons.say_share(answer.level)}, {comparisons.say_points(answer.gain.interval)} against plain training "
         f"({answer.gain.verdict}). {told}."
     )
