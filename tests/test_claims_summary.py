@@ -12,7 +12,7 @@ from imagestudy.stats import Judged
 LABELS = np.repeat(np.arange(4), 25)
 
 
-def judged(share: float, *, comparisons: int = 3, spread: float = 0.0, runs: int = 4) -> Judged:
+def judged(share: float, *, comparisons: int = 3, spread: float = 0.0, runs: int = 5) -> Judged:
     """A difference of so large a share of images in every run, more or less by `spread`."""
     shares = share + spread * np.linspace(-1, 1, runs)
     values = np.stack([np.tile(np.arange(25) < round(25 * abs(one)), 4) * np.sign(one) for one in shares]).astype(float)
@@ -71,7 +71,7 @@ class TestExplain:
         text = summary.explain(FINDINGS, "A4", asides=False)
         assert text == (
             f"* **A4** A modern RNN is better: **supported**. *rnn − elman:* {compare.say_points(CLEAR.interval)} at 98.3 %, "
-            "n = 4 runs × 100 test images."
+            "n = 5 runs × 100 test images."
         )
 
     def test_an_aside_is_said_if_it_is_asked_for(self) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from notebook_laws import tags
 from notebook_validation import checked_cells, validate
@@ -43,6 +44,24 @@ def test_images_are_published_only_where_the_dataset_allows_it(file: Path) -> No
     allowed = data.allows_pictures(load_study(file.parts[-3]).dataset)
     left_out = [[output.get("data") for output in cell.outputs] == [{"text/markdown": LEFT_OUT}] for cell in cells]
     assert left_out == [not allowed] * len(cells)
+
+
+MODELS_PRICED = [file for file in ALL if file.stem == "08_accuracy"]
+
+
+@pytest.mark.parametrize("file", MODELS_PRICED, ids=[file.parts[-3] for file in MODELS_PRICED])
+def test_a_table_of_models_has_each_model_once(file: Path) -> None:
+    """The table of costs once had 24 rows for a network, one for each priced remedy."""
+    found = 0
+    for cell in nbformat.read(file, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            for table in BeautifulSoup("".join(output.get("data", {}).get("text/html", "")), "html.parser").find_all("table"):
+                head, *rows = ([cell.get_text() for cell in row.find_all(["th", "td"])] for row in table.find_all("tr"))
+                if head[0] == "model" and "batch" not in head:
+                    names = [row[0] for row in rows]
+                    assert len(set(names)) == len(names), names
+                    found += 1
+    assert found > 1
 
 
 @pytest.mark.parametrize("study", ["cifar10_jpeg", "magnetic_tile"])

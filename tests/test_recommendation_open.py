@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from imagestudy import stats
+from imagestudy.analysis import comparisons, recommendation
+from imagestudy.analysis.recommendation import undecided
 from imagestudy.analysis.recommendation.undecided import round_up, say_deciding
+from imagestudy.experiments.search import Candidate
 from imagestudy.stats import ImagesNeeded, Needed
 
 CLASSES, EACH, RUNS = 4, 60, 6
@@ -154,3 +157,14 @@ class TestWords:
     @pytest.mark.parametrize(("number", "rounded"), [(0, 1), (9, 9), (99, 99), (101, 110), (1_234, 1_300), (1_300, 1_300)])
     def test_numbers_of_images_are_rounded_up(self, number, rounded):
         assert round_up(number) == rounded
+
+
+@pytest.mark.parametrize(("runs", "few"), [(1, "1 run does"), (4, "4 runs do")])
+def test_with_fewer_than_five_runs_no_number_is_given(runs: int, few: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = differences(moved=0.03)[:runs]
+    monkeypatch.setattr(undecided, "_effect", lambda *_: comparisons.Effect(values, WEIGHTS, LABELS))
+    answer = object.__new__(recommendation.Answer)
+    object.__setattr__(answer, "best", Candidate("mlp", "none"))
+    assert undecided._say_between(answer, Candidate("vit", "none")) == (
+        f"Undecided between mlp and vit. {few} not show well enough how much runs vary to say what would decide it."
+    )

@@ -17,6 +17,7 @@ from imagestudy.stats.intervals import (
     redrawn_interval,
 )
 from imagestudy.stats.sample_size import (
+    FEWEST_RUNS,
     MOST_REDRAWN,
     MOST_TIMES,
     ImagesNeeded,

@@ -39,8 +39,9 @@ def say_open(answer: Answer) -> str:
 
 def _say_between(answer: Answer, other: Candidate) -> str:
     effect, head = _effect(answer, other), f"Undecided between {escape(name_of(answer.best))} and {escape(name_of(other))}"
-    if len(effect.by_run) < 2:
-        return f"{head}: a single run does not show how much runs vary."
+    if (runs := len(effect.by_run)) < stats.FEWEST_RUNS:
+        few = "1 run does" if runs == 1 else f"{runs} runs do"
+        return f"{head}. {few} not show well enough how much runs vary to say what would decide it."
     ending = say_deciding(
         images_that_decide(answer, other),
         _within_reach(effect.needed(margin=answer.plan.study.margin, level=_level(answer)), effect.interval()),
