@@ -9,6 +9,7 @@ from imagestudy.analysis.recommendation import scan_summary
 from imagestudy.core import paths
 from imagestudy.core.errors import InputError
 from imagestudy.experiments import grids
+from imagestudy.experiments import study as studies
 from imagestudy.experiments.planning import study_file
 
 
@@ -94,3 +95,14 @@ def test_a_plan_that_was_turned_to_a_known_set_sets_nothing_aside():
         said
         == "The images: 1,797 of 10 classes (0, 1, 2, 3, 4, 5, 6, 7, …). The largest class is 1.1 times the size of the smallest."
     )
+
+
+def test_a_planned_study_is_found_by_its_name_and_never_hides_one_of_the_project() -> None:
+    for name in ("pets", "digits"):
+        file = paths.study_results(name) / "study.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text("name: x", encoding="utf-8")
+    assert studies.study_file("pets") == paths.study_results("pets") / "study.yaml"
+    assert studies.study_file("digits") == paths.studies_folder() / "digits.yaml"
+    with pytest.raises(InputError, match=r"unknown study 'pet' .*; allowed: .*pets.*; did you mean 'pets'\?"):
+        studies.study_file("pet")

@@ -141,7 +141,7 @@ def test_balanced_softmax_is_the_logit_adjusted_loss_at_its_default_strength():
 
 def test_the_margin_loss_has_the_scale_of_the_head():
     assert named("ldam").head == named("ldam_drw").head == Cosine(COSINE_SCALE)
-    assert named("ldam").cost.scale == COSINE_SCALE == 30
+    assert named("ldam").criterion.scale == COSINE_SCALE == 30
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if named(name).posthoc is None and named(name).members == 1])

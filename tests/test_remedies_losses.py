@@ -61,20 +61,20 @@ def value_and_gradient(loss, logits, labels):
     return value.detach(), gradient
 
 
-def each(cost, counts=COUNTS, *, progress=0.5):
+def each(criterion, counts=COUNTS, *, progress=0.5):
     """Return the function that gives the loss of each image."""
-    loss = cost.loss(counts, device="cpu")
+    loss = criterion.loss(counts, device="cpu")
     return lambda logits, labels: loss(logits, labels, progress)
 
 
-def make(cost, counts=COUNTS, *, progress=0.5):
+def make(criterion, counts=COUNTS, *, progress=0.5):
     """Return the training objective: the mean loss over the images of a batch."""
-    loss = each(cost, counts, progress=progress)
+    loss = each(criterion, counts, progress=progress)
     return lambda logits, labels: loss(logits, labels).mean()
 
 
-def loss_and_gradient(cost, logits, labels, counts=COUNTS, *, progress=0.5):
-    return value_and_gradient(make(cost, counts, progress=progress), logits, labels)
+def loss_and_gradient(criterion, logits, labels, counts=COUNTS, *, progress=0.5):
+    return value_and_gradient(make(criterion, counts, progress=progress), logits, labels)
 
 
 def assert_equal(one, other, **tolerance):
@@ -123,13 +123,13 @@ def test_the_plain_loss_is_cross_entropy_bit_for_bit():
     assert torch.equal(gradient, slope)
 
 
-@pytest.mark.parametrize("cost", [INVERSE, EFFECTIVE])
-def test_a_weighted_loss_is_the_mean_over_images_of_weight_times_cross_entropy(cost):
+@pytest.mark.parametrize("criterion", [INVERSE, EFFECTIVE])
+def test_a_weighted_loss_is_the_mean_over_images_of_weight_times_cross_entropy(criterion):
     logits, labels = batch()
-    weights = torch.as_tensor(cost.class_weights(COUNTS), dtype=torch.float32)
+    weights = torch.as_tensor(criterion.class_weights(COUNTS), dtype=torch.float32)
     by_hand = (weights[labels] * functional.cross_entropy(logits, labels, reduction="none")).mean()
     summed = functional.cross_entropy(logits, labels, weight=weights, reduction="sum") / len(labels)
-    value, _ = loss_and_gradient(cost, logits, labels)
+    value, _ = loss_and_gradient(criterion, logits, labels)
     torch.testing.assert_close(value, by_hand)
     torch.testing.assert_close(value, summed)
 
@@ -147,8 +147,8 @@ def test_a_batch_of_a_rare_class_has_a_larger_loss_which_torchs_weighted_mean_wo
 def test_over_the_whole_training_set_a_weighted_loss_has_the_size_of_the_plain_loss():
     labels = torch.repeat_interleave(torch.arange(4), torch.as_tensor(COUNTS))
     logits = torch.zeros(len(labels), 4)
-    for cost in (INVERSE, EFFECTIVE):
-        assert loss_and_gradient(cost, logits, labels)[0] == pytest.approx(np.log(4), rel=1e-6)
+    for criterion in (INVERSE, EFFECTIVE):
+        assert loss_and_gradient(criterion, logits, labels)[0] == pytest.approx(np.log(4), rel=1e-6)
 
 
 def test_focal_loss_with_gamma_zero_is_cross_entropy_in_value_and_gradient():
@@ -198,23 +198,23 @@ def test_balanced_softmax_is_the_logit_adjusted_loss_at_tau_one_in_value_and_gra
     assert_equal(loss_and_gradient(BALANCED_SOFTMAX, logits, labels), value_and_gradient(logit_adjusted, logits, labels))
 
 
-@pytest.mark.parametrize("cost", [INVERSE, EFFECTIVE, BALANCED_SOFTMAX])
-def test_uniform_counts_make_reweighting_and_balanced_softmax_equal_plain_training(cost):
+@pytest.mark.parametrize("criterion", [INVERSE, EFFECTIVE, BALANCED_SOFTMAX])
+def test_uniform_counts_make_reweighting_and_balanced_softmax_equal_plain_training(criterion):
     logits, labels = batch()
-    assert_equal(loss_and_gradient(cost, logits, labels, UNIFORM), loss_and_gradient(CrossEntropy(), logits, labels, UNIFORM))
+    assert_equal(loss_and_gradient(criterion, logits, labels, UNIFORM), loss_and_gradient(CrossEntropy(), logits, labels, UNIFORM))
 
 
-@pytest.mark.parametrize("cost", [INVERSE, EFFECTIVE, BALANCED_SOFTMAX, LogitAdjusted(2.5)])
-def test_other_counts_make_them_differ_from_plain_training(cost):
+@pytest.mark.parametrize("criterion", [INVERSE, EFFECTIVE, BALANCED_SOFTMAX, LogitAdjusted(2.5)])
+def test_other_counts_make_them_differ_from_plain_training(criterion):
     logits, labels = batch()
-    _, gradient = loss_and_gradient(cost, logits, labels)
+    _, gradient = loss_and_gradient(criterion, logits, labels)
     assert (gradient - loss_and_gradient(CrossEntropy(), logits, labels)[1]).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("cost", [Focal(2.0), Margin(0.5, 30.0), Smoothed(0.3, 0.0)])
-def test_focal_loss_margins_and_smoothing_differ_from_plain_training_at_uniform_counts(cost):
+@pytest.mark.parametrize("criterion", [Focal(2.0), Margin(0.5, 30.0), Smoothed(0.3, 0.0)])
+def test_focal_loss_margins_and_smoothing_differ_from_plain_training_at_uniform_counts(criterion):
     logits, labels = batch()
-    value, _ = loss_and_gradient(cost, logits, labels, UNIFORM)
+    value, _ = loss_and_gradient(criterion, logits, labels, UNIFORM)
     assert (value - loss_and_gradient(CrossEntropy(), logits, labels, UNIFORM)[0]).abs() > 1e-2
 
 
@@ -314,12 +314,12 @@ def test_weighting_the_plain_loss_is_weighted_cross_entropy(rule):
     assert_equal(found, loss_and_gradient(CrossEntropy(rule), logits, labels))
 
 
-@pytest.mark.parametrize("cost", [Focal(2.0), Margin(0.5, 30.0)])
-def test_a_weight_only_multiplies_the_loss_of_an_image(cost):
+@pytest.mark.parametrize("criterion", [Focal(2.0), Margin(0.5, 30.0)])
+def test_a_weight_only_multiplies_the_loss_of_an_image(criterion):
     logits, labels = batch()
     weights = torch.as_tensor(INVERSE.class_weights(COUNTS), dtype=torch.float32)
-    found = each(Weighted(cost, INVERSE.weigh))(logits, labels)
-    assert torch.equal(found, weights[labels] * each(cost)(logits, labels))
+    found = each(Weighted(criterion, INVERSE.weigh))(logits, labels)
+    assert torch.equal(found, weights[labels] * each(criterion)(logits, labels))
 
 
 @pytest.mark.parametrize("steps", [625, 40, 10, 7])
@@ -336,9 +336,9 @@ def test_deferred_reweighting_is_plain_in_the_first_four_fifths_of_the_steps_and
 @pytest.mark.parametrize(("progress", "early"), [(0.0, True), (0.79, True), (0.8, False), (0.99, False)])
 def test_the_gradient_of_deferred_reweighting_is_plain_bit_for_bit_until_the_switch(progress, early):
     logits, labels = batch()
-    cost = Deferred(CrossEntropy(), EFFECTIVE)
+    criterion = Deferred(CrossEntropy(), EFFECTIVE)
     assert_equal(
-        loss_and_gradient(cost, logits, labels, progress=progress),
+        loss_and_gradient(criterion, logits, labels, progress=progress),
         loss_and_gradient(CrossEntropy() if early else EFFECTIVE, logits, labels),
         rtol=0,
         atol=0,
@@ -353,28 +353,28 @@ def test_deferral_to_the_start_is_never_plain_and_deferral_to_the_end_is_always_
         assert_equal(found, loss_and_gradient(same, logits, labels), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("cost", [cost for cost in EVERY if cost is not LATE])
-def test_only_deferred_losses_depend_on_the_progress(cost):
+@pytest.mark.parametrize("criterion", [criterion for criterion in EVERY if criterion is not LATE])
+def test_only_deferred_losses_depend_on_the_progress(criterion):
     logits, labels = batch()
-    assert torch.equal(each(cost, progress=0.0)(logits, labels), each(cost, progress=0.99)(logits, labels))
+    assert torch.equal(each(criterion, progress=0.0)(logits, labels), each(criterion, progress=0.99)(logits, labels))
 
 
-@pytest.mark.parametrize("cost", EVERY)
+@pytest.mark.parametrize("criterion", EVERY)
 @pytest.mark.parametrize("right", [True, False])
-def test_extreme_logits_keep_a_finite_loss_and_finite_gradients(cost, right):
+def test_extreme_logits_keep_a_finite_loss_and_finite_gradients(criterion, right):
     labels = torch.arange(4)
     logits = torch.full((4, 4), -1e4)
     logits[labels, labels if right else (labels + 1) % 4] = 1e4
-    value, gradient = loss_and_gradient(cost, logits, labels)
+    value, gradient = loss_and_gradient(criterion, logits, labels)
     assert torch.isfinite(value)
     assert torch.isfinite(gradient).all()
-    assert value == pytest.approx(0, abs=1e-6) if right and cost in ZERO_WHEN_CERTAIN else value > 1e3
+    assert value == pytest.approx(0, abs=1e-6) if right and criterion in ZERO_WHEN_CERTAIN else value > 1e3
 
 
-@pytest.mark.parametrize("cost", EVERY)
-def test_gradients_agree_with_finite_differences(cost):
+@pytest.mark.parametrize("criterion", EVERY)
+def test_gradients_agree_with_finite_differences(criterion):
     logits, labels = batch(size=8, scale=1.0)
-    loss = make(cost)
+    loss = make(criterion)
     _, gradient = value_and_gradient(loss, logits, labels)
     direction = torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))
     step = 1e-2
@@ -382,27 +382,28 @@ def test_gradients_agree_with_finite_differences(cost):
     assert slope == pytest.approx((gradient * direction).sum().item(), rel=5e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("cost", EVERY)
-def test_losses_are_computed_in_float32_and_gradients_have_the_type_of_the_logits(cost):
+@pytest.mark.parametrize("criterion", EVERY)
+def test_losses_are_computed_in_float32_and_gradients_have_the_type_of_the_logits(criterion):
     logits, labels = batch()
     half = logits.bfloat16()
-    value, gradient = loss_and_gradient(cost, half, labels)
+    value, gradient = loss_and_gradient(criterion, half, labels)
     assert value.dtype == torch.float32
     assert gradient.dtype == torch.bfloat16
-    assert value == loss_and_gradient(cost, half.float(), labels)[0]
+    assert value == loss_and_gradient(criterion, half.float(), labels)[0]
 
 
-@pytest.mark.parametrize("cost", EVERY)
-def test_the_loss_of_an_image_does_not_depend_on_the_rest_of_the_batch(cost):
+@pytest.mark.parametrize("criterion", EVERY)
+def test_the_loss_of_an_image_does_not_depend_on_the_rest_of_the_batch(criterion):
     logits, labels = batch(size=6)
-    loss = each(cost)
+    loss = each(criterion)
     single = torch.cat([loss(logits[i : i + 1], labels[i : i + 1]) for i in range(6)])
     torch.testing.assert_close(loss(logits, labels), single)
 
 
 @pytest.mark.parametrize(
-    "cost", [INVERSE, EFFECTIVE, BALANCED_SOFTMAX, Margin(0.5, 30.0), Smoothed(0.3, 0.0), Weighted(Focal(2.0), INVERSE.weigh), LATE]
+    "criterion",
+    [INVERSE, EFFECTIVE, BALANCED_SOFTMAX, Margin(0.5, 30.0), Smoothed(0.3, 0.0), Weighted(Focal(2.0), INVERSE.weigh), LATE],
 )
-def test_a_class_without_an_image_is_refused_where_the_counts_matter(cost):
+def test_a_class_without_an_image_is_refused_where_the_counts_matter(criterion):
     with pytest.raises(InputError, match=r"class 2 has no training image \(counts \[5, 3, 0\]\)"):
-        cost.loss(np.array([5, 3, 0]), device="cpu")
+        criterion.loss(np.array([5, 3, 0]), device="cpu")

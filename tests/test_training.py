@@ -426,7 +426,7 @@ class TestMixedImages:
         eye, share = np.eye(10), mixture.shares[0][:, None]
         soft = share * eye[train.labels[plan[0]]] + (1 - share) * eye[train.labels[mixture.partners[0]]]
         if choice.options.get("after") == 0.0:
-            soft = soft * remedy(Choice(name="class_balanced")).cost.class_weights(prepared(IMBALANCED).counts)
+            soft = soft * remedy(Choice(name="class_balanced")).criterion.class_weights(prepared(IMBALANCED).counts)
         with torch.no_grad():
             pixels = torch.from_numpy(images.transpose(0, 3, 1, 2)).float()
             logs = learner.network((pixels - learner.mean) / learner.deviation).double().log_softmax(dim=1).numpy()

@@ -150,7 +150,7 @@ class TestRemedies:
         rng, counts = np.random.default_rng(0), np.array([100, 20, 5, 1])
         logits, labels = rng.standard_normal((32, 4), dtype=np.float32) * 3, rng.integers(0, 4, 32)
         wanted = remedy(Choice(name=name)).loss(counts)(torch.from_numpy(logits), torch.from_numpy(labels), progress)
-        given = keras_loss(remedy(Choice(name=name)).cost, counts)(logits, labels, tf.constant(progress, tf.float64))
+        given = keras_loss(remedy(Choice(name=name)).criterion, counts)(logits, labels, tf.constant(progress, tf.float64))
         np.testing.assert_allclose(given.numpy(), wanted.numpy(), rtol=2e-5, atol=1e-6)
 
     @pytest.mark.parametrize(

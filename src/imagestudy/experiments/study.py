@@ -13,6 +13,8 @@ from imagestudy.core.errors import InputError, require_known, sentence
 from imagestudy.core.specs import Choice, ProfileSpec, Spec, TrainingSpec
 
 EFFORTS = ("smoke", "default", "full")
+PLANNED_NAME = "study.yaml"
+"""The name of the study file that is planned for own images. It is in the results folder of the study."""
 
 
 class PreprocessingEffort(Spec):
@@ -194,14 +196,24 @@ class Study(Spec):
 
 
 def study_file(study: str) -> Path:
-    """Return the path of a study file, from a name in the studies folder or a path relative to the working folder."""
+    """Return the path of a study file.
+
+    Args:
+        study: a name in the studies folder, the name of a study that was planned for own images (its file is in its results
+            folder), or a path relative to the working folder.
+
+    Raises:
+        InputError: there is no such study. The text lists the known names.
+    """
     if study.endswith((".yaml", ".yml")) or "/" in study:
         file = Path(study).expanduser().resolve()
         if not file.is_file():
             raise InputError(f"no study file {study!r}; looked for {file}")
         return file
-    known = sorted(f.stem for f in paths.studies_folder().glob("*.yaml"))
-    return paths.studies_folder() / f"{require_known(study, known, what='study', where=str(paths.studies_folder()))}.yaml"
+    known = {file.stem: file for file in sorted(paths.studies_folder().glob("*.yaml"))}
+    planned = {file.parent.name: file for file in sorted(paths.results_folder().glob(f"*/{PLANNED_NAME}"))}
+    named = planned | known
+    return named[require_known(study, list(named), what="study", where=str(paths.studies_folder()))]
 
 
 OLD_EFFORT_KEYS = {

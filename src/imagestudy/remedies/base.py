@@ -11,7 +11,7 @@ from imagestudy.core.registry import Registry
 from imagestudy.core.specs import Choice
 from imagestudy.remedies import sampling
 from imagestudy.remedies.decoupling import HeadRemedy
-from imagestudy.remedies.losses import Cost, CrossEntropy, Device, Loss
+from imagestudy.remedies.losses import Criterion, CrossEntropy, Device, Loss
 from imagestudy.remedies.mixing import Mixing
 from imagestudy.remedies.posthoc import Adjustment
 from imagestudy.remedies.sampling import ClassSampler, Epochs, Sampling, progressive_shares
@@ -45,7 +45,7 @@ class Remedy:
     Args:
         sampling: which images training uses, how often and in which order.
         mixing: how training images and their labels are mixed; None mixes nothing.
-        cost: the loss function.
+        criterion: the loss function.
         head: what is done with the head of the network.
         posthoc: how finished predictions are corrected; None leaves them.
         members: number of plain training runs in an ensemble; 1 is no ensemble.
@@ -54,7 +54,7 @@ class Remedy:
 
     sampling: Sampling = field(default_factory=Epochs)
     mixing: Mixing | None = None
-    cost: Cost = field(default_factory=CrossEntropy)
+    criterion: Criterion = field(default_factory=CrossEntropy)
     head: HeadRemedy = field(default_factory=HeadRemedy)
     posthoc: Adjustment | None = None
     members: int = 1
@@ -67,8 +67,8 @@ class Remedy:
         return self.sampling.plan(labels, images_seen=images_seen, batch=batch, rng=rng)
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device = "cpu") -> Loss:
-        """Return the function (logits, labels, progress) → loss of each image, see `losses.Cost.loss`."""
-        return self.cost.loss(counts, device=device)
+        """Return the function (logits, labels, progress) → loss of each image, see `losses.Criterion.loss`."""
+        return self.criterion.loss(counts, device=device)
 
     def resample(self, labels: Int64[np.ndarray, " n"], *, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
         """Return the training images of a classical model, see `sampling.Sampling.resample`."""
@@ -79,7 +79,7 @@ class Remedy:
         """The network-only feature this remedy needs; empty if classical models support it."""
         by_progress = isinstance(self.sampling, sampling.Deferred) or self.sampling == ClassSampler(progressive_shares)
         network_only = {
-            "a loss other than cross-entropy": not isinstance(self.cost, CrossEntropy),
+            "a loss other than cross-entropy": not isinstance(self.criterion, CrossEntropy),
             "images mixed batch by batch": self.mixing is not None,
             "a head on learned features": self.head != HeadRemedy(),
             "training in steps": by_progress,
@@ -95,9 +95,9 @@ class Remedy:
         Raises:
             InputError: the loss cannot be expressed as class weights, or a class has no image.
         """
-        if not isinstance(self.cost, CrossEntropy):
-            raise InputError(f"the loss {type(self.cost).__name__} cannot be expressed as class weights")
-        return self.cost.class_weights(counts)
+        if not isinstance(self.criterion, CrossEntropy):
+            raise InputError(f"the loss {type(self.criterion).__name__} cannot be expressed as class weights")
+        return self.criterion.class_weights(counts)
 
 
 def remedy(choice: Choice, *, where: str = "") -> Remedy:

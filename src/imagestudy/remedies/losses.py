@@ -23,7 +23,7 @@ Device = torch.device | str
 
 
 @runtime_checkable
-class Cost(Protocol):
+class Criterion(Protocol):
     """The settings of a loss, from which `loss` creates the loss function for given class counts."""
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
@@ -88,7 +88,7 @@ class CrossEntropy:
         return None if self.weigh is uniform_weights else with_image_mean_one(self.weigh(counts), counts)
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """Return the loss function, see `Cost.loss`."""
+        """Return the loss function, see `Criterion.loss`."""
         weights = self.class_weights(counts)
         if weights is None:
             return plain_cross_entropy
@@ -118,7 +118,7 @@ class Focal:
     gamma: float
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:  # noqa: ARG002
-        """Return the focal loss, which does not depend on the counts, see `Cost.loss`."""
+        """Return the focal loss, which does not depend on the counts, see `Criterion.loss`."""
 
         def focal(
             logits: Float[Tensor, "batch class"], labels: Int64[Tensor, " batch"], _progress: float
@@ -148,7 +148,7 @@ class LogitAdjusted:
     tau: float
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """Return the loss function, see `Cost.loss`."""
+        """Return the loss function, see `Criterion.loss`."""
         log_prior = _tensor(self.tau * relative_log_prior(counts), device)
 
         def adjusted(
@@ -182,7 +182,7 @@ class Margin:
         return self.largest * relative
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """Return the loss function, see `Cost.loss`."""
+        """Return the loss function, see `Criterion.loss`."""
         scaled_margins = torch.diag(_tensor(self.scale * self.margins(counts), device))
 
         def margin(
@@ -218,7 +218,7 @@ class Smoothed:
         return self.tail + (self.head - self.tail) * np.sin(np.pi / 2 * relative)
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """Return the loss function, see `Cost.loss`."""
+        """Return the loss function, see `Criterion.loss`."""
         epsilon = self.smoothing(counts)[:, None]
         classes = len(counts)
         soft = _tensor(np.where(np.eye(classes) == 1, 1 - epsilon, epsilon / (classes - 1)), device)
@@ -244,13 +244,13 @@ class Deferred:
         after: fraction of training at which the loss changes, in [0, 1].
     """
 
-    first: Cost
-    then: Cost
+    first: Criterion
+    then: Criterion
     after: float = 0.8
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """Return the loss function, see `Cost.loss`."""
-        early, late = (cost.loss(counts, device=device) for cost in (self.first, self.then))
+        """Return the loss function, see `Criterion.loss`."""
+        early, late = (criterion.loss(counts, device=device) for criterion in (self.first, self.then))
 
         def deferred(
             logits: Float[Tensor, "batch class"], labels: Int64[Tensor, " batch"], progress: float
@@ -265,16 +265,16 @@ class Weighted:
     """A loss multiplied by class weights w_y, which have mean 1 over images.
 
     Args:
-        cost: the loss to be weighted.
+        criterion: the loss to be weighted.
         weigh: function counts → class weights on any scale.
     """
 
-    cost: Cost
+    criterion: Criterion
     weigh: WeightRule
 
     def loss(self, counts: Int64[np.ndarray, " class"], *, device: Device) -> Loss:
-        """Return the loss function, see `Cost.loss`."""
-        inner = self.cost.loss(counts, device=device)
+        """Return the loss function, see `Criterion.loss`."""
+        inner = self.criterion.loss(counts, device=device)
         weights = _tensor(with_image_mean_one(self.weigh(counts), counts), device)
 
         def weighted(

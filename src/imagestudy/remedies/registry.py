@@ -17,7 +17,7 @@ from imagestudy.remedies import losses, sampling
 from imagestudy.remedies.base import COSINE_SCALE, TRIALS, Remedy, remedies
 from imagestudy.remedies.decoupling import ClassMeans, Cosine, Normalization, Retraining
 from imagestudy.remedies.losses import (
-    Cost,
+    Criterion,
     CrossEntropy,
     Focal,
     LogitAdjusted,
@@ -78,25 +78,25 @@ def balanced_sampler() -> Remedy:
 @remedies.register("class_weights", acts="loss", title="class weights", source="King & Zeng 2001")
 def class_weights() -> Remedy:
     """Cross-entropy weighted by inverse class frequency."""
-    return Remedy(cost=CrossEntropy(inverse_frequency_weights))
+    return Remedy(criterion=CrossEntropy(inverse_frequency_weights))
 
 
 @remedies.register("class_balanced", acts="loss", title="class-balanced weights", source="Cui et al. 2019")
 def class_balanced(*, beta: Annotated[float, Field(ge=0, lt=1)] = 0.9999) -> Remedy:
     """Cross-entropy weighted by the inverse effective number of images."""
-    return Remedy(cost=CrossEntropy(partial(effective_number_weights, beta=beta)))
+    return Remedy(criterion=CrossEntropy(partial(effective_number_weights, beta=beta)))
 
 
 @remedies.register("focal", acts="loss", title="focal loss", source="Lin et al. 2017")
 def focal(*, gamma: Annotated[float, Field(ge=0, le=10)] = 2.0) -> Remedy:
     """Focal loss in its softmax form, without weights."""
-    return Remedy(cost=Focal(gamma))
+    return Remedy(criterion=Focal(gamma))
 
 
 @remedies.register("balanced_softmax", acts="loss", title="balanced softmax", source="Ren et al. 2020")
 def balanced_softmax() -> Remedy:
     """Cross-entropy of logits to which the log of the class counts is added."""
-    return Remedy(cost=LogitAdjusted(1.0))
+    return Remedy(criterion=LogitAdjusted(1.0))
 
 
 @remedies.register(
@@ -131,15 +131,15 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-def _deferred_weights(cost: Cost, after: float, beta: float) -> Cost:
+def _deferred_weights(criterion: Criterion, after: float, beta: float) -> Criterion:
     """Return a loss that is weighted by the effective number of images after the fraction `after` of training."""
-    return losses.Deferred(cost, Weighted(cost, partial(effective_number_weights, beta=beta)), after)
+    return losses.Deferred(criterion, Weighted(criterion, partial(effective_number_weights, beta=beta)), after)
 
 
 @remedies.register("drw", acts="loss", title="deferred re-weighting", source="Cao et al. 2019")
 def drw(*, after: After = 0.8, beta: Beta = 0.9999) -> Remedy:
     """Plain training, then class-balanced weights; by default, for the last fifth of training."""
-    return Remedy(cost=_deferred_weights(CrossEntropy(), after, beta))
+    return Remedy(criterion=_deferred_weights(CrossEntropy(), after, beta))
 
 
 @remedies.register("drs", acts="data", title="deferred re-sampling", source="Cao et al. 2019")
@@ -151,19 +151,19 @@ def drs(*, after: After = 0.8) -> Remedy:
 @remedies.register("ldam", acts="head and loss", title="LDAM", source="Cao et al. 2019")
 def ldam(*, margin: Annotated[float, Field(ge=0, le=1)] = 0.5) -> Remedy:
     """A cosine head trained with a larger margin for rarer classes."""
-    return Remedy(head=Cosine(COSINE_SCALE), cost=Margin(margin, COSINE_SCALE))
+    return Remedy(head=Cosine(COSINE_SCALE), criterion=Margin(margin, COSINE_SCALE))
 
 
 @remedies.register("ldam_drw", acts="head and loss", title="LDAM, deferred re-weighting", source="Cao et al. 2019")
 def ldam_drw(*, margin: Annotated[float, Field(ge=0, le=1)] = 0.5, after: After = 0.8, beta: Beta = 0.9999) -> Remedy:
     """LDAM, then LDAM with class-balanced weights; by default, for the last fifth of training."""
-    return Remedy(head=Cosine(COSINE_SCALE), cost=_deferred_weights(Margin(margin, COSINE_SCALE), after, beta))
+    return Remedy(head=Cosine(COSINE_SCALE), criterion=_deferred_weights(Margin(margin, COSINE_SCALE), after, beta))
 
 
 @remedies.register("logit_adjusted_loss", acts="loss", title="logit-adjusted loss", source="Menon et al. 2021")
 def logit_adjusted_loss(*, tau: Annotated[float, Field(ge=0, le=5)] = 1.0) -> Remedy:
     """Cross-entropy of logits to which τ times the log prior is added; τ = 1 is balanced softmax."""
-    return Remedy(cost=LogitAdjusted(tau))
+    return Remedy(criterion=LogitAdjusted(tau))
 
 
 @remedies.register("crt", acts="head", title="cRT", source="Kang et al. 2020")
@@ -210,7 +210,7 @@ def remix(
 @remedies.register("mixup_drw", acts="data and loss", title="mixup, deferred re-weighting", source="Zhang 2018, Cao 2019")
 def mixup_drw(*, alpha: Positive = 1.0, after: After = 0.8, beta: Beta = 0.9999) -> Remedy:
     """Mixup, with class-balanced weights; by default, for the last fifth of training."""
-    return Remedy(mixing=Blend(alpha), cost=_deferred_weights(CrossEntropy(), after, beta))
+    return Remedy(mixing=Blend(alpha), criterion=_deferred_weights(CrossEntropy(), after, beta))
 
 
 @remedies.register("label_aware_smoothing", acts="loss", title="label-aware smoothing", source="Zhong et al. 2021")
@@ -218,7 +218,7 @@ def label_aware_smoothing(
     *, head: Annotated[float, Field(ge=0, lt=1)] = 0.3, tail: Annotated[float, Field(ge=0, lt=1)] = 0.0
 ) -> Remedy:
     """Label smoothing that is stronger for classes with more images."""
-    return Remedy(cost=Smoothed(head, tail))
+    return Remedy(criterion=Smoothed(head, tail))
 
 
 @remedies.register("tail_cutmix", acts="data", title="tail CutMix", source="Park et al. 2022")

@@ -11,6 +11,7 @@ import yaml
 
 from imagestudy.core import files, paths
 from imagestudy.core.errors import InputError
+from imagestudy.experiments.study import PLANNED_NAME
 
 PRETRAINED = "resnet18"
 LACKING = "its weights were not in the data folder and could not be fetched"
@@ -66,7 +67,7 @@ def _is_taken(name: str) -> bool:
 
 def file_of(path: Path, *, name: str | None) -> Path:
     """Return the path of the plan for a folder or archive. The file may not exist yet. For errors, see `choose_name`."""
-    return paths.study_results(choose_name(path, name=name)) / "study.yaml"
+    return paths.study_results(choose_name(path, name=name)) / PLANNED_NAME
 
 
 def head_of(content: str, budget: str) -> str:

@@ -25,7 +25,7 @@ from imagestudy.remedies import Remedy, losses, remedies, remedy
 from imagestudy.remedies.decoupling import HeadRemedy
 from imagestudy.remedies.sampling import count_steps
 from imagestudy.training.history import CURVE_POINTS, Tracker
-from imagestudy.training.keras.losses import KERAS_COSTS, keras_loss
+from imagestudy.training.keras.losses import KERAS_CRITERIA, keras_loss
 from imagestudy.training.keras.optimizer import KerasDescent
 from imagestudy.training.memory import keep_freed_memory
 from imagestudy.training.optimizer import LEARNING_RATE, WEIGHT_DECAY
@@ -38,15 +38,15 @@ def _missing_feature(found: Remedy) -> str:
     torch_only = {
         "images mixed batch by batch": found.mixing is not None,
         "a head of its own": found.head != HeadRemedy(),
-        f"the loss {type(found.cost).__name__}": not _is_supported(found.cost),
+        f"the loss {type(found.criterion).__name__}": not _is_supported(found.criterion),
     }
     return next((feature for feature, is_used in torch_only.items() if is_used), "")
 
 
-def _is_supported(cost: losses.Cost) -> bool:
+def _is_supported(criterion: losses.Criterion) -> bool:
     """Whether the loss, with all losses inside it, is available in Keras."""
-    inner = {losses.Deferred: ("first", "then"), losses.Weighted: ("cost",)}.get(type(cost), ())
-    return isinstance(cost, KERAS_COSTS) and all(_is_supported(getattr(cost, name)) for name in inner)
+    inner = {losses.Deferred: ("first", "then"), losses.Weighted: ("criterion",)}.get(type(criterion), ())
+    return isinstance(criterion, KERAS_CRITERIA) and all(_is_supported(getattr(criterion, name)) for name in inner)
 
 
 def keras_remedies() -> tuple[str, ...]:
@@ -138,7 +138,7 @@ class KerasLearner:
         order = generator(self.spec.seed_of("batches"), "batches")
         steps = count_steps(labels, images_seen=training.images_seen, batch=training.batch)
         plan = chosen.plan(labels, images_seen=training.images_seen, batch=training.batch, rng=order)
-        loss_of = keras_loss(chosen.cost, np.bincount(labels, minlength=self.classes).astype(np.int64))
+        loss_of = keras_loss(chosen.criterion, np.bincount(labels, minlength=self.classes).astype(np.int64))
         peak = training.learning_rate or LEARNING_RATE
         decay = WEIGHT_DECAY if training.weight_decay is None else training.weight_decay
         descent = KerasDescent(self.network, loss_of, steps=steps, peak=peak, weight_decay=decay)

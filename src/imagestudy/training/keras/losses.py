@@ -6,7 +6,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from imagestudy.remedies.losses import Cost, CrossEntropy, Deferred, Focal, LogitAdjusted, Smoothed, Weighted, with_image_mean_one
+from imagestudy.remedies.losses import (
+    Criterion,
+    CrossEntropy,
+    Deferred,
+    Focal,
+    LogitAdjusted,
+    Smoothed,
+    Weighted,
+    with_image_mean_one,
+)
 from imagestudy.remedies.priors import relative_log_prior
 
 KerasLoss = Callable[[Any, Any, Any], Any]
@@ -18,13 +27,13 @@ The shapes are (batch, class), (batch,) and (), and (batch,) for the result. Pro
 Counts = Int64[np.ndarray, " class"]
 
 
-def keras_loss(cost: Cost, counts: Counts) -> KerasLoss:
+def keras_loss(criterion: Criterion, counts: Counts) -> KerasLoss:
     """Return the loss function for the class counts n_c of a training set. See `remedies.losses` for the formulas.
 
     Raises:
-        KeyError: if the type of `cost` is not one of `KERAS_COSTS`.
+        KeyError: if the type of `criterion` is not one of `KERAS_CRITERIA`.
     """
-    return _LOSSES[type(cost)](cost, counts)
+    return _LOSSES[type(criterion)](criterion, counts)
 
 
 def plain(logits: Any, labels: Any, _progress: Any) -> Any:
@@ -42,34 +51,34 @@ def _times(inner: KerasLoss, weights: np.ndarray) -> KerasLoss:
     return lambda logits, labels, progress: tf.gather(known, labels) * inner(logits, labels, progress)
 
 
-def _cross_entropy(cost: CrossEntropy, counts: Counts) -> KerasLoss:
-    weights = cost.class_weights(counts)
+def _cross_entropy(criterion: CrossEntropy, counts: Counts) -> KerasLoss:
+    weights = criterion.class_weights(counts)
     return plain if weights is None else _times(plain, weights)
 
 
-def _focal(cost: Focal, _counts: Counts) -> KerasLoss:
+def _focal(criterion: Focal, _counts: Counts) -> KerasLoss:
     import tensorflow as tf
 
     def focal(logits: Any, labels: Any, progress: Any) -> Any:
         cross_entropy = plain(logits, labels, progress)
         # At p_y = 1 the gradient of a power below 1 is infinite. With the smallest positive float, its product with 0 stays 0.
         wrong = tf.maximum(-tf.math.expm1(-cross_entropy), np.finfo(np.float32).tiny)
-        return wrong**cost.gamma * cross_entropy
+        return wrong**criterion.gamma * cross_entropy
 
     return focal
 
 
-def _adjusted(cost: LogitAdjusted, counts: Counts) -> KerasLoss:
+def _adjusted(criterion: LogitAdjusted, counts: Counts) -> KerasLoss:
     import tensorflow as tf
 
-    log_prior = tf.constant(cost.tau * relative_log_prior(counts), tf.float32)
+    log_prior = tf.constant(criterion.tau * relative_log_prior(counts), tf.float32)
     return lambda logits, labels, progress: plain(logits + log_prior, labels, progress)
 
 
-def _smoothed(cost: Smoothed, counts: Counts) -> KerasLoss:
+def _smoothed(criterion: Smoothed, counts: Counts) -> KerasLoss:
     import tensorflow as tf
 
-    epsilon, classes = cost.smoothing(counts)[:, None], len(counts)
+    epsilon, classes = criterion.smoothing(counts)[:, None], len(counts)
     soft = tf.constant(np.where(np.eye(classes) == 1, 1 - epsilon, epsilon / (classes - 1)), tf.float32)
 
     def smoothed(logits: Any, labels: Any, _progress: Any) -> Any:
@@ -78,19 +87,19 @@ def _smoothed(cost: Smoothed, counts: Counts) -> KerasLoss:
     return smoothed
 
 
-def _deferred(cost: Deferred, counts: Counts) -> KerasLoss:
+def _deferred(criterion: Deferred, counts: Counts) -> KerasLoss:
     import tensorflow as tf
 
-    early, late = keras_loss(cost.first, counts), keras_loss(cost.then, counts)
+    early, late = keras_loss(criterion.first, counts), keras_loss(criterion.then, counts)
 
     def deferred(logits: Any, labels: Any, progress: Any) -> Any:
-        return tf.where(progress < cost.after, early(logits, labels, progress), late(logits, labels, progress))
+        return tf.where(progress < criterion.after, early(logits, labels, progress), late(logits, labels, progress))
 
     return deferred
 
 
-def _weighted(cost: Weighted, counts: Counts) -> KerasLoss:
-    return _times(keras_loss(cost.cost, counts), with_image_mean_one(cost.weigh(counts), counts))
+def _weighted(criterion: Weighted, counts: Counts) -> KerasLoss:
+    return _times(keras_loss(criterion.criterion, counts), with_image_mean_one(criterion.weigh(counts), counts))
 
 
 _LOSSES: dict[type, Callable[[Any, Counts], KerasLoss]] = {
@@ -101,4 +110,4 @@ _LOSSES: dict[type, Callable[[Any, Counts], KerasLoss]] = {
     Deferred: _deferred,
     Weighted: _weighted,
 }
-KERAS_COSTS = tuple(_LOSSES)
+KERAS_CRITERIA = tuple(_LOSSES)
