@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -13,7 +13,7 @@ import pytest
 from nbformat import NotebookNode
 from nbval.plugin import get_sanitize_patterns
 from notebook_laws import CHECKED, faults_of
-from notebook_validation import RULES, checked_cells, validate
+from notebook_validation import RULES, checked_cells, slow_down, validate
 from sample_notebooks import PARAMETERS, code, prose, write, write_cells
 
 from imagestudy import report
@@ -96,24 +96,6 @@ def test_runs_that_are_trained_again_from_nothing_are_the_same_bit_for_bit(smoke
         }
 
 
-MEASURED = ("seconds", "memory_mb", "latency_ms", "images_per_second")
-
-
-@pytest.mark.timeout(2 * WHOLE_S)
-def test_on_a_machine_of_another_speed_the_checked_cells_show_the_same(smoke: Executed, tmp_path: Path) -> None:
-    """No cell that nbval compares contains what depends on the machine."""
-    everything = list(smoke.store.status())
-    other = RunStore(tmp_path / "slow" / STUDY / paths.STORE_NAME)
-    smoke.store.copy_to(other.file, everything)
-    for place, record in enumerate(smoke.store.load(everything).values()):
-        slowed = {name: (2 + place % 3) * value if name in MEASURED else value for name, value in record.cost.items()}
-        other.write(replace(record, cost=slowed))
-    found = validate(smoke.notebooks, results=tmp_path / "slow", train="never")
-    assert not found.failed, found.said
-    assert checked_cells(smoke.notebooks) <= found.passed
-    assert {file for file, _ in found.passed} == {file.name for file in NOTEBOOKS}
-
-
 RECOMMENDING = """\
 dataset: digits
 questions: [recommendation]
@@ -127,12 +109,13 @@ efforts: {smoke: {runs: 2, rungs: 1, finalists: 2}, default: {runs: 2}, full: {r
 
 
 @pytest.mark.timeout(WHOLE_S)
-def test_the_recommendation_is_the_same_when_it_is_trained_again(tmp_path: Path) -> None:
+def test_the_recommendation_is_the_same_on_a_machine_of_another_speed(tmp_path: Path) -> None:
     (tmp_path / "recommending.yaml").write_text(RECOMMENDING, encoding="utf-8")
     parameters: dict[str, bool | int | float | str | list] = {"study": str(tmp_path / "recommending.yaml"), "effort": "smoke"}
     environment = {"IMAGESTUDY_RESULTS": str(tmp_path / "results")}
     report.execute([RECOMMENDATION], output=tmp_path / "out", parameters=parameters, timeout_s=WHOLE_S, environment=environment)
-    found = validate(tmp_path / "out", results=tmp_path / "empty")
+    slow_down(RunStore(tmp_path / "results" / "recommending" / paths.STORE_NAME))
+    found = validate(tmp_path / "out", results=tmp_path / "results", train="never")
     assert not found.failed, found.said
     assert checked_cells(tmp_path / "out") <= found.passed
 

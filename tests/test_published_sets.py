@@ -40,4 +40,7 @@ def test_the_recommendation_that_the_readme_gives_is_the_published_one(study: st
     panel = table(study, "panel")
     best = panel[panel["recommended"]]
     assert len(best) == 1
-    assert f"Use model **{best['model'].iloc[0]}**" in said
+    (enough,) = table(study, "answer")["good_enough"]
+    assert f"model **{best['model'].iloc[0]}**" in said
+    assert ("Use model" in said) == enough
+    assert ("None of the candidates is good enough" in said) == (not enough)
