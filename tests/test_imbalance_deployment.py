@@ -11,7 +11,6 @@ from imagestudy.analysis import comparisons, imbalance
 from imagestudy.analysis.imbalance.prior_shift import (
     Deployment,
     decide,
-    image_weights,
     make_deployment,
     pick_tau,
     price_tail,
@@ -192,7 +191,7 @@ def recalls(logs: np.ndarray) -> np.ndarray:
 class TestScores:
     def test_weights_make_the_images_stand_for_the_place(self) -> None:
         labels = np.array([0, 0, 0, 1])
-        assert image_weights(labels, np.array([0.5, 0.5])).tolist() == [1 / 6] * 3 + [0.5]
+        assert classification.weights_at_shares(labels, np.array([0.5, 0.5])).tolist() == [1 / 6] * 3 + [0.5]
 
     @pytest.mark.parametrize("repriored", [False, True])
     def test_the_score_is_recall_weighted_by_the_prior(self, repriored: bool, shown: imbalance.Shown) -> None:

@@ -50,6 +50,14 @@ def balanced_accuracy(predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarr
     return float(np.mean(_all_recalls(predicted, labels, classes=classes)))
 
 
+def weights_at_shares(labels: Int64[np.ndarray, " n"], shares: Float[np.ndarray, " class"]) -> Float[np.ndarray, " n"]:
+    """Return ρ_y / n_y for each image: weights that give each class its share ρ_c, however many images it has here.
+
+    The weights sum to 1 if every class with a share has an image.
+    """
+    return shares[labels] / np.bincount(labels, minlength=len(shares))[labels]
+
+
 def accuracy_at_shares(
     predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"], *, shares: Float[np.ndarray, " class"]
 ) -> float:
@@ -67,7 +75,7 @@ def accuracy_at_shares(
     """
     present = np.flatnonzero(shares)
     _require_all_classes(labels, classes=len(shares), members=present)
-    return float(shares[present] @ per_class_recall(predicted, labels, classes=len(shares))[present])
+    return float(weights_at_shares(labels, shares) @ (predicted == labels))
 
 
 def g_mean(predicted: Int64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"], *, classes: int) -> float:

@@ -211,7 +211,7 @@ def difference_at_training_shares(a: Records, b: Records) -> Effect | Redrawn:
 def _training_weights(record: Record, labels: Int64[np.ndarray, " image"]) -> Float[np.ndarray, " image"]:
     """Return π_y / n_y for each test image: weights that give the classes their shares in the training images."""
     counts = np.array(record.facts["counts"], dtype=np.float64)
-    return counts[labels] / counts.sum() / np.bincount(labels, minlength=len(counts))[labels]
+    return classification.weights_at_shares(labels, counts / counts.sum())
 
 
 def log_odds_interval(

@@ -204,14 +204,6 @@ def decide(
     return (relative @ saving).argmax(axis=1)
 
 
-def image_weights(labels: Int64[np.ndarray, " image"], prior: Float[np.ndarray, " class"]) -> Float[np.ndarray, " image"]:
-    """Return ρ_y / n_y for each image: weights that give the classes their shares in the place of use.
-
-    The weights sum to 1 if every class has an image.
-    """
-    return prior[labels] / np.bincount(labels, minlength=len(prior))[labels]
-
-
 def pick_tau(
     log_probabilities: Float[np.ndarray, "image class"],
     labels: Int64[np.ndarray, " image"],
@@ -231,7 +223,7 @@ def pick_tau(
         deployment: the place of use, by class index.
         grid: strengths to try, ascending.
     """
-    saving, weights = deployment.saving, image_weights(labels, deployment.prior)
+    saving, weights = deployment.saving, classification.weights_at_shares(labels, deployment.prior)
     there, taken = log_probabilities.astype(np.float64) + _log(deployment.prior), relative_log_prior(counts)
     decided = (decide(there - tau * taken, saving) for tau in grid)
     scores = np.array([weights @ saving[labels, one] for one in decided])

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from imagestudy.analysis import comparisons as compare
 from imagestudy.analysis.comparisons import Effect
 from imagestudy.analysis.imbalance.gains import declared_remedies
-from imagestudy.analysis.imbalance.prior_shift import Deployment, decide, image_weights, pick_tau, reprior
+from imagestudy.analysis.imbalance.prior_shift import Deployment, decide, pick_tau, reprior
 from imagestudy.analysis.imbalance.selection import (
     PLAIN,
     Shown,
@@ -26,6 +26,7 @@ from imagestudy.core.specs import RunSpec
 from imagestudy.experiments import grids, runner
 from imagestudy.experiments.grids import Plan
 from imagestudy.experiments.records import Record, labels_key
+from imagestudy.metrics import classification
 from imagestudy.remedies import remedies
 from imagestudy.stats import Judged
 
@@ -92,7 +93,7 @@ def use(record: Record, labels: dict[str, Int64[np.ndarray, " image"]], deployme
         decided = decide(reprior(test, counts, place.prior, tau=tau), place.saving)
     else:
         seen = place.saving[labels["validation"], held_out.argmax(axis=1)]
-        tau, validation = np.nan, float(image_weights(labels["validation"], place.prior) @ seen)
+        tau, validation = np.nan, float(classification.weights_at_shares(labels["validation"], place.prior) @ seen)
         decided = test.argmax(axis=1)
     share = len(counts) * place.prior / place.dearest
     values = place.saving[labels["test"], decided] * share[labels["test"]]
