@@ -312,6 +312,11 @@ class TestDamaged:
             ),
             (lambda facts: facts["model"].update(name="articel"), r"unknown model 'articel' in .*; did you mean 'article'\?$"),
             (lambda facts: facts["model"].update(version=7), r"model 'article' is at version 1, not 7 in .*model.json$"),
+            (
+                lambda facts: facts["run"].update(remedy={"name": "none", "source": "abc"}),
+                r"model.json: remedy 'none' is described from another version of its plug-in$",
+            ),
+            (lambda facts: facts["model"].update(name="keras_resnet", options={}), r"model 'keras_resnet' is no PyTorch network$"),
         ],
     )
     def test_an_error_in_the_description_is_named(self, change: Callable, said: str, folder: Path) -> None:
@@ -319,6 +324,7 @@ class TestDamaged:
         with pytest.raises(InputError, match=said) as raised:
             inference.load(folder)
         assert "\n" not in str(raised.value)
+        assert len(str(raised.value)) < 600
 
     @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
     def test_a_description_that_is_not_json(self, content: bytes, folder: Path) -> None:

@@ -88,10 +88,10 @@ def restore(description: Description, weights: Mapping[str, Tensor], *, where: P
     chosen = remedy(description.run.remedy, where=described).head
     if description.run.remedy.source != remedies.stamp(description.run.remedy).source:
         raise InputError(f"{described}: remedy {description.run.remedy.name!r} is described from another version of its plug-in")
+    if models.entry(description.model.name).facts["kind"] != "neural":
+        raise InputError(f"{described}: model {description.model.name!r} is no PyTorch network")
     with torch.random.fork_rng(devices=[]):
-        network = build(description.model, shape=description.shape, classes=classes)
-        if not isinstance(network, Network):
-            raise InputError(f"{described}: model {description.model.name!r} is no PyTorch network")
+        network = cast(Network, build(description.model, shape=description.shape, classes=classes))
         try:
             network.head = chosen.restore(saved, cast(nn.Linear, network.head))
         except Exception as error:  # a remedy of a plug-in restores its head with its own code
